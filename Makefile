@@ -1,0 +1,33 @@
+# Two commands matter: `make demo` runs the embedded study and writes its report, `make test` checks everything.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test bench clean
+
+demo: .venv/demo.installed
+	$(BIN)/mohb run --out runs/demo
+	$(BIN)/mohb report runs/demo
+
+test: .venv/test.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+bench: .venv/test.installed
+	$(BIN)/mohb bench
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/demo.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/test.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ .venv/demo.installed
+
+clean:
+	rm -rf .venv .jax_cache runs

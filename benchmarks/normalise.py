@@ -1,0 +1,123 @@
+"""Objectives on a common scale, and the true Pareto front of a table."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from benchmarks.table import Table
+
+REFERENCE_POINT = 1.1
+"""Coordinate of the hypervolume reference point in each normalised objective."""
+
+DECADES = 2.0
+"""Strictly positive objectives that span more decades than this are normalised after log10."""
+
+_BLOCK = 256
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Per task and objective, the scale on which the table's highest-fidelity rows fill [0, 1].
+
+    Attributes:
+        lo: smallest value over the available rows at the highest fidelity, after log10 where ``log``.
+        hi: largest value, likewise.
+        log: True where log10 comes first.
+    """
+
+    lo: Float[np.ndarray, "tasks objectives"]
+    hi: Float[np.ndarray, "tasks objectives"]
+    log: Bool[np.ndarray, "tasks objectives"]
+
+    def apply(
+        self, costs: Float[np.ndarray, "... objectives"], task: int
+    ) -> Float[np.ndarray, "... objectives"]:
+        """Normalised costs of one task.
+
+        Args:
+            costs: minimised values, objectives last; infinite where unavailable.
+            task: index of the task.
+
+        Returns:
+            Values in [0, 1] at the highest fidelity; values of lower fidelities may lie outside. A constant
+            objective (``lo == hi``) becomes 0; infinite costs stay infinite.
+        """
+        lo, hi, log = self.lo[task], self.hi[task], self.log[task]
+        positive = np.where(log, np.maximum(costs, np.finfo(np.float64).tiny), 1.0)
+        scaled = np.where(log, np.log10(positive), costs)
+        spread = np.where(hi > lo, hi - lo, 1.0)
+        unit = np.where(hi > lo, (scaled - lo) / spread, 0.0)
+        return np.where(np.isinf(costs), np.inf, unit)
+
+
+def normalisation(table: Table) -> Normalisation:
+    """The normalisation of a table: a property of the table, never of what a method happened to observe.
+
+    Reference point and hypervolume scale for all comparisons: minimum and maximum per task and objective over
+    the available rows at the highest fidelity, after log10 for objectives that are positive in every
+    available cell and there span more than ``DECADES`` decades.
+
+    Args:
+        table: any table.
+
+    Returns:
+        ``lo``, ``hi`` and ``log``, each of shape tasks x objectives.
+    """
+    usable = table.mask[..., None]
+    positive = np.where(usable, table.costs, np.inf).min(axis=(1, 2)) > 0
+    lo = np.where(usable, table.costs, np.inf)[:, :, -1].min(axis=1)
+    hi = np.where(usable, table.costs, -np.inf)[:, :, -1].max(axis=1)
+    log = positive & (hi > lo * 10**DECADES)
+    return Normalisation(_log10(lo, log), _log10(hi, log), log)
+
+
+def true_front(table: Table, task: int | str) -> Int[np.ndarray, " front"]:
+    """Rows of one task that no other row dominates at the highest fidelity.
+
+    Args:
+        table: any table.
+        task: index or name.
+
+    Returns:
+        Row indices in increasing order; rows with equal costs are all kept, unavailable rows are left out.
+    """
+    index = table.task_index(task) if isinstance(task, str) else task
+    rows = np.flatnonzero(table.mask[index, :, -1])
+    return rows[non_dominated(table.costs[index, rows, -1])]
+
+
+def non_dominated(costs: Float[np.ndarray, "rows objectives"]) -> Bool[np.ndarray, " rows"]:
+    """True for rows that no other row dominates (minimised); equal rows do not dominate each other.
+
+    Distinct rows are visited in lexicographic order, where a row can only be dominated by an earlier one,
+    block by block against the front found so far.
+    """
+    distinct, inverse = np.unique(costs, axis=0, return_inverse=True)
+    keep = np.zeros(len(distinct), bool)
+    front = distinct[:0]
+    for start in range(0, len(distinct), _BLOCK):
+        block = distinct[start : start + _BLOCK]
+        alive = ~_dominated(block, front)
+        alive[alive] = ~_dominated(block[alive], block[alive], itself=True)
+        keep[start : start + _BLOCK] = alive
+        front = np.concatenate([front, block[alive]])
+    return keep[inverse.reshape(-1)]
+
+
+def _dominated(
+    points: Float[np.ndarray, "n m"], others: Float[np.ndarray, "k m"], itself: bool = False
+) -> Bool[np.ndarray, " n"]:
+    """True for points with a row of ``others`` at most as large everywhere; both hold distinct rows."""
+    weakly = np.ones((len(points), len(others)), bool)
+    for m in range(points.shape[1]):
+        weakly &= others[None, :, m] <= points[:, None, m]
+    if itself:
+        np.fill_diagonal(weakly, False)
+    return np.asarray(weakly.any(axis=1))
+
+
+def _log10(
+    values: Float[np.ndarray, "tasks objectives"], log: Bool[np.ndarray, "tasks objectives"]
+) -> Float[np.ndarray, "tasks objectives"]:
+    return np.where(log, np.log10(np.where(log, values, 1.0)), values)

@@ -1,0 +1,154 @@
+"""Known benchmarks by name: what they hold, what they need and how they are loaded."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.columns import require_choice
+from benchmarks.download import RemoteFile, locate, state
+from benchmarks.embedded import load_embedded
+from benchmarks.synthetic import synthetic
+from benchmarks.table import Table, load_table
+from benchmarks.trimtuner import FILES, load_trimtuner
+
+Folder = str | os.PathLike[str] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """An entry of the registry: what can be said without loading the data, and how to load it.
+
+    Attributes:
+        name: what users type.
+        summary: one line.
+        needs: what must be there, for people.
+        tasks: names.
+        rows: configurations.
+        objectives: names.
+        fidelities: stored fidelities.
+        files: published files that it is made from; empty if it comes with the package.
+        load: makes the table; takes the data folder or None.
+    """
+
+    name: str
+    summary: str
+    needs: str
+    tasks: tuple[str, ...]
+    rows: int
+    objectives: tuple[str, ...]
+    fidelities: tuple[float | int, ...]
+    files: tuple[RemoteFile, ...]
+    load: Callable[[Folder], Table]
+
+
+def _trimtuner(network: str, kind: str) -> Benchmark:
+    return Benchmark(
+        name=f"trimtuner-{network}",
+        summary=f"{kind} on MNIST, trained on 24 clusters of cloud machines (measured)",
+        needs="download, 2 MB",
+        tasks=(network,),
+        rows=288,
+        objectives=("error", "runtime", "cost"),
+        fidelities=(1000, 6000, 15000, 30000, 60000),
+        files=(FILES[network],),
+        load=lambda data: load_trimtuner(network, data),
+    )
+
+
+BENCHMARKS = {
+    entry.name: entry
+    for entry in (
+        Benchmark(
+            name="embedded",
+            summary="small networks on 7 tasks (measured) x 37 instance types (cited)",
+            needs="nothing",
+            tasks=(
+                *("digits", "digits-parity", "digits-upper", "digits-noisy"),
+                *("patch-source", "breast-cancer", "diabetes"),
+            ),
+            rows=256 * 37,
+            objectives=("error", "runtime", "cost"),
+            fidelities=tuple(range(1, 28)),
+            files=(),
+            load=lambda data: load_embedded(),
+        ),
+        _trimtuner("cnn", "convolutional network"),
+        _trimtuner("rnn", "recurrent network"),
+        Benchmark(
+            name="synthetic",
+            summary="a formula whose Pareto front is known (nothing measured)",
+            needs="nothing",
+            tasks=("task-0",),
+            rows=2000,
+            objectives=("objective-0", "objective-1"),
+            fidelities=(1, 3, 9, 27, 81),
+            files=(),
+            load=lambda data: synthetic(),
+        ),
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names that ``load`` knows."""
+    return tuple(BENCHMARKS)
+
+
+def describe() -> list[dict[str, Any]]:
+    """One mapping per benchmark: name, summary, needs, tasks, rows, objectives, fidelities. Loads no data."""
+    fields = ("name", "summary", "needs", "tasks", "rows", "objectives", "fidelities")
+    return [{field: _plain(getattr(entry, field)) for field in fields} for entry in BENCHMARKS.values()]
+
+
+def load(name_or_path: str | os.PathLike[str], data: Folder = None) -> Table:
+    """A benchmark's table.
+
+    Args:
+        name_or_path: one of ``names()``, or the path of a file ending in ``.npz`` written by ``Table.save``.
+        data: folder that holds the published files; default: ``MOHB_DATA`` if set, otherwise they are
+            downloaded.
+
+    Raises:
+        InputError: if there is no such benchmark or file, or its data cannot be had.
+    """
+    if os.fspath(name_or_path).endswith(".npz"):
+        return load_table(name_or_path)
+    return _entry(os.fspath(name_or_path)).load(data)
+
+
+def fetch(chosen: Sequence[str] | None = None, data: Folder = None) -> list[Path]:
+    """Makes sure that the published files of some benchmarks (default: all) are there; their paths.
+
+    Raises:
+        InputError: if a name is unknown or a file cannot be had.
+    """
+    return [locate(file, data) for entry in _entries(chosen) for file in entry.files]
+
+
+def check(chosen: Sequence[str] | None = None, data: Folder = None) -> list[dict[str, str]]:
+    """State of the published files of some benchmarks (default: all), without downloading.
+
+    Returns:
+        One mapping per file: benchmark, file, state (``ok``, ``missing`` or ``wrong content``), url.
+    """
+    return [
+        {"benchmark": entry.name, "file": file.path, "state": state(file, data), "url": file.url}
+        for entry in _entries(chosen)
+        for file in entry.files
+    ]
+
+
+def _entries(chosen: Sequence[str] | None) -> list[Benchmark]:
+    return [_entry(name) for name in (names() if chosen is None else chosen)]
+
+
+def _entry(name: str) -> Benchmark:
+    require_choice("benchmark", name, BENCHMARKS)
+    return BENCHMARKS[name]
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as they are in JSON."""
+    return list(value) if isinstance(value, tuple) else value

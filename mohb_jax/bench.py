@@ -1,0 +1,194 @@
+"""``mohb bench``: every speed that the project promises, as a ratio to a named reference measured in the same
+run.
+
+The reference's answer is compared first; compilation is left out of a row's value and printed apart,
+transfers to and from the device are counted in.
+"""
+
+import dataclasses
+import difflib
+import functools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.errors import InputError
+from benchmarks.synthetic import synthetic
+from mohb_jax.kernels.dominance import pareto_rank
+from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
+from mohb_jax.methods import Settings, make_plan, method_named, simulate
+from mohb_jax.types import Array
+
+REPEATS = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table of promises.
+
+    ``ratio`` is value over reference, in the direction that ``hold`` speaks of; None where ``hold`` is a
+    plain bound.
+    """
+
+    name: str
+    value: float
+    unit: str
+    reference: str
+    ratio: float | None
+    hold: str
+    holds: bool | None
+
+    @property
+    def ratio_text(self) -> str:
+        return "" if self.ratio is None else f"{self.ratio:.3g} x {self.reference}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as ``mohb bench --json`` writes it."""
+        return dataclasses.asdict(self)
+
+
+def run(names: Sequence[str] | None = None) -> Iterator[Row]:
+    """Measures the named groups of rows, all if None, and yields each row when it is there."""
+    for name in names or BENCHES:
+        if name not in BENCHES:
+            close = difflib.get_close_matches(name, BENCHES, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(f"bench {name!r} is unknown{hint}: accepted are {', '.join(BENCHES)}")
+    for name in names or BENCHES:
+        yield from BENCHES[name]()
+
+
+def seconds_of(function: Callable[[], Any], repeats: int = REPEATS) -> float:
+    """Median time of a call whose result is complete; the first call, which may compile, is not counted."""
+    jax.block_until_ready(function())
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def hyperband(num_lanes: int = 4000, num_rows: int = 2000) -> Iterator[Row]:
+    """One synchronous pass, R=81, eta=3, two objectives, epsilon-net, against gathering the same rows."""
+    table = synthetic(num_rows=num_rows)
+    budget = make_plan(table, method_named("mo-hb"), Settings(), None).slots_per_pass
+
+    def simulated() -> Any:
+        return simulate(table, "mo-hb", num_seeds=num_lanes, evaluations=budget, workers=4)
+
+    log = simulated()
+    cells = jnp.asarray(np.concatenate([table.costs, table.runtime[..., None]], axis=-1).reshape(-1, 3))
+    index = jnp.asarray(log.row * table.num_fidelities + log.fidelity)
+    gather = jax.jit(lambda cells, index: cells[index])
+    np.testing.assert_array_equal(np.asarray(gather(cells, index))[..., :2], log.costs)
+    seconds = seconds_of(simulated)
+    reference = seconds_of(lambda: np.asarray(gather(cells, index)))
+    rate, ratio = num_lanes / seconds, seconds / reference
+    yield Row("hyperband-lanes", rate, "lanes/s", "none", None, ">= 5,000 lanes/s", rate >= 5000)
+    yield Row(
+        "hyperband-gather",
+        1e6 * seconds / num_lanes,
+        "us/lane",
+        "gather",
+        ratio,
+        "<= 10 x gather",
+        ratio <= 10,
+    )
+
+
+def kernels(num_sets: int = 1000, size: int = 81) -> Iterator[Row]:
+    """Pareto rank, and rank with epsilon-net order, of 1,000 rungs of 81 points; moocore ranks the same
+    sets."""
+    moocore = _peer("moocore")
+    costs = np.random.default_rng(0).random((num_sets, size, 2))
+    valid = np.ones((num_sets, size), bool)
+    rank = jax.jit(jax.vmap(pareto_rank))
+    both = jax.jit(jax.vmap(functools.partial(_rank_and_net, num_select=size)))
+
+    def by_moocore() -> np.ndarray:
+        return np.stack([moocore.pareto_rank(points) for points in costs])
+
+    np.testing.assert_array_equal(np.asarray(rank(costs, valid)), by_moocore())
+    np.testing.assert_array_equal(
+        np.sort(np.asarray(both(costs, valid))), np.tile(np.arange(size), (num_sets, 1))
+    )
+    each = {
+        name: 1e6 / num_sets * seconds_of(function)
+        for name, function in (
+            ("moocore", by_moocore),
+            ("rank", lambda: np.asarray(rank(costs, valid))),
+            ("both", lambda: np.asarray(both(costs, valid))),
+        )
+    }
+    ratio = each["rank"] / each["moocore"]
+    yield Row("pareto-rank", each["rank"], "us/set", "moocore", ratio, "<= 1 x moocore", ratio <= 1)
+    ratio = each["both"] / each["moocore"]
+    yield Row(
+        "rank-and-net", each["both"], "us/set", "moocore's rank", ratio, "<= 30 us/set", each["both"] <= 30
+    )
+
+
+def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
+    rank = pareto_rank(costs, valid)
+    return epsilon_net_order(scale_costs(costs, valid, "minmax"), rank, valid, num_select)
+
+
+_MEMORY_SCRIPT = """
+import resource
+from benchmarks.synthetic import synthetic
+from mohb_jax.methods import simulate
+log = simulate(synthetic(), "mo-hb", num_seeds=10_000, evaluations=187)
+assert log.valid.all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def memory() -> Iterator[Row]:
+    """Peak memory of a process that simulates 10,000 lanes of R=81."""
+    result = subprocess.run(
+        [sys.executable, "-c", _MEMORY_SCRIPT], capture_output=True, text=True, check=True
+    )
+    peak = float(result.stdout) / 2**30
+    yield Row("memory-10000-lanes", peak, "GiB", "none", None, "<= 2 GiB", peak <= 2)
+
+
+def demo() -> Iterator[Row]:
+    """The commands of `make demo` after installation: with an empty compilation cache, then once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        for name, bound in (("demo-first", 60), ("demo-second", 20)):
+            out = str(Path(folder) / name)
+            began = time.perf_counter()
+            for command in (["run", "--out", out], ["report", out]):
+                full = [sys.executable, "-m", "mohb_jax.cli", *command]
+                subprocess.run(full, env=environment, check=True, stdout=subprocess.DEVNULL)
+            seconds = time.perf_counter() - began
+            yield Row(name, seconds, "s", "none", None, f"<= {bound} s", seconds <= bound)
+
+
+def _peer(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError:
+        raise InputError(
+            f"this bench compares with {name}: install the extra, pip install 'mohb-jax[peers]'"
+        ) from None
+
+
+BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
+    "hyperband": hyperband,
+    "kernels": kernels,
+    "memory": memory,
+    "demo": demo,
+}

@@ -1,0 +1,327 @@
+"""The ``mohb`` command."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from benchmarks.errors import InputError
+
+app = typer.Typer(
+    help="Studies of tuning methods that choose hardware and hyperparameters together.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(
+    help="Published tables: fetch them, check them, import your own.", no_args_is_help=True
+)
+app.add_typer(data_app, name="data")
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="Folder that holds the published files (default: MOHB_DATA, else download)."),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: bad input ends in one line and exit code 2, an interruption in 130."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.TyperException as error:
+        _fail(error.format_message(), 2)
+    except InputError as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    if code == 130:
+        _fail("interrupted; finished units are kept, and the same command goes on from there", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"mohb: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.command()
+def run(
+    study_file: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY.yaml]", help="Study file; the embedded study if none.")
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="Benchmark or .npz table; repeatable.", show_default=False)
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Method; repeatable.", show_default=False)] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Task of the benchmark; repeatable; default: all.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Objective; repeatable, the first is the one of hb; default: all."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Tuning runs per method and task.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root seed.")] = None,
+    evaluations: Annotated[int | None, typer.Option(help="Budget of evaluations per run.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Horizon in simulated seconds; without any budget, the time of 50 average full trainings "
+            "shared by the workers."
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Simulated workers.")] = None,
+    eta: Annotated[float | None, typer.Option(help="Reduction factor of Hyperband.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Run a study, or go on with one: finished units are kept and never repeated."""
+    from mohb_jax import study as studies  # imported late, so that --help and errors of usage come at once
+
+    _use_compilation_cache()
+    options: dict[str, Any] = {
+        "methods": method,
+        "seeds": seeds,
+        "seed": seed,
+        "evaluations": evaluations,
+        "seconds": seconds,
+    }
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    settings = {name: value for name, value in (("workers", workers), ("eta", eta)) if value is not None}
+    if benchmark is not None:
+        given["benchmarks"] = [{"name": name} for name in benchmark]
+    study = _study(studies, study_file, given, settings, task, objective)
+    tables = studies.load_tables(study, data)
+    directory = out or Path("runs") / study.name
+    _run(studies, study, tables, directory)
+    _print_results(directory)
+    print(f"\nNext: mohb report {shlex.quote(str(directory))}")
+
+
+def _study(
+    studies: Any,
+    study_file: Path | None,
+    given: dict[str, Any],
+    settings: dict[str, Any],
+    tasks: list[str] | None,
+    objectives: list[str] | None,
+) -> Any:
+    """The study of a file, the embedded one, or one made of options alone; options go before the file."""
+    content: dict[str, Any] = {}
+    if study_file is not None or not ({"benchmarks", "methods"} & given.keys()):
+        content = studies.load_study(study_file or studies.EMBEDDED).model_dump()
+    elif "methods" not in given or "benchmarks" not in given:
+        defaults = studies.load_study(studies.EMBEDDED).model_dump()
+        content = {name: defaults[name] for name in ("benchmarks", "methods")}
+    content |= given
+    if study_file is None and "benchmarks" in given:
+        content["name"] = "-".join(Path(entry["name"]).stem for entry in given["benchmarks"])
+    if "methods" in given and content.get("reference") not in given["methods"]:
+        content["reference"] = None
+    content["settings"] = content.get("settings", {}) | settings
+    chosen = {
+        name: value for name, value in (("tasks", tasks), ("objectives", objectives)) if value is not None
+    }
+    content["benchmarks"] = [entry | chosen for entry in content["benchmarks"]]
+    return studies.make_study(content, "options")
+
+
+def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
+    units = studies.work_units(study, tables)
+    num_lanes = sum(unit.num_lanes for unit in units)
+    print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
+    began, num_kept = time.perf_counter(), 0
+    with _progress() as progress:
+        bar = progress.add_task("starting", total=num_lanes)
+
+        def on_unit(unit: Any, seconds: float, found: bool) -> None:
+            nonlocal num_kept
+            num_kept += found
+            progress.update(bar, advance=unit.num_lanes, description=f"{unit.spec['benchmark']} {unit.label}")
+
+        command = shlex.join(["mohb", *sys.argv[1:]])
+        num_run = studies.run_study(study, tables, directory, command, on_unit)
+    kept = f", {num_kept} were there already" if num_kept else ""
+    print(f"Ran {num_run} units in {time.perf_counter() - began:.1f} s{kept}.\n")
+
+
+def _progress() -> Progress:
+    """A bar on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _print_results(directory: Path) -> None:
+    from mohb_jax.report import result_rows, summarise
+
+    table = RichTable(title=None)
+    for name in ("benchmark", "method"):
+        table.add_column(name)
+    for name in (
+        "runs",
+        "hypervolume",
+        "95 % interval",
+        "front found",
+        "evaluations",
+        "simulated s",
+        "mean rank",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in result_rows(summarise(directory)):
+        interval = "-" if row["low"] is None else f"{row['low']:.4f} {row['high']:.4f}"
+        table.add_row(
+            row["benchmark"],
+            row["method"],
+            f"{row['num_seeds']:,}",
+            f"{row['hypervolume']:.4f}",
+            interval,
+            f"{row['front_found']:.1%}",
+            f"{row['evaluations']:.0f}",
+            f"{row['simulated_seconds']:,.0f}",
+            "-" if row["rank"] is None else f"{row['rank']:.2f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: DIR/report.")] = None,
+) -> None:
+    """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
+    from mohb_jax.report import write_report
+
+    _use_compilation_cache()
+    began = time.perf_counter()
+    write_report(directory, out)
+    target = out or directory / "report"
+    print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
+    print(f"Figures and tables: {target}")
+
+
+@app.command("list")
+def list_entries(
+    what: Annotated[str, typer.Argument(metavar="methods|benchmarks")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the known methods or benchmarks, and what each needs."""
+    entries = _entries(what)
+    if as_json:
+        print(json.dumps(entries, indent=2))
+        return
+    table = RichTable()
+    for column in ("name", "summary", "needs"):
+        table.add_column(column, no_wrap=column == "name")
+    for entry in entries:
+        table.add_row(*(entry[column] for column in ("name", "summary", "needs")))
+    Console().print(table)
+
+
+def _entries(what: str) -> list[dict[str, Any]]:
+    if what == "methods":
+        from mohb_jax.methods import METHODS
+
+        return [{"name": m.name, "summary": m.summary, "needs": m.needs} for m in METHODS.values()]
+    if what == "benchmarks":
+        import benchmarks
+
+        return benchmarks.describe()
+    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks")
+
+
+@data_app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Download the published files of benchmarks and check their hashes."""
+    import benchmarks
+
+    for path in benchmarks.fetch(names or None, data):
+        print(path)
+
+
+@data_app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Say which published files are there and whole; exit code 1 if any is not."""
+    import benchmarks
+
+    states = benchmarks.check(names or None, data)
+    for state in states:
+        print("  ".join(str(value) for value in state.values()))
+    if any(state["state"] != "ok" for state in states):
+        raise typer.Exit(1)
+
+
+@data_app.command("import")
+def import_table(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file, one row per result.")],
+    spec: Annotated[Path, typer.Option(help="YAML file that says what the columns mean.")],
+    out: Annotated[Path, typer.Option(help="Table file to write; its name ends in .npz.")],
+) -> None:
+    """Turn your own results into a table that --benchmark accepts."""
+    import benchmarks
+
+    if out.suffix != ".npz":
+        raise InputError(f"--out is {out}: its name must end in .npz")
+    if not out.parent.is_dir():
+        raise InputError(f"--out is {out}: folder {out.parent} does not exist")
+    table = benchmarks.import_file(file, spec)
+    table.save(out)
+    print(f"{table} -> {out}")
+    print(f"\nNext: mohb run --benchmark {shlex.quote(str(out))} --method mo-hb --method random")
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the rows to this file.")
+    ] = None,
+) -> None:
+    """Measure speed against named references, whose answers are compared first."""
+    from mohb_jax import bench as benching
+
+    rows = []
+    for row in benching.run(names):
+        rows.append(row)
+        held = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
+        print(
+            f"{row.name:24} {row.value:12,.4g} {row.unit:12} {row.ratio_text:28} {row.hold:24} {held}",
+            flush=True,
+        )
+    if json_file is not None:
+        from mohb_jax.store import write_json
+
+        write_json(json_file, [row.as_json() for row in rows])
+
+
+def _use_compilation_cache() -> None:
+    """Compiled programs are kept per user, so that the second run of anything starts at once."""
+    import jax
+
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("mohb-jax") + "/programs")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+if __name__ == "__main__":
+    main()

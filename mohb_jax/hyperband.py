@@ -1,0 +1,256 @@
+"""Synchronous driver: plain Python walks the brackets, jitted steps advance all lanes together.
+
+In synchronous Hyperband time never changes a decision: a rung is cut when all its results are in, however
+long they took. So each rung is one step (look up, order, promote) and the clock runs once over all slots of a
+pass.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
+from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.schedule import Bracket
+from mohb_jax.searchers.base import Searcher, Seen, State
+from mohb_jax.types import Array, Key, RunLog
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that is static in a run: what decides shapes and programs.
+
+    ``budget`` is the number of evaluations of a lane, or None where its simulated seconds end it.
+    """
+
+    brackets: tuple[Bracket, ...]
+    searcher: Searcher
+    promotion: PromotionRule
+    num_workers: int
+    overlap: bool
+    resumable: bool
+    budget: int | None
+
+    @property
+    def slots_per_pass(self) -> int:
+        return sum(bracket.num_evaluations for bracket in self.brackets)
+
+    @property
+    def rows_per_pass(self) -> int:
+        return sum(bracket.sizes[0] for bracket in self.brackets)
+
+
+class Cells(NamedTuple):
+    """A table on the device, one record per (task, row, level); levels are the fidelities that the plan
+    uses."""
+
+    values: Float[Array, "cells fields"]
+    """Objectives, then cumulative runtime: one record is one contiguous read."""
+    num_rows: int
+    num_levels: int
+
+
+class Lanes(NamedTuple):
+    """What sets one lane apart from another."""
+
+    task: Int[Array, " lanes"]
+    run: Int[Array, " lanes"]
+    key: Key
+    horizon: Float[Array, " lanes"]
+
+
+class _Rung(NamedTuple):
+    """Candidates of a rung, and the seconds that were already paid for each."""
+
+    row: Int[Array, " n"]
+    valid: Bool[Array, " n"]
+    paid: Float[Array, " n"]
+
+
+class _Slots(NamedTuple):
+    """Launched evaluations before they have a place in time."""
+
+    row: Int[Array, " n"]
+    level: Int[Array, " n"]
+    costs: Float[Array, "n m"]
+    duration: Float[Array, " n"]
+    valid: Bool[Array, " n"]
+
+
+def simulate_lanes(plan: Plan, cells: Cells, lanes: Lanes) -> RunLog:
+    """Runs every lane to its end; the fidelities of the log are levels of ``cells``.
+
+    Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
+    per pass says whether any lane has time left; it is read after the next pass was dispatched.
+    """
+    state = _init(plan.searcher, cells.num_rows, lanes.key)
+    free = jnp.zeros((len(lanes.task), plan.num_workers), cells.values.dtype)
+    waits, counts = _clock_marks(plan)
+    slots: list[_Slots] = []
+    timelines: list[Timeline] = []
+    may_go_on: list[Array] = []
+    for number in range(max_passes(plan, cells.num_rows)):
+        if plan.budget is None and number > 1 and not may_go_on[-2]:
+            break
+        state, launched = _pass(plan, cells, lanes, state, number)
+        free, timeline, time_left = _clock(launched, free, lanes.horizon, waits, counts)
+        slots.append(launched)
+        timelines.append(timeline)
+        may_go_on.append(time_left)
+    all_slots, timeline = _join(slots), _join(timelines)
+    if plan.overlap:
+        timeline = _overlap(all_slots, _layout(plan.brackets, len(slots)), plan.num_workers)
+    log = _finish(lanes, all_slots, timeline, plan.budget, plan.overlap)
+    return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+
+
+def max_passes(plan: Plan, num_rows: int) -> int:
+    """Passes after which the table is used up, or the budget of evaluations is surely spent."""
+    until_empty = -(-num_rows // plan.rows_per_pass)
+    if plan.budget is None:
+        return until_empty
+    # With overlap, later brackets may start before earlier ones end; but never before their first rungs did.
+    per_pass = plan.rows_per_pass if plan.overlap else plan.slots_per_pass
+    return min(until_empty, -(-plan.budget // per_pass))
+
+
+@functools.partial(jax.jit, static_argnames=("searcher", "num_rows"))
+def _init(searcher: Searcher, num_rows: int, keys: Key) -> State:
+    return jax.vmap(lambda key: searcher.init(jax.random.fold_in(key, 0), num_rows))(keys)
+
+
+def _pass(plan: Plan, cells: Cells, lanes: Lanes, state: State, number: int) -> tuple[State, _Slots]:
+    """One pass over all brackets: Python walks them, each rung is one compiled step."""
+    slots = []
+    for index, bracket in enumerate(plan.brackets):
+        bracket_number = np.int32(1 + number * len(plan.brackets) + index)
+        state, rung = _open_bracket(plan.searcher, cells.num_rows, bracket.sizes[0], state)
+        for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
+            state, launched, rung = _rung_step(
+                plan.searcher, plan.promotion, num_keep, plan.resumable, cells.num_rows, cells.num_levels,
+                cells.values, lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
+            )  # fmt: skip
+            slots.append(launched)
+    return state, _join(slots)
+
+
+@functools.partial(jax.jit, static_argnames=("searcher", "num_rows", "size"))
+def _open_bracket(searcher: Searcher, num_rows: int, size: int, state: State) -> tuple[State, _Rung]:
+    def lane(state: State) -> tuple[State, _Rung]:
+        state, row, valid = searcher.suggest(state, num_rows, size)
+        return state, _Rung(row, valid, jnp.zeros(size, jnp.result_type(float)))
+
+    return jax.vmap(lane)(state)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+def _rung_step(
+    searcher: Searcher,
+    promotion: PromotionRule,
+    num_keep: int,
+    resumable: bool,
+    num_rows: int,
+    num_levels: int,
+    values: Array,
+    task: Array,
+    keys: Key,
+    state: State,
+    rung: _Rung,
+    level: Array,
+    bracket_number: Array,
+) -> tuple[State, _Slots, _Rung]:
+    """Looks a rung up, tells the searcher, and promotes: one step of all lanes."""
+
+    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung]:
+        cell = values[(task * num_rows + rung.row) * num_levels + level]
+        costs, runtime = cell[:, :-1], cell[:, -1]
+        duration = runtime - rung.paid if resumable else runtime
+        slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
+        state = searcher.observe(state, Seen(rung.row, level, costs, rung.valid))
+        if num_keep == 0:
+            return state, slots, rung
+        order = promotion(jax.random.fold_in(key, bracket_number), costs, rung.valid, num_keep)
+        survives = jnp.arange(num_keep) < jnp.sum(rung.valid)
+        return state, slots, _Rung(rung.row[order], survives, runtime[order])
+
+    return jax.vmap(lane)(task, keys, state, rung)
+
+
+@jax.jit
+def _join(slots: list) -> Any:
+    """One array per field for parts that follow one another in launch order."""
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *slots)
+
+
+@jax.jit
+def _clock(
+    slots: _Slots, free: Array, horizon: Array, waits: Array, counts: Array
+) -> tuple[Array, Timeline, Array]:
+    """Times of a pass for the slots that count, and whether any lane may still launch in the next pass."""
+    schedule = jax.vmap(list_schedule, in_axes=(0, 0, None, 0))
+    free, timeline = schedule(slots.duration, slots.valid & counts[None], waits, free)
+    return free, timeline, jnp.any(jnp.min(free, axis=1) < horizon)
+
+
+def _clock_marks(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Which slots of a pass wait for idle workers, and which count, in the clock that runs along with the
+    passes.
+
+    Without overlap every rung waits for the one before it, except in a row of single-rung brackets, where
+    nothing depends on anything. With overlap the final times are found at the end (``overlap_schedule``);
+    along the way only first rungs count, for the next pass cannot start before theirs are launched: that ends
+    the run in time.
+    """
+    waits, counts = [], []
+    depends = any(len(bracket.sizes) > 1 for bracket in plan.brackets)
+    for bracket in plan.brackets:
+        for rung, size in enumerate(bracket.sizes):
+            waits += [depends and not plan.overlap] + [False] * (size - 1)
+            counts += [rung == 0 or not plan.overlap] * size
+    return np.array(waits), np.array(counts)
+
+
+def _layout(brackets: tuple[Bracket, ...], num_passes: int) -> Layout:
+    num_rungs = max(len(bracket.sizes) for bracket in brackets)
+    sizes = [bracket.sizes + (0,) * (num_rungs - len(bracket.sizes)) for bracket in brackets] * num_passes
+    size = np.array(sizes, np.int32)
+    first = np.concatenate([[0], np.cumsum(size)[:-1]]).reshape(size.shape).astype(np.int32)
+    return Layout(first, size)
+
+
+@functools.partial(jax.jit, static_argnames=("num_workers",))
+def _overlap(slots: _Slots, layout: Layout, num_workers: int) -> Timeline:
+    return jax.vmap(lambda d, v: overlap_schedule(d, v, layout, num_workers))(slots.duration, slots.valid)
+
+
+@functools.partial(jax.jit, static_argnames=("budget", "sort"))
+def _finish(
+    lanes: Lanes, slots: _Slots, timeline: Timeline, budget: int | None, sort: bool
+) -> tuple[Array, ...]:
+    """The log's arrays: in launch order, cut at the budget and at the horizon."""
+    if sort:
+        order = jnp.argsort(jnp.where(slots.valid, timeline.start, jnp.inf), axis=1, stable=True)
+        slots, timeline = jax.tree.map(
+            lambda x: jax.vmap(jnp.take, (0, 0, None))(x, order, 0), (slots, timeline)
+        )
+    slots, timeline = jax.tree.map(lambda x: x[:, :budget], (slots, timeline))
+    valid = slots.valid & (timeline.end <= lanes.horizon[:, None])
+
+    def blank(field: Array, filler: float | int) -> Array:
+        mask = valid.reshape(valid.shape + (1,) * (field.ndim - 2))
+        return jnp.where(mask, field, jnp.asarray(filler, field.dtype))
+
+    return (
+        blank(slots.row, -1),
+        blank(slots.level, -1),
+        blank(slots.costs, jnp.inf),
+        blank(timeline.start, jnp.inf),
+        blank(timeline.end, jnp.inf),
+        blank(timeline.worker, -1),
+        valid,
+    )

@@ -1,0 +1,1 @@
+"""Single-lane kernels: pure, unjitted functions on arrays. Drivers and reports apply ``jit`` and ``vmap``."""

@@ -1,0 +1,164 @@
+"""Promotion rules: costs of a rung -> order of its rows, of which the first k survive.
+
+A rule is a function ``rule(key, costs, valid, num_keep) -> order``; the factories below close over its
+settings and
+return the same function for the same settings, so that compiled programs are reused.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from benchmarks.errors import InputError
+from mohb_jax.kernels.crowding import crowding_distance
+from mohb_jax.kernels.dominance import pareto_rank
+from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
+from mohb_jax.kernels.hypervolume import hypervolume_subset_order
+from mohb_jax.types import Array, Key
+
+REFERENCE = 1.1
+"""Reference point of the hypervolume cut, in costs scaled to [0, 1] over the rung: extremes contribute
+too."""
+
+
+@runtime_checkable
+class PromotionRule(Protocol):
+    def __call__(
+        self, key: Key, costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_keep: int
+    ) -> Int[Array, " num_keep"]:
+        """Rows of a rung in the order in which they survive.
+
+        Rows whose costs are not finite (failed evaluations) come after all others, in index order, then
+        padding.
+
+        Args:
+            key: one per bracket: every rung of a bracket gets the same; only random rules use it.
+            costs: objective values at the rung's fidelity.
+            valid: False marks padding.
+            num_keep: static, at most n.
+        """
+
+
+Ordering = Callable[[Key, Array, Array, int], Array]
+"""The part of a rule that deals with finite rows only; others are not valid and have cost 0."""
+
+
+def _failures_last(ordering: Ordering) -> PromotionRule:
+    @functools.wraps(ordering)
+    def rule(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        finite = valid & jnp.all(jnp.isfinite(costs), axis=1)
+        order = ordering(key, jnp.where(finite[:, None], costs, 0), finite, num_keep)
+        position = jnp.arange(num_keep, dtype=jnp.int32)
+        num_finite = jnp.sum(finite, dtype=jnp.int32)
+        return jnp.where(position < num_finite, order, _select(valid & ~finite, position - num_finite))
+
+    return rule
+
+
+def _select(mask: Bool[Array, " n"], position: Int[Array, " k"]) -> Int[Array, " k"]:
+    """Index of the position-th True of a mask; the last index where there is none."""
+    before = jnp.cumsum(mask, dtype=jnp.int32)
+    index = jnp.sum(before <= position[:, None], axis=1, dtype=jnp.int32)
+    return jnp.minimum(index, mask.shape[0] - 1)
+
+
+def _smallest(score: Float[Array, " n"], valid: Bool[Array, " n"], num_keep: int) -> Int[Array, " k"]:
+    """Indices of the smallest scores, ties to the lowest index; rows that are not valid last."""
+    return jax.lax.top_k(jnp.where(valid, -score, -jnp.inf), num_keep)[1].astype(jnp.int32)
+
+
+@functools.cache
+def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule:
+    """Non-dominated sorting, each front as a greedy epsilon-net (Salinas et al. 2021): the rule of MO-HB."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        del key
+        rank = pareto_rank(costs, valid, num_keep)
+        return epsilon_net_order(scale_costs(costs, valid, scale), rank, valid, num_keep, seed_objective)
+
+    return _failures_last(order)
+
+
+@functools.cache
+def crowding() -> PromotionRule:
+    """Non-dominated sorting, each front by descending crowding distance (NSGA-II)."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        del key
+        rank = pareto_rank(costs, valid, num_keep)
+        distance = crowding_distance(costs, rank, valid)
+        return jnp.lexsort((-distance, rank, ~valid))[:num_keep].astype(jnp.int32)
+
+    return _failures_last(order)
+
+
+@functools.cache
+def hypervolume_cut() -> PromotionRule:
+    """Whole fronts while they fit; of the front that is cut, the greedy hypervolume subset (Guerrero et al.
+    2021)."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        del key
+        rank = pareto_rank(costs, valid, num_keep)
+        # On a grid on which volumes are exact, ties are ties in every batch and on every backend.
+        step = 2.0 ** -(50 // costs.shape[1])
+        scaled = jnp.round(scale_costs(costs, valid, "minmax") / step) * step
+        reference = jnp.full(costs.shape[1], round(REFERENCE / step) * step, scaled.dtype)
+        in_rank_order = jnp.lexsort((rank, ~valid)).astype(jnp.int32)[:num_keep]
+        cut = rank == rank[in_rank_order[-1]]
+        num_before = jnp.sum(valid & ~cut & (rank < rank[in_rank_order[-1]]), dtype=jnp.int32)
+        chosen = hypervolume_subset_order(scaled, reference, valid & cut, num_keep)
+        position = jnp.arange(num_keep, dtype=jnp.int32)
+        return jnp.where(position < num_before, in_rank_order, chosen[position - num_before])
+
+    return _failures_last(order)
+
+
+@functools.cache
+def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
+    """Weighted sum of the objectives, each scaled to [0, 1] over the rung.
+
+    Args:
+        weights: one non-negative weight per objective, or None to draw them anew for every bracket, uniformly
+        from
+            the simplex.
+    """
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        num_objectives = costs.shape[1]
+        if weights is None:
+            weight = jax.random.dirichlet(key, jnp.ones(num_objectives, costs.dtype))
+        elif len(weights) != num_objectives:
+            raise InputError(f"weights has {len(weights)} values: {num_objectives} objectives need one each")
+        else:
+            weight = jnp.asarray(weights, costs.dtype)
+        return _smallest(scale_costs(costs, valid, "minmax") @ weight, valid, num_keep)
+
+    return _failures_last(order)
+
+
+@functools.cache
+def random_order() -> PromotionRule:
+    """Survivors drawn at random: the control."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        num_rows = costs.shape[0]
+        rung_key = jax.random.fold_in(key, num_rows)  # sizes differ between the rungs of a bracket
+        return _smallest(jax.random.uniform(rung_key, (num_rows,), costs.dtype), valid, num_keep)
+
+    return _failures_last(order)
+
+
+@functools.cache
+def single(objective: int = 0) -> PromotionRule:
+    """One objective only: Hyperband as published."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        del key
+        return _smallest(costs[:, objective], valid, num_keep)
+
+    return _failures_last(order)

@@ -1,0 +1,300 @@
+"""Methods: named products of schedule, searcher and promotion rule, and the Python entry point that runs
+them."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.errors import InputError
+from benchmarks.table import Table
+from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
+from mohb_jax.kernels import promotion
+from mohb_jax.kernels.epsilon_net import SCALES
+from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.schedule import Bracket, full_fidelity, hyperband
+from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.random import random_search
+from mohb_jax.types import RunLog
+
+MODES = ("barrier", "overlap")
+RANDOM_SEARCH_BLOCK = 64
+"""Configurations that random search proposes at a time: no result depends on it."""
+DEFAULT_EVALUATIONS = 50
+"""The default horizon is the time of this many average evaluations at full fidelity, shared by the
+workers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a method; every method ignores those that its parts do not have.
+
+    Attributes:
+        eta: reduction factor of Hyperband.
+        first_rung: rule for the size of first rungs (``mohb_jax.schedule.hyperband``).
+        min_fidelity: smallest fidelity to use; None for the smallest stored one.
+        brackets: number of brackets of a pass, the most exploratory first; 1 is successive halving, None is
+        all.
+        workers: number of simulated workers.
+        mode: ``barrier`` (all workers wait for the end of a rung) or ``overlap`` (idle workers go on with the
+        next
+            bracket).
+        resumable: True if promotion pays only the difference in runtime; None for what the table says.
+        scale: scale on which the epsilon-net measures distances.
+        seed_objective: index of the objective whose best row opens each front of the epsilon-net.
+        weights: fixed weights of the scalarised rule; None to draw them anew for every bracket.
+    """
+
+    eta: float | int = 3
+    first_rung: str = "hpbandster"
+    min_fidelity: float | int | None = None
+    brackets: int | None = None
+    workers: int = 4
+    mode: str = "barrier"
+    resumable: bool | None = None
+    scale: str = "minmax"
+    seed_objective: int = 0
+    weights: tuple[float | int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
+        _require_count("workers", self.workers)
+        if self.brackets is not None:
+            _require_count("brackets", self.brackets)
+        _require_choice("mode", self.mode, MODES)
+        _require_choice("scale", self.scale, SCALES)
+        if self.weights is not None and (min(self.weights, default=-1) < 0 or sum(self.weights) <= 0):
+            raise InputError(f"weights is {list(self.weights)}: one number >= 0 per objective, not all 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A tuning method: schedule x searcher x promotion rule, under a name."""
+
+    name: str
+    summary: str
+    schedule: Callable[[Table, Settings], tuple[Bracket, ...]]
+    searcher: Callable[[Settings], Searcher]
+    promotion: Callable[[Settings], PromotionRule]
+    needs: str = "any table"
+
+
+def _hyperband(table: Table, settings: Settings) -> tuple[Bracket, ...]:
+    brackets = hyperband(table.fidelities, settings.eta, settings.first_rung, settings.min_fidelity)
+    return brackets[: settings.brackets]
+
+
+def _full_fidelity(table: Table, settings: Settings) -> tuple[Bracket, ...]:
+    del settings
+    return full_fidelity(table.fidelities, RANDOM_SEARCH_BLOCK)
+
+
+_RANDOM = random_search()
+
+
+def _random(settings: Settings) -> Searcher:
+    del settings
+    return _RANDOM
+
+
+def _epsilon_net(settings: Settings) -> PromotionRule:
+    return promotion.epsilon_net(settings.scale, settings.seed_objective)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "random",
+            "random search at full fidelity",
+            _full_fidelity,
+            _random,
+            lambda settings: promotion.single(0),
+        ),
+        Method(
+            "hb",
+            "Hyperband on the first objective alone (Li et al. 2018)",
+            _hyperband,
+            _random,
+            lambda settings: promotion.single(0),
+        ),
+        Method(
+            "mo-hb",
+            "multi-objective Hyperband: non-dominated sorting with epsilon-net (Salinas et al. 2021)",
+            _hyperband,
+            _random,
+            _epsilon_net,
+        ),
+        Method(
+            "mo-hb-crowding",
+            "mo-hb with NSGA-II's crowding distance instead of the epsilon-net",
+            _hyperband,
+            _random,
+            lambda settings: promotion.crowding(),
+        ),
+        Method(
+            "mo-hb-hvc",
+            "mo-hb with the greedy hypervolume cut instead of the epsilon-net",
+            _hyperband,
+            _random,
+            lambda settings: promotion.hypervolume_cut(),
+            needs="2 to 4 objectives",
+        ),
+        Method(
+            "mo-hb-scalar",
+            "Hyperband on a weighted sum of the objectives, random weights per bracket unless given",
+            _hyperband,
+            _random,
+            lambda settings: promotion.scalarised(settings.weights),
+        ),
+        Method(
+            "mo-hb-random",
+            "Hyperband that promotes at random: the control",
+            _hyperband,
+            _random,
+            lambda settings: promotion.random_order(),
+        ),
+    )
+}
+
+
+def method_named(name: str) -> Method:
+    """The method of that name; ``InputError`` with the known names, and the likeliest, if there is none."""
+    if name in METHODS:
+        return METHODS[name]
+    close = difflib.get_close_matches(name, METHODS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise InputError(f"method {name!r} is unknown{hint}: accepted are {', '.join(METHODS)}")
+
+
+def simulate(
+    table: Table,
+    method: str,
+    *,
+    num_seeds: int = 1,
+    first_run: int = 0,
+    seed: int = 0,
+    tasks: Sequence[str] | None = None,
+    evaluations: int | None = None,
+    seconds: float | int | Mapping[str, float | int] | None = None,
+    **settings: Any,
+) -> RunLog:
+    """Simulates ``num_seeds`` tuning runs on each task, all together.
+
+    Args:
+        table: the benchmark; all its objectives are used (``table.select(objectives=...)`` for fewer).
+        Objective 0
+            is the one that single-objective methods minimise.
+        method: a name from ``METHODS``.
+        num_seeds: runs per task.
+        first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
+        to 99 and
+            100 to 199 made apart are those that 0 to 199 gives.
+        seed: root seed; equal runs of different methods are paired through it.
+        tasks: names; all tasks if None.
+        evaluations: budget of evaluations per run, counted in launch order.
+        seconds: horizon in simulated seconds, one for all tasks or one per task name. With neither budget nor
+            horizon, the time in which the workers evaluate 50 average configurations at full fidelity.
+        **settings: fields of ``Settings``.
+
+    Returns:
+        A ``RunLog`` of NumPy arrays, lanes ordered by task, then run.
+
+    Raises:
+        InputError: naming the argument at fault.
+    """
+    chosen = make_settings(**settings)
+    names = table.tasks if tasks is None else tuple(tasks)
+    indices = np.array([table.task_index(name) for name in names], np.int32)
+    _require_count("num_seeds", num_seeds)
+    if not len(indices):
+        raise InputError(f"tasks is empty: accepted are {', '.join(table.tasks)}")
+    horizon = horizons(table, names, chosen.workers, evaluations, seconds)
+    plan = make_plan(table, method_named(method), chosen, evaluations)
+    plan, cells, fidelities = _on_device(table, plan)
+    runs = np.arange(first_run, first_run + num_seeds, dtype=np.int32)
+    run = np.tile(runs, len(indices))
+    keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
+    lanes = Lanes(np.repeat(indices, num_seeds), run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
+    log = simulate_lanes(plan, cells, lanes)
+    return log._replace(fidelity=np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32))
+
+
+def make_settings(**settings: Any) -> Settings:
+    """``Settings`` from keyword arguments; ``InputError`` names an unknown one and lists the fields."""
+    fields = [field.name for field in dataclasses.fields(Settings)]
+    unknown = [name for name in settings if name not in fields]
+    if unknown:
+        raise InputError(f"setting {unknown[0]!r} is unknown: accepted are {', '.join(fields)}")
+    return Settings(**settings)
+
+
+def make_plan(table: Table, method: Method, settings: Settings, evaluations: int | None) -> Plan:
+    """The static description of a run of a method on a table."""
+    if settings.seed_objective not in range(table.num_objectives):
+        raise InputError(
+            f"seed_objective is {settings.seed_objective}: accepted are 0 to {table.num_objectives - 1}"
+        )
+    return Plan(
+        brackets=method.schedule(table, settings),
+        searcher=method.searcher(settings),
+        promotion=method.promotion(settings),
+        num_workers=settings.workers,
+        overlap=settings.mode == "overlap",
+        resumable=table.resumable if settings.resumable is None else settings.resumable,
+        budget=evaluations,
+    )
+
+
+def horizons(
+    table: Table,
+    tasks: Sequence[str],
+    workers: int,
+    evaluations: int | None,
+    seconds: float | int | Mapping[str, float | int] | None,
+) -> list[float]:
+    """Simulated seconds per task at which a run ends; infinite where a budget of evaluations ends it."""
+    if evaluations is not None:
+        _require_count("evaluations", evaluations)
+    if seconds is None and evaluations is not None:
+        return [np.inf] * len(tasks)
+    if seconds is None:
+        runtime = table.cells([table.num_fidelities - 1])[1][:, :, 0].mean(axis=1)
+        return [float(runtime[table.task_index(task)]) * DEFAULT_EVALUATIONS / workers for task in tasks]
+    per_task = seconds if isinstance(seconds, Mapping) else dict.fromkeys(tasks, seconds)
+    for task in tasks:
+        if task not in per_task:
+            raise InputError(f"seconds has no entry for task {task!r}")
+        if not 0 < float(per_task[task]) < np.inf:
+            raise InputError(
+                f"seconds is {per_task[task]} for task {task!r}: it must be a positive, finite number"
+            )
+    return [float(per_task[task]) for task in tasks]
+
+
+def _on_device(table: Table, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:
+    """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
+    used = sorted({level for bracket in plan.brackets for level in bracket.levels})
+    costs, runtime = table.cells(used)
+    values = np.concatenate([costs, runtime[..., None]], axis=-1).reshape(-1, table.num_objectives + 1)
+    brackets = tuple(
+        dataclasses.replace(bracket, levels=tuple(used.index(level) for level in bracket.levels))
+        for bracket in plan.brackets
+    )
+    cells = Cells(jnp.asarray(values), table.num_rows, len(used))
+    return dataclasses.replace(plan, brackets=brackets), cells, np.array(used)
+
+
+def _require_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name} is {value!r}: it must be a whole number of at least 1")
+
+
+def _require_choice(name: str, value: Any, accepted: Sequence[str]) -> None:
+    if value not in accepted:
+        raise InputError(f"{name} is {value!r}: accepted are {', '.join(accepted)}")

@@ -1,0 +1,152 @@
+"""Gathering the tuning runs of one benchmark from finished work units."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from benchmarks.errors import InputError
+from benchmarks.table import Table
+from mohb_jax.store import Unit
+from mohb_jax.types import RunLog
+
+
+class Lanes(NamedTuple):
+    """Tuning runs of one benchmark, and their finished evaluations at the highest fidelity as flat arrays."""
+
+    method: Int[np.ndarray, " lanes"]
+    task: Int[np.ndarray, " lanes"]
+    run: Int[np.ndarray, " lanes"]
+    evaluations: Int[np.ndarray, " lanes"]
+    seconds: Float[np.ndarray, " lanes"]
+    spent: Float[np.ndarray, " lanes"]
+    lane: Int[np.ndarray, " events"]
+    """Which lane an event belongs to; events are sorted by lane and then by ``end``."""
+    row: Int[np.ndarray, " events"]
+    end: Float[np.ndarray, " events"]
+
+
+def collect(table: Table, units: Sequence[Unit], methods: Sequence[str]) -> Lanes:
+    """All lanes of the units, sorted by (task, method, run); a run stored twice is taken once.
+
+    Args:
+        table: the benchmark at its highest fidelity.
+        units: finished work units of this benchmark.
+        methods: display names; a lane's ``method`` is an index into them.
+
+    Raises:
+        InputError: a unit names an unknown method, task or row, or a run has two different results.
+    """
+    parts = [_unit_lanes(table, unit, methods) for unit in units]
+    offset = np.cumsum([0] + [part.run.size for part in parts])
+    lanes = Lanes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    lanes = lanes._replace(lane=lanes.lane + np.repeat(offset[:-1], [part.lane.size for part in parts]))
+    order = np.lexsort((lanes.run, lanes.method, lanes.task))
+    identity = np.stack([lanes.task, lanes.method, lanes.run])[:, order]
+    repeated = np.zeros(order.size, bool)
+    repeated[1:] = (identity[:, 1:] == identity[:, :-1]).all(axis=0)
+    _check_repeats(table, methods, lanes, order, repeated)
+    return _reorder(lanes, order[~repeated])
+
+
+def _check_repeats(
+    table: Table,
+    methods: Sequence[str],
+    lanes: Lanes,
+    order: Int[np.ndarray, " lanes"],
+    repeated: Bool[np.ndarray, " lanes"],
+) -> None:
+    """A run may be stored twice, but not with two outcomes: then the folder mixes two studies."""
+    second = np.flatnonzero(repeated)
+    here, before = order[second], order[second - 1]
+    differs = (lanes.evaluations[here] != lanes.evaluations[before]) | (
+        lanes.seconds[here] != lanes.seconds[before]
+    )
+    if differs.any():
+        lane = here[differs.argmax()]
+        raise InputError(
+            f"method {methods[lanes.method[lane]]!r} has two different results for benchmark {table.name!r}, "
+            f"task {table.tasks[lanes.task[lane]]!r}, run {lanes.run[lane]}: a folder holds one study"
+        )
+
+
+def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
+    """The lanes named by ``order`` in that sequence, events sorted by lane and end."""
+    position = np.full(lanes.run.size, -1)
+    position[order] = np.arange(order.size)
+    kept = np.flatnonzero(position[lanes.lane] >= 0)
+    kept = kept[np.lexsort((lanes.end[kept], position[lanes.lane[kept]]))]
+    per_lane = {name: getattr(lanes, name)[order] for name in Lanes._fields[:6]}
+    events = {"lane": position[lanes.lane[kept]], "row": lanes.row[kept], "end": lanes.end[kept]}
+    return Lanes(**per_lane, **events)
+
+
+def _unit_lanes(table: Table, unit: Unit, methods: Sequence[str]) -> Lanes:
+    """One work unit's lanes, with its events at the highest fidelity in order of lane and slot."""
+    log = RunLog(*(np.asarray(part) for part in unit.log))
+    full = log.valid & (log.fidelity == unit.spec["highest_fidelity"]) & np.isfinite(log.costs).all(axis=-1)
+    lane, slot = np.nonzero(full)
+    row = np.asarray(log.row[lane, slot], np.int64)
+    if row.max(initial=0) >= table.num_rows:
+        raise InputError(f"a result names row {row.max()} of benchmark {table.name!r} with {table.num_rows}")
+    return Lanes(
+        method=np.full(log.run.size, _index("method", unit.spec["method"], methods)),
+        task=np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task],
+        run=np.asarray(log.run, np.int64),
+        evaluations=np.asarray(log.valid.sum(axis=1), np.int64),
+        seconds=np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0),
+        spent=_spent(table, log, _resumable(table, unit)),
+        lane=lane,
+        row=row,
+        end=np.asarray(log.end[lane, slot], np.float64),
+    )
+
+
+def _index(what: str, name: str, accepted: Sequence[str]) -> int:
+    if name not in accepted:
+        raise InputError(f"a result names the unknown {what} {name!r}; the study has {', '.join(accepted)}")
+    return accepted.index(name)
+
+
+def usd_objective(table: Table) -> int | None:
+    """Index of the first objective that is an amount of money."""
+    return next((i for i, objective in enumerate(table.objectives) if objective.unit == "USD"), None)
+
+
+def _resumable(table: Table, unit: Unit) -> bool:
+    """Whether promotion paid the difference: a setting that overrides the table's own answer."""
+    stated = unit.spec.get("settings", {}).get("resumable")
+    return table.resumable if stated is None else bool(stated)
+
+
+def _spent(table: Table, log: RunLog, resumable: bool) -> Float[np.ndarray, " lanes"]:
+    """Money that each lane spent on all its evaluations at any fidelity; failed ones have no price: 0.
+
+    Where promotion resumes a run, its cost holds that of the lower fidelities already, so only each row's
+    dearest evaluation counts.
+    """
+    money = usd_objective(table)
+    if money is None:
+        return np.zeros(log.run.size)
+    price = np.where(log.valid & np.isfinite(log.costs[..., money]), log.costs[..., money], 0.0)
+    if not resumable:
+        return price.sum(axis=1)
+    dearest = np.zeros((log.run.size, table.num_rows))
+    lane = np.broadcast_to(np.arange(log.run.size)[:, None], price.shape)
+    np.maximum.at(dearest, (lane, np.where(log.valid, log.row, 0)), price)
+    return dearest.sum(axis=1)
+
+
+def horizons(table: Table, units: Sequence[Unit], lanes: Lanes) -> dict[int, float]:
+    """Seconds at which each task's comparison ends: the longest budget, or without one the latest result."""
+    latest = np.zeros(len(table.tasks))
+    np.maximum.at(latest, lanes.task, lanes.seconds)
+    stated: dict[str, float] = {}
+    for unit in units:
+        for name, seconds in (unit.spec.get("horizon") or {}).items():
+            stated[name] = max(stated.get(name, 0.0), seconds or 0.0)
+    return {
+        int(task): float(stated.get(table.tasks[task]) or latest[task] or 1.0)
+        for task in np.unique(lanes.task)
+    }

@@ -1,0 +1,237 @@
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const narrow = () => window.innerWidth < 640;
+
+  // Plotly reads a little HTML in its texts: names come from data and must be shown as they are.
+  const plain = (text) =>
+    String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\r\n]+/g, " ");
+  const short = (value) => {
+    if (typeof value !== "number") return String(value);
+    const rounded = Number(value.toPrecision(4));
+    return Math.abs(rounded) >= 1000 ? rounded.toLocaleString("en-US") : String(rounded);
+  };
+  const withUnit = (value, unit) => short(value) + (unit === "1" ? "" : " " + unit);
+  const axisName = (objective) => objective.name + (objective.unit === "1" ? "" : " [" + objective.unit + "]");
+
+  function element(name, text) {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  // A labelled choice; hidden while there is nothing to choose.
+  function choice(parent, label, onChange) {
+    const box = element("label", label);
+    const select = element("select");
+    box.append(select);
+    parent.append(box);
+    select.addEventListener("change", onChange);
+    return {
+      get value() { return Number(select.value || 0); },
+      fill(names) {
+        const before = select.selectedOptions.length ? select.selectedOptions[0].textContent : null;
+        select.replaceChildren(...names.map((name, index) => {
+          const option = element("option", name);
+          option.value = index;
+          option.selected = name === before;
+          return option;
+        }));
+        box.style.display = names.length > 1 ? "" : "none";
+      },
+    };
+  }
+
+  function layout(x, y) {
+    const small = narrow();
+    return {
+      margin: { l: small ? 52 : 70, r: small ? 8 : 20, t: 36, b: 50 },
+      font: { family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif", size: small ? 11 : 13 },
+      legend: Object.assign({ itemsizing: "constant" }, small ? { orientation: "h", y: -0.2, yanchor: "top" } : {}),
+      hovermode: "closest",
+      hoverlabel: { align: "left", bgcolor: "#ffffff", font: { size: 12, color: "#1d2430" } },
+      plot_bgcolor: "#ffffff",
+      xaxis: Object.assign({ gridcolor: "#e6e6e6", zeroline: false, linecolor: "#999", ticks: "outside" }, x),
+      yaxis: Object.assign({ gridcolor: "#e6e6e6", zeroline: false, linecolor: "#999", ticks: "outside" }, y),
+    };
+  }
+  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const logTicks = { type: "log", dtick: null, tickformat: "~r", nticks: 6 };
+
+  // --- fronts ---
+
+  // The points that are best trade-offs of two objectives, in the order of the first.
+  function staircase(panel, points, x, y, signs) {
+    const order = points.slice().sort((a, b) =>
+      signs[x] * (panel.values[a][x] - panel.values[b][x]) || signs[y] * (panel.values[a][y] - panel.values[b][y]));
+    let best = Infinity;
+    return order.filter((point) => {
+      const value = signs[y] * panel.values[point][y];
+      if (value >= best) return false;
+      best = value;
+      return true;
+    });
+  }
+
+  function hoverText(benchmark, panel, point, who) {
+    const objectives = benchmark.objectives.map((objective, index) =>
+      plain(objective.name) + ": " + plain(withUnit(panel.values[point][index], objective.unit)));
+    const settings = benchmark.columns.map((column, index) =>
+      plain(column) + " = " + plain(short(panel.configs[point][index])));
+    return ["<b>" + plain(who) + "</b>", ...objectives, "", ...settings].join("<br>");
+  }
+
+  function frontTraces(benchmark, panel, points, pair, look, who) {
+    const [x, y] = pair;
+    const signs = benchmark.objectives.map((objective) => (objective.sense === "max" ? -1 : 1));
+    const line = staircase(panel, points, x, y, signs);
+    const onLine = new Set(line);
+    const at = (list, index) => list.map((point) => panel.values[point][index]);
+    return [
+      {
+        x: at(line, x), y: at(line, y), mode: "lines", line: { shape: "hv", color: look.colour, width: look.width, dash: look.dash },
+        opacity: look.opacity, hoverinfo: "skip", showlegend: false, legendgroup: who, type: "scatter",
+      },
+      {
+        x: at(points, x), y: at(points, y), mode: "markers", name: plain(who), legendgroup: who, type: "scatter",
+        marker: {
+          color: look.colour, symbol: look.symbol, line: { width: 0 },
+          size: points.map((point) => (onLine.has(point) ? look.size : look.size - 3)),
+          opacity: points.map((point) => (onLine.has(point) ? look.opacity + 0.25 : 0.35)),
+        },
+        hovertext: points.map((point) => hoverText(benchmark, panel, point, who)), hoverinfo: "text",
+        customdata: points, meta: who,
+      },
+    ];
+  }
+
+  function showPicked(benchmark, panel, point, who) {
+    const picked = document.getElementById("picked");
+    const list = element("dl");
+    const add = (name, value) => {
+      const box = element("div");
+      box.append(element("dt", name), element("dd", value));
+      list.append(box);
+    };
+    benchmark.objectives.forEach((objective, i) => add(objective.name, withUnit(panel.values[point][i], objective.unit)));
+    benchmark.columns.forEach((column, i) => add(column, short(panel.configs[point][i])));
+    const head = element("p");
+    head.append(element("strong", who), " · " + panel.task + " · table row " + panel.rows[point]);
+    picked.replaceChildren(head, list);
+  }
+
+  const frontPlot = document.getElementById("front-plot");
+  const frontControls = document.querySelector('.controls[data-for="fronts"]');
+  const frontChoice = {
+    benchmark: choice(frontControls, "Benchmark", () => drawFronts(true)),
+    task: choice(frontControls, "Task", () => drawFronts(false)),
+    pair: choice(frontControls, "Objectives", () => drawFronts(false)),
+  };
+  let shown = null;
+
+  function drawFronts(refill) {
+    const benchmark = data.benchmarks[frontChoice.benchmark.value];
+    if (!benchmark.pairs.length) {
+      document.getElementById("fronts").hidden = true;
+      return;
+    }
+    if (refill) {
+      frontChoice.task.fill(benchmark.panels.map((panel) => panel.task));
+      frontChoice.pair.fill(benchmark.pairs.map(([x, y]) => benchmark.objectives[y].name + " against " + benchmark.objectives[x].name));
+    }
+    const panel = benchmark.panels[frontChoice.task.value];
+    const pair = benchmark.pairs[frontChoice.pair.value];
+    const grey = { colour: "#777777", width: 5, dash: "solid", opacity: 0.4, size: 6, symbol: "circle" };
+    const traces = frontTraces(benchmark, panel, panel.front, pair, grey, "true front of the table");
+    panel.methods.forEach((entry) => {
+      const method = data.methods[entry.method];
+      const look = { colour: method.colour, width: 1.3, dash: method.dash, opacity: 0.7, size: 8, symbol: method.symbol };
+      traces.push(...frontTraces(benchmark, panel, entry.front, pair, look, method.name));
+    });
+    const [x, y] = pair.map((index) => Object.assign(
+      { title: { text: plain(axisName(benchmark.objectives[index])) } }, panel.log[index] ? logTicks : {}));
+    shown = { benchmark, panel };
+    Plotly.react(frontPlot, traces, layout(x, y), config);
+  }
+
+  // --- progress ---
+
+  const progressPlot = document.getElementById("progress-plot");
+  const progressControls = document.querySelector('.controls[data-for="progress"]');
+  const progressChoice = {
+    benchmark: choice(progressControls, "Benchmark", () => drawProgress(true)),
+    task: choice(progressControls, "Task", () => drawProgress(false)),
+    what: choice(progressControls, "Measure", () => drawProgress(false)),
+    scale: choice(progressControls, "Vertical scale", () => drawProgress(false)),
+  };
+  progressChoice.what.fill(["relative hypervolume", "share of the true front found"]);
+  progressChoice.scale.fill(["plain", "stretched towards 1"]);
+  const SMALLEST_GAP = 0.001;
+
+  function spanOfTime(seconds) {
+    if (seconds >= 259200) return ["d", 86400];
+    if (seconds >= 7200) return ["h", 3600];
+    return seconds >= 120 ? ["min", 60] : ["s", 1];
+  }
+
+  function progressTraces(panel, entry, share, stretch, size, unit) {
+    const method = data.methods[entry.method];
+    const x = panel.grid.map((seconds) => seconds / size);
+    const height = (curve) => (stretch ? curve.map((value) => Math.max(1 - value, SMALLEST_GAP)) : curve);
+    const common = { x, mode: "lines", type: "scatter", legendgroup: method.name };
+    const edge = { line: { width: 0, shape: "hv" }, hoverinfo: "skip", showlegend: false };
+    const middle = share ? entry.found : entry.median;
+    const text = middle.map((value, i) => ["<b>" + plain(method.name) + "</b>", short(x[i]) + " " + unit,
+      share ? "share found: " + short(value)
+        : "hypervolume: " + short(value) + " (middle half of the seeds: " + short(entry.low[i]) + " to " + short(entry.high[i]) + ")",
+    ].join("<br>"));
+    const line = Object.assign({ y: height(middle), name: plain(method.name), hovertext: text, hoverinfo: "text",
+      line: { color: method.colour, dash: method.dash, width: 2.2, shape: "hv" } }, common);
+    if (share) return [line];
+    const rgb = method.colour.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16)).join(",");
+    return [
+      Object.assign({ y: height(entry.low) }, common, edge),
+      Object.assign({ y: height(entry.high), fill: "tonexty", fillcolor: "rgba(" + rgb + ",0.15)" }, common, edge),
+      line,
+    ];
+  }
+
+  function drawProgress(refill) {
+    const benchmark = data.benchmarks[progressChoice.benchmark.value];
+    if (refill) progressChoice.task.fill(benchmark.panels.map((panel) => panel.task));
+    const panel = benchmark.panels[progressChoice.task.value];
+    const share = progressChoice.what.value === 1;
+    const stretch = progressChoice.scale.value === 1;
+    const [unit, size] = spanOfTime(panel.horizon);
+    const traces = panel.methods.flatMap((entry) => progressTraces(panel, entry, share, stretch, size, unit));
+    const gaps = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+    const y = { title: { text: share ? "share of the true front found" : "relative hypervolume" } };
+    if (stretch) Object.assign(y, { type: "log", autorange: "reversed", tickvals: gaps, ticktext: gaps.map((gap) => short(1 - gap)) });
+    else y.rangemode = "tozero";
+    const x = Object.assign({ title: { text: "simulated time [" + unit + "]" } }, logTicks);
+    document.getElementById("progress-note").textContent =
+      (share ? "Lines: mean over " : "Lines: median over ") + panel.seeds + (share ? "." : "; bands: the middle half of them.") +
+      " A method that is higher and further left is better. Runs of this task end at " + panel.horizon_text + " of simulated time.";
+    Plotly.react(progressPlot, traces, layout(x, y), config);
+  }
+
+  frontChoice.benchmark.fill(data.benchmarks.map((benchmark) => benchmark.name));
+  progressChoice.benchmark.fill(data.benchmarks.map((benchmark) => benchmark.name));
+  drawFronts(true);
+  drawProgress(true);
+  if (shown) {
+    const pick = (event) => {
+      const point = event.points.find((candidate) => candidate.customdata !== undefined);
+      if (point) showPicked(shown.benchmark, shown.panel, point.customdata, point.data.meta);
+    };
+    frontPlot.on("plotly_hover", pick);
+    frontPlot.on("plotly_click", pick);
+  }
+  let wasNarrow = narrow();
+  window.addEventListener("resize", () => {
+    if (narrow() === wasNarrow) return;
+    wasNarrow = narrow();
+    drawFronts(false);
+    drawProgress(false);
+  });
+})();

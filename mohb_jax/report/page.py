@@ -1,0 +1,393 @@
+"""The report as one self-contained HTML page: tables, two interactive plots, definitions, provenance."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from plotly.offline import get_plotlyjs
+
+from benchmarks.normalise import Normalisation, normalisation, true_front
+from benchmarks.table import Table
+from mohb_jax.report.curves import Cell
+from mohb_jax.report.statistics import ALL_TASKS, NUM_RESAMPLES, Row
+from mohb_jax.report.study import Study
+from mohb_jax.report.style import duration, look, number, objective_pairs, seeds_text
+
+FOLDER = Path(__file__).parent
+POINTS_ON_PAGE = 12_000
+"""Points of all fronts together that the page holds with their configurations, to stay a small file."""
+CURVE_VALUES_ON_PAGE = 300_000
+"""Numbers of all curves together; more are thinned along the time grid."""
+_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
+_SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+}
+
+
+def page_html(study: Study, cells: Sequence[Cell], rows: Sequence[Row], figures: Sequence[str]) -> str:
+    """The page's HTML; it needs no network, and nothing from data is read as markup or script.
+
+    Args:
+        study: names, methods, tables and provenance.
+        cells: curves and fronts of every benchmark, task and method.
+        rows: what ``summary_rows`` made of them.
+        figures: paths of the figure files, relative to the page.
+    """
+    plotly, script = get_plotlyjs(), _asset("page.js")
+    return Template(_asset("template.html")).substitute(
+        script_hashes=" ".join(_script_hash(text) for text in (plotly, script)),
+        title=html.escape(f"{study.name} · tuning report"),
+        study=html.escape(study.name),
+        style=_asset("page.css"),
+        setting=_setting(study, cells),
+        answers="\n".join(_answer(study, name, rows) for name in study.tables),
+        overview=_overview(study, rows),
+        fronts_note=_fronts_note(study, cells),
+        by_task=_by_task(study, rows),
+        resamples=f"{NUM_RESAMPLES:,}",
+        making=_making(study, figures),
+        data=embedded_json(_data(study, cells)),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def _asset(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _script_hash(text: str) -> str:
+    """Source expression that lets a browser run this script and no other."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def embedded_json(value: Any) -> str:
+    """JSON that can stand inside a script element: it holds no character that HTML could read as markup."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+# --- words and tables ------------------------------------------------------------------------------------
+
+
+def _setting(study: Study, cells: Sequence[Cell]) -> str:
+    """What was compared, in a sentence."""
+    methods = [method for method in study.methods if any(cell.method == method for cell in cells)]
+    tables = ", ".join(_setting_of(name, table, cells) for name, table in study.tables.items())
+    objectives = list(dict.fromkeys(o.name for table in study.tables.values() for o in table.objectives))
+    seeds = seeds_text([cell.runs.size for cell in cells])
+    return html.escape(
+        f"{_listed(methods)} on {tables}; {seeds} each. Objectives: {_listed(objectives)}. All runs are "
+        "simulated: every result is looked up in a table of training runs."
+    )
+
+
+def _setting_of(name: str, table: Table, cells: Sequence[Cell]) -> str:
+    tasks = len({cell.task for cell in cells if cell.benchmark == name})
+    return f"{name} ({tasks} task{'s' * (tasks != 1)}, {table.num_rows:,} configurations)"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _answer(study: Study, benchmark: str, rows: Sequence[Row]) -> str:
+    """The outcome on one benchmark in a few words."""
+    own = [row for row in rows if row["benchmark"] == benchmark and row["task"] == ALL_TASKS]
+    if not own:
+        return ""
+    base = next((row for row in own if row["method"] == study.reference), None)
+    first = base or max(own, key=lambda row: row["hypervolume"]["mean"])
+    over = f"over {first['num_tasks']} tasks and " if first["num_tasks"] > 1 else "over "
+    text = (
+        f"On <strong>{html.escape(benchmark)}</strong>, <strong>{html.escape(first['method'])}</strong> ends "
+        f"with {_spread(first['hypervolume'])} of the true front's hypervolume, the mean {over}"
+        f"{seeds_text([first['num_seeds']])}. {_comparison([row for row in own if row['difference']])}"
+    )
+    return f'<p class="answer">{text}</p>'
+
+
+def _comparison(others: Sequence[Row]) -> str:
+    """Where the reference stands against the others; what its intervals leave open is said to be open."""
+    groups: dict[str, list[str]] = {}
+    for row in others:
+        groups.setdefault(_verdict(row["difference"]), []).append(_gap(row))
+    return " ".join(f"{words} {_listed(groups[words])}." for words in _VERDICTS if words in groups)
+
+
+_VERDICTS = (
+    "It is ahead of",
+    "It is behind",
+    "No clear difference from",
+    "With one seed, nothing can be said about",
+)
+
+
+def _verdict(difference: Row) -> str:
+    if difference["ci95"] is None:
+        return _VERDICTS[3]
+    low, high = difference["ci95"]
+    return _VERDICTS[0] if high < 0 else _VERDICTS[1] if low > 0 else _VERDICTS[2]
+
+
+def _gap(row: Row) -> str:
+    """A method and how far the reference is from it."""
+    name, difference = f"<strong>{html.escape(row['method'])}</strong>", row["difference"]
+    if difference["ci95"] is None:
+        return f"{name} (difference {-difference['mean']:+.3f})"
+    low, high = difference["ci95"]
+    size = abs(difference["mean"])
+    if low <= 0 <= high:
+        return f"{name} ({-difference['mean']:+.3f}, interval {-high:+.3f} to {-low:+.3f})"
+    low, high = sorted((abs(low), abs(high)))
+    return f"{name} by {size:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _overview(study: Study, rows: Sequence[Row]) -> str:
+    """A table over all tasks of each benchmark."""
+    parts = []
+    for name in study.tables:
+        own = [row for row in rows if row["benchmark"] == name]
+        tasks = [task for task in dict.fromkeys(row["task"] for row in own) if task != ALL_TASKS]
+        what = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
+        over = [row for row in own if row["task"] == ALL_TASKS]
+        parts += [_table(study, f"{name}, {what}", over)] if over else []
+    return "\n".join(parts)
+
+
+def _by_task(study: Study, rows: Sequence[Row]) -> str:
+    """A table for each task; folded where there are many."""
+    parts = []
+    for name in study.tables:
+        own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
+        tasks = list(dict.fromkeys(row["task"] for row in own))
+        tables = [_table(study, task, [row for row in own if row["task"] == task]) for task in tasks]
+        opened = " open" if len(tasks) <= 3 else ""
+        label = f"{name}: {len(tasks)} task" + "s" * (len(tasks) != 1)
+        parts += [f"<details{opened}><summary>{html.escape(label)}</summary>", *tables, "</details>"]
+    return "\n".join(parts)
+
+
+def _table(study: Study, caption: str, rows: Sequence[Row]) -> str:
+    """Methods of one task, the best mean hypervolume in bold."""
+    money = any("spent_usd" in row for row in rows)
+    heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found", "Rank"]
+    heads += [f"Difference to {study.reference}", "Evaluations (at full fidelity)", "Simulated time"]
+    heads += ["Spent [USD]"] * money + ["Seeds"]
+    best = max(row["hypervolume"]["mean"] for row in rows)
+    body = "\n".join(_table_row(study, row, money, row["hypervolume"]["mean"] == best) for row in rows)
+    head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
+    return (
+        f'<div class="table"><table><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _table_row(study: Study, row: Row, money: bool, best: bool) -> str:
+    colour = look(study.methods.index(row["method"])).colour
+    method = html.escape(row["method"])
+    title = html.escape(study.summaries.get(row["method"], "") or row["method"])
+    fields = [
+        f'<span class="dot" style="background:{colour}"></span><span title="{title}">{method}</span>',
+        f"{row['hypervolume']['median']:.3f}",
+        _spread(row["hypervolume"]),
+        f"{100 * row['front_found']['mean']:.1f} %",
+        "–" if row["rank"] is None else f"{row['rank']:.2f}",
+        _signed(row["difference"]),
+        f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
+        html.escape(duration(row["simulated_seconds"])),
+    ]
+    fields += [number(row["spent_usd"])] * money + [str(row["num_seeds"])]
+    cells = "".join(f"<td>{field}</td>" for field in fields)
+    return f"<tr{' class=best' if best else ''}>{cells}</tr>"
+
+
+def _spread(summary: Row) -> str:
+    """Mean and interval."""
+    if summary["ci95"] is None:
+        return f"{summary['mean']:.3f}"
+    low, high = summary["ci95"]
+    return f'{summary["mean"]:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
+
+
+def _signed(difference: Row | None) -> str:
+    if difference is None:
+        return "–"
+    if difference["ci95"] is None:
+        return f"{difference['mean']:+.3f}"
+    low, high = difference["ci95"]
+    return f'{difference["mean"]:+.3f} <span class="interval">[{low:+.3f}, {high:+.3f}]</span>'
+
+
+def _making(study: Study, figures: Sequence[str]) -> str:
+    """Command, versions, tables and files."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
+    settings = _settings(study)
+    parts = [f"<pre>{html.escape(study.command)}</pre>"] if study.command else []
+    parts += [f"<p>Settings: {html.escape(settings)}.</p>"] if settings else []
+    parts += [f"<p>Versions: {html.escape(versions)}.</p>"] if versions else []
+    parts += [_provenance(study, name, table) for name, table in study.tables.items()]
+    files = ["summary.json", "summary.csv", "curves.csv", "front.csv", *figures]
+    links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
+    return "\n".join([*parts, f'<p class="note">Files beside this page: {links}</p>'])
+
+
+def _settings(study: Study) -> str:
+    """The settings that were given, those of single methods after their names."""
+    stated = {key: value for key, value in study.settings.items() if isinstance(value, (int, float, str))}
+    stated |= dict(study.settings.get("settings") or {})
+    parts = [f"{name} = {value}" for name, value in stated.items() if name not in ("name", "reference")]
+    for entry in study.settings.get("methods") or []:
+        own = ", ".join(f"{name} = {value}" for name, value in (entry.get("settings") or {}).items())
+        parts += [f"{entry.get('name') or entry.get('method')}: {own}"] if own else []
+    return "; ".join(parts)
+
+
+def _provenance(study: Study, name: str, table: Table) -> str:
+    fingerprint = study.fingerprints.get(name) or table.fingerprint
+    return (
+        f"<p>Table <strong>{html.escape(name)}</strong>, fingerprint "
+        f"<code>{html.escape(fingerprint)}</code>. {html.escape(table.provenance)}</p>"
+    )
+
+
+# --- what the plots are drawn from -----------------------------------------------------------------------
+
+
+def _data(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Everything that the page's script needs."""
+    looks = [look(index) for index in range(len(study.methods))]
+    return {
+        "methods": [
+            {
+                "name": name,
+                "colour": style.colour,
+                "dash": _DASHES[style.line],
+                "symbol": _SYMBOLS[style.marker],
+            }
+            for name, style in zip(study.methods, looks, strict=True)
+        ],
+        "benchmarks": [_benchmark(study, name, table, cells) for name, table in study.tables.items()],
+    }
+
+
+def _benchmark(study: Study, name: str, table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
+    own = [cell for cell in cells if cell.benchmark == name]
+    scale = normalisation(table)
+    stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
+    panels = [
+        _panel(study, table, scale, [cell for cell in own if cell.task == task], _limits(cells), stride)
+        for task in dict.fromkeys(cell.task for cell in own)
+    ]
+    return {
+        "name": name,
+        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in table.objectives],
+        "columns": [column.name for column in table.columns],
+        "pairs": objective_pairs(table.num_objectives),
+        "panels": panels,
+    }
+
+
+def _limits(cells: Sequence[Cell]) -> tuple[int, int]:
+    """Most points of a true front and of a method's front that the page shows."""
+    num_panels = len({(cell.benchmark, cell.task) for cell in cells})
+    half = POINTS_ON_PAGE // 2
+    return min(max(half // num_panels, 20), 300), min(max(half // len(cells), 10), 100)
+
+
+def thinned(rows: Int[np.ndarray, " rows"], limit: int) -> Int[np.ndarray, " kept"]:
+    """At most ``limit`` of the rows, evenly spread over the sequence and with both ends."""
+    if rows.size <= limit:
+        return rows
+    return rows[np.round(np.linspace(0, rows.size - 1, limit)).astype(int)]
+
+
+def _panel(
+    study: Study,
+    table: Table,
+    scale: Normalisation,
+    cells: Sequence[Cell],
+    limits: tuple[int, int],
+    stride: int,
+) -> dict[str, Any]:
+    """One task: its points with their configurations, which points form which front, and the curves."""
+    task = table.task_index(cells[0].task)
+    front = true_front(table, task)
+    front = thinned(front[np.argsort(table.costs[task, front, -1, 0], kind="stable")], limits[0])
+    attained = [thinned(cell.typical_front, limits[1]) for cell in cells]
+    rows = np.unique(np.concatenate([front, *attained]))
+    minimised = [objective.sense == "min" for objective in table.objectives]
+    return {
+        "task": cells[0].task,
+        "horizon": cells[0].horizon,
+        "horizon_text": duration(cells[0].horizon),
+        "seeds": seeds_text([cell.runs.size for cell in cells]),
+        "rows": rows.tolist(),
+        "values": _rounded(table.to_values(table.costs[task, rows, -1])),
+        "configs": [[_config_value(value) for value in table.config(int(row)).values()] for row in rows],
+        "log": (scale.log[task] & minimised).tolist(),
+        "front": np.searchsorted(rows, front).tolist(),
+        "grid": _rounded(cells[0].grid[::-stride][::-1]),
+        "methods": [
+            {"method": study.methods.index(cell.method), "front": np.searchsorted(rows, points).tolist()}
+            | _curves(cell, stride)
+            for cell, points in zip(cells, attained, strict=True)
+        ],
+    }
+
+
+def _curves(cell: Cell, stride: int) -> dict[str, Any]:
+    """Quartiles of the hypervolume and mean share found, at every ``stride``-th grid point up to the last."""
+    low, middle, high = np.quantile(cell.hypervolume[:, ::-stride][:, ::-1], [0.25, 0.5, 0.75], axis=0)
+    found = cell.front_found[:, ::-stride][:, ::-1].mean(axis=0)
+    return {
+        key: _rounded(curve)
+        for key, curve in {"low": low, "median": middle, "high": high, "found": found}.items()
+    }
+
+
+def _rounded(values: Float[np.ndarray, "..."]) -> Any:
+    """Nested lists of numbers with six significant digits, which is more than a plot shows."""
+    if values.ndim > 1:
+        return [_rounded(value) for value in values]
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _config_value(value: float | int | str) -> float | int | str:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _fronts_note(study: Study, cells: Sequence[Cell]) -> str:
+    """What the plot leaves out."""
+    most, attained = _limits(cells)
+    fronts = [
+        true_front(study.tables[cell.benchmark], study.tables[cell.benchmark].task_index(cell.task)).size
+        for cell in {(cell.benchmark, cell.task): cell for cell in cells}.values()
+    ]
+    text = "A method's points are those of its run with the median final hypervolume."
+    if any(table.num_objectives > 2 for table in study.tables.values()):
+        text += " Lines join the best trade-offs of the two objectives shown; points off the lines are "
+        text += "trade-offs only because of the other objectives."
+    if max(fronts) > most or max(cell.typical_front.size for cell in cells) > attained:
+        text += (
+            f" To keep the page small, at most {most} points of a true front and {attained} of a method are "
+        )
+        text += "shown, evenly spread; front.csv has all."
+    return html.escape(text)

@@ -1,0 +1,95 @@
+"""Reading a study folder back: what was asked, the tables, and the finished work units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import InputError
+from benchmarks.table import Table, load_table
+from mohb_jax.report.curves import Cell, benchmark_cells
+from mohb_jax.store import Unit, read_study, read_units, table_path
+
+PREFERRED_REFERENCE = "mo-hb"
+"""The method that others are compared with when the study does not say."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder in memory."""
+
+    name: str
+    command: str
+    """What the user typed."""
+    versions: dict[str, str]
+    methods: tuple[str, ...]
+    """Display names, in the study's order; the report keeps that order and one colour for each."""
+    summaries: dict[str, str]
+    """What each method is, in a line."""
+    reference: str
+    """The method that the others are compared with."""
+    fingerprints: dict[str, str]
+    """Each benchmark's table, by content."""
+    settings: dict[str, Any]
+    tables: dict[str, Table]
+    """Each benchmark's table at its highest fidelity with the study's objectives."""
+    units: tuple[Unit, ...]
+
+
+def load_study(directory: Path) -> Study:
+    """Reads a study folder.
+
+    Args:
+        directory: the folder that ``mohb run`` filled; work that is still missing is left out.
+
+    Raises:
+        InputError: the folder is missing, is no study, is damaged, or holds no finished work.
+    """
+    if not directory.is_dir():
+        raise InputError(
+            f"study folder {str(directory)!r} does not exist; give a folder made by 'mohb run --out'"
+        )
+    meta = read_study(directory)
+    units = tuple(read_units(directory))
+    try:
+        return _study(directory, meta, units)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"{str(directory / 'study.json')!r} is not a study written by 'mohb run'") from error
+
+
+def _study(directory: Path, meta: dict[str, Any], units: tuple[Unit, ...]) -> Study:
+    methods = tuple(method["name"] for method in meta["methods"])
+    names = [benchmark["name"] for benchmark in meta["benchmarks"]]
+    used = {unit.spec["benchmark"] for unit in units}
+    unknown = sorted(used - set(names))
+    if unknown:
+        raise InputError(
+            f"a result names the unknown benchmark {unknown[0]!r}; the study has {', '.join(names)}"
+        )
+    return Study(
+        name=str(meta["name"]),
+        command=str(meta.get("command", "")),
+        versions={str(key): str(value) for key, value in meta.get("versions", {}).items()},
+        methods=methods,
+        summaries={method["name"]: str(method.get("summary", "")) for method in meta["methods"]},
+        reference=_reference(meta.get("reference_method"), methods),
+        fingerprints={item["name"]: str(item.get("fingerprint", "")) for item in meta["benchmarks"]},
+        settings=dict(meta.get("settings", {})),
+        tables={name: load_table(table_path(directory, name)) for name in names if name in used},
+        units=units,
+    )
+
+
+def _reference(stated: str | None, methods: Sequence[str]) -> str:
+    if stated:
+        return str(stated)
+    return PREFERRED_REFERENCE if PREFERRED_REFERENCE in methods else methods[0]
+
+
+def study_cells(study: Study) -> list[Cell]:
+    """Curves and indicators of every benchmark, task and method that has a finished run."""
+    cells: list[Cell] = []
+    for name, table in study.tables.items():
+        own = [unit for unit in study.units if unit.spec["benchmark"] == name]
+        cells += benchmark_cells(name, table, own, study.methods)
+    return cells

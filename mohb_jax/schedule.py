@@ -1,0 +1,100 @@
+"""Hyperband geometry in exact arithmetic: sizes and fidelities of every rung, known before the run starts."""
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+
+from benchmarks.errors import InputError
+
+FIRST_RUNGS = ("hpbandster", "li2018")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bracket:
+    """One successive-halving run: ``sizes[i]`` configurations are evaluated at fidelity ``levels[i]``.
+
+    ``levels`` are indices into the table's list of stored fidelities, strictly increasing; sizes never
+    increase.
+    """
+
+    sizes: tuple[int, ...]
+    levels: tuple[int, ...]
+
+    @property
+    def num_evaluations(self) -> int:
+        return sum(self.sizes)
+
+
+def hyperband(
+    fidelities: Sequence[float | int],
+    eta: float | int = 3,
+    first_rung: str = "hpbandster",
+    min_fidelity: float | int | None = None,
+) -> tuple[Bracket, ...]:
+    """Brackets of one Hyperband pass, the most exploratory first.
+
+    Rung i of bracket s asks for fidelity ``R * eta**(i - s)`` and gets the largest stored one that does not
+    exceed it. Rungs that land on the same stored fidelity are merged into the first of them, since a cut
+    without new results decides nothing. All arithmetic is exact: logarithms of floats lose a rung for R=243
+    and eta=3.
+
+    Args:
+        fidelities: stored fidelities, increasing; the last is R.
+        eta: reduction factor, above 1; fractions such as 2.5 are taken as written.
+        first_rung: size of the first rung of bracket s, of s_max + 1 brackets: ``hpbandster`` (the default)
+        is
+            ``floor((s_max + 1) / (s + 1)) * eta**s``, ``li2018`` is ``ceil((s_max + 1) * eta**s / (s + 1))``.
+        min_fidelity: smallest fidelity to use; the smallest stored one if None.
+
+    Raises:
+        InputError: eta not above 1, an unknown rule, a smallest fidelity outside the stored range.
+
+    References:
+        Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization", JMLR 2018,
+        algorithm 1; Falkner et al., "BOHB", 2018 (the sizes of its implementation, hpbandster).
+    """
+    stored = [_exact(value) for value in fidelities]
+    factor = _exact(eta)
+    if factor <= 1:
+        raise InputError(f"eta is {eta}: it must be greater than 1")
+    if first_rung not in FIRST_RUNGS:
+        raise InputError(f"first_rung is {first_rung!r}: accepted are {', '.join(FIRST_RUNGS)}")
+    smallest = stored[0] if min_fidelity is None else _exact(min_fidelity)
+    if not stored[0] <= smallest <= stored[-1]:
+        raise InputError(
+            f"min_fidelity is {min_fidelity}: accepted are values from {fidelities[0]} to {fidelities[-1]}"
+        )
+    s_max = _num_reductions(smallest, stored[-1], factor)
+    return tuple(_bracket(stored, factor, first_rung, s, s_max) for s in range(s_max, -1, -1))
+
+
+def full_fidelity(fidelities: Sequence[float | int], num_configs: int) -> tuple[Bracket, ...]:
+    """One bracket of one rung at the highest fidelity: no early stopping."""
+    return (Bracket((num_configs,), (len(fidelities) - 1,)),)
+
+
+def _exact(value: float | int) -> Fraction:
+    """The decimal number that was written, not the binary one nearest to it."""
+    return Fraction(str(value))
+
+
+def _num_reductions(smallest: Fraction, largest: Fraction, eta: Fraction) -> int:
+    count = 0
+    while smallest * eta ** (count + 1) <= largest:
+        count += 1
+    return count
+
+
+def _bracket(stored: list[Fraction], eta: Fraction, first_rung: str, s: int, s_max: int) -> Bracket:
+    if first_rung == "hpbandster":
+        first = (s_max + 1) // (s + 1) * eta**s // 1
+    else:
+        first = -(-(s_max + 1) * eta**s // (s + 1))
+    sizes = [max(1, int(first // eta**i)) for i in range(s + 1)]
+    levels = [_largest_not_above(stored, stored[-1] / eta ** (s - i)) for i in range(s + 1)]
+    kept = [i for i in range(s + 1) if i == 0 or levels[i] != levels[i - 1]]
+    return Bracket(tuple(sizes[i] for i in kept), tuple(levels[i] for i in kept))
+
+
+def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
+    return max(index for index, value in enumerate(stored) if value <= wanted)

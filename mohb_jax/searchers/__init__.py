@@ -1,0 +1,1 @@
+"""Searchers: which rows to evaluate next."""

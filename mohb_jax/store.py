@@ -1,0 +1,177 @@
+"""Parquet in and out: one file per finished work unit, named by a hash of what produced it.
+
+A study folder holds ``study.json`` (what was asked for, and which units answer it), ``tables/NAME.npz`` (each
+benchmark at its highest fidelity, for normalisation and configurations) and ``units/HASH.parquet``. Every
+file is written beside its place and moved there whole, so an interrupted run leaves only whole files; files
+are data, and nothing in them is executed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.errors import InputError
+from mohb_jax.types import RunLog
+
+FORMAT = "mohb-unit-1"
+PARTIAL = ".part"
+"""Suffix of files that are being written; left behind only by a killed process."""
+
+
+class Unit(NamedTuple):
+    """A finished work unit: what was asked for, and what came out."""
+
+    spec: dict[str, Any]
+    log: RunLog
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed a result."""
+    return {
+        "mohb-jax": importlib.metadata.version("mohb-jax"),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "backend": jax.default_backend(),
+        "dtype": str(jax.numpy.result_type(float)),
+    }
+
+
+def content_hash(spec: Mapping[str, Any]) -> str:
+    """Name of a unit: equal specifications give equal results, so they share one file."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def unit_path(directory: Path, spec: Mapping[str, Any]) -> Path:
+    """Where the unit of that specification is kept."""
+    return directory / "units" / f"{content_hash(spec)}.parquet"
+
+
+def table_path(directory: Path, benchmark: str) -> Path:
+    """Where a benchmark's table is kept, whatever characters its name has."""
+    return directory / "tables" / f"{quote(benchmark, safe=' ')}.npz"
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Calls ``write`` with a path beside ``path`` and moves the result into place; a failure leaves
+    nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file in one step."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_unit(directory: Path, unit: Unit) -> Path:
+    """Writes a unit; only slots that hold an evaluation become rows."""
+    path = unit_path(directory, unit.spec)
+    about = {"format": FORMAT, "spec": unit.spec, "versions": versions(), "slots": unit.log.valid.shape[1]}
+    metadata = {b"mohb": json.dumps(about, sort_keys=True).encode()}
+    table = _to_arrow(unit.log).replace_schema_metadata(metadata)
+    write_atomically(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
+    return path
+
+
+def read_unit(path: Path) -> Unit:
+    """Reads a unit back; ``InputError`` where the file is damaged or was not written by ``write_unit``."""
+    try:
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {}).get(b"mohb", b"{}"))
+        if about.get("format") != FORMAT:
+            raise InputError(f"{path}: not a work unit of this program (format {FORMAT})")
+        return Unit(about["spec"], _from_arrow(table, about["spec"], about["slots"]))
+    except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: damaged ({reason}); remove it and run the study again to redo this unit"
+        ) from error
+
+
+def read_study(directory: Path) -> dict[str, Any]:
+    """``study.json`` of a study folder."""
+    path = directory / "study.json"
+    if not path.is_file():
+        raise InputError(
+            f"{directory}: not a study folder: it has no study.json (mohb run --out DIR makes one)"
+        )
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(study, dict) or "units" not in study:
+        raise InputError(f"{path}: not a study: it lists no units")
+    return study
+
+
+def read_units(directory: Path) -> list[Unit]:
+    """The finished units of the study in a folder, in the study's order; units of other studies are left
+    alone."""
+    paths = [directory / "units" / f"{name}.parquet" for name in read_study(directory)["units"]]
+    found = [read_unit(path) for path in paths if path.is_file()]
+    if not found:
+        raise InputError(f"{directory}: no finished unit yet; mohb run continues the study")
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """True if a unit's file exists and its footer, which is written last, can be read."""
+    try:
+        return b"mohb" in (pq.read_metadata(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _to_arrow(log: RunLog) -> pa.Table:
+    lane, slot = np.nonzero(log.valid)
+    columns: dict[str, Any] = {"lane": lane.astype(np.int32), "slot": slot.astype(np.int32)}
+    for name in ("row", "fidelity", "worker", "start", "end"):
+        columns[name] = np.asarray(getattr(log, name))[lane, slot]
+    columns |= {f"cost_{m}": log.costs[lane, slot, m] for m in range(log.costs.shape[2])}
+    return pa.table(columns)
+
+
+def _from_arrow(table: pa.Table, spec: Mapping[str, Any], num_slots: int) -> RunLog:
+    num_runs, num_tasks = spec["num_seeds"], len(spec["tasks"])
+    shape = (num_tasks * num_runs, num_slots)
+    where = table["lane"].to_numpy(), table["slot"].to_numpy()
+
+    def filled(name: str, filler: float | int, dtype: type) -> np.ndarray:
+        array = np.full(shape, filler, dtype)
+        array[where] = table[name].to_numpy()
+        return array
+
+    valid = np.zeros(shape, bool)
+    valid[where] = True
+    return RunLog(
+        task=np.repeat(np.arange(num_tasks, dtype=np.int32), num_runs),
+        run=np.tile(np.arange(spec["first_run"], spec["first_run"] + num_runs, dtype=np.int32), num_tasks),
+        row=filled("row", -1, np.int32),
+        fidelity=filled("fidelity", -1, np.int32),
+        costs=np.stack(
+            [filled(f"cost_{m}", np.inf, np.float64) for m in range(len(spec["objectives"]))], axis=-1
+        ),
+        start=filled("start", np.inf, np.float64),
+        end=filled("end", np.inf, np.float64),
+        worker=filled("worker", -1, np.int32),
+        valid=valid,
+    )

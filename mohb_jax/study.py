@@ -1,0 +1,276 @@
+"""Study: a file, or options of the command line -> methods x benchmarks x tasks x seeds -> work units."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+import benchmarks
+from benchmarks.errors import InputError
+from benchmarks.table import Table
+from mohb_jax import store
+from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.types import RunLog
+
+EMBEDDED = Path(__file__).with_name("embedded.yaml")
+LANES_PER_UNIT = 4096
+"""Runs that advance together: large enough to fill a device, small enough for a unit to finish in seconds."""
+
+
+class _Entry(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class BenchmarkEntry(_Entry):
+    """A benchmark of a study: a known name or the path of an .npz table, and what is used of it."""
+
+    name: str
+    tasks: list[str] | None = None
+    objectives: list[str] | None = None
+
+
+class MethodEntry(_Entry):
+    """A method of a study, with settings of its own and a name to show."""
+
+    method: str
+    name: str | None = None
+    settings: dict[str, Any] = {}
+
+    @property
+    def label(self) -> str:
+        return self.name or self.method
+
+
+class Study(_Entry):
+    """What a study file says; ``settings`` holds for all methods, a method's own go first."""
+
+    name: str = "study"
+    benchmarks: list[BenchmarkEntry] = pydantic.Field(min_length=1)
+    methods: list[MethodEntry] = pydantic.Field(min_length=1)
+    seeds: int = pydantic.Field(100, ge=1)
+    seed: int = pydantic.Field(0, ge=0)
+    evaluations: int | None = pydantic.Field(None, ge=1)
+    seconds: float | dict[str, float] | None = None
+    settings: dict[str, Any] = {}
+    reference: str | None = None
+
+    @pydantic.field_validator("benchmarks", mode="before")
+    @classmethod
+    def _benchmark_names(cls, entries: Any) -> Any:
+        return _named(entries, "name")
+
+    @pydantic.field_validator("methods", mode="before")
+    @classmethod
+    def _method_names(cls, entries: Any) -> Any:
+        return _named(entries, "method")
+
+
+def _named(entries: Any, field: str) -> Any:
+    """A list in which a plain name stands for a mapping with that name."""
+    if not isinstance(entries, list):
+        return entries
+    return [{field: entry} if isinstance(entry, str) else entry for entry in entries]
+
+
+def load_study(path: Path) -> Study:
+    """Reads a study file; ``InputError`` names the file, the field and what is wrong with it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"study file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"study file {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"study file {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
+    return make_study(content, f"study file {path}")
+
+
+def make_study(content: Mapping[str, Any], source: str) -> Study:
+    """A checked study; errors begin with ``source``."""
+    try:
+        study = Study.model_validate(dict(content))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        known = (
+            f": accepted are {', '.join(Study.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        )
+        raise InputError(f"{source}: {field}: {first['msg']}{known}") from error
+    labels = [entry.label for entry in study.methods]
+    repeated = next((label for label in labels if labels.count(label) > 1), None)
+    if repeated:
+        raise InputError(f"{source}: method {repeated!r} stands there twice: give each a name of its own")
+    if study.reference is not None and study.reference not in labels:
+        raise InputError(
+            f"{source}: reference {study.reference!r} is no method: accepted are {', '.join(labels)}"
+        )
+    return study
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkUnit:
+    """Lanes that run together: one method on one benchmark, all its tasks, a range of seeds."""
+
+    spec: dict[str, Any]
+    table: Table
+    label: str
+    method: str
+    settings: Settings
+    seconds: dict[str, float] | None
+
+    @property
+    def num_lanes(self) -> int:
+        return len(self.spec["tasks"]) * self.spec["num_seeds"]
+
+    def run(self) -> RunLog:
+        """Simulates the unit."""
+        return simulate(
+            self.table,
+            self.method,
+            num_seeds=self.spec["num_seeds"],
+            first_run=self.spec["first_run"],
+            seed=self.spec["seed"],
+            evaluations=self.spec["evaluations"],
+            seconds=self.seconds,
+            **dataclasses.asdict(self.settings),
+        )
+
+
+def load_tables(study: Study, data: str | None = None) -> list[Table]:
+    """The study's benchmarks, reduced to the tasks and objectives that it uses."""
+    tables = []
+    for entry in study.benchmarks:
+        table = benchmarks.load(entry.name, data=data)
+        tables.append(table.select(tasks=entry.tasks, objectives=entry.objectives))
+    names = [table.name for table in tables]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise InputError(f"benchmark {repeated!r} stands in the study twice")
+    return tables
+
+
+def work_units(study: Study, tables: list[Table]) -> list[WorkUnit]:
+    """All units of a study, every method and setting checked before any of them runs."""
+    return [unit for table in tables for entry in study.methods for unit in _units(study, table, entry)]
+
+
+def _units(study: Study, table: Table, entry: MethodEntry) -> Iterator[WorkUnit]:
+    method = method_named(entry.method)
+    settings = make_settings(**(study.settings | entry.settings))
+    make_plan(table, method, settings, study.evaluations)
+    horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
+    ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
+    for first_run, num_seeds in _seed_ranges(study.seeds, table.num_tasks):
+        spec = {
+            "benchmark": table.name,
+            "fingerprint": table.fingerprint,
+            "tasks": list(table.tasks),
+            "objectives": [objective.name for objective in table.objectives],
+            "highest_fidelity": table.num_fidelities - 1,
+            "method": entry.label,
+            "method_name": method.name,
+            "settings": dataclasses.asdict(settings),
+            "seed": study.seed,
+            "first_run": first_run,
+            "num_seeds": num_seeds,
+            "evaluations": study.evaluations,
+            "horizon": ends or dict.fromkeys(table.tasks),
+            "version": store.versions()["mohb-jax"],
+            "dtype": store.versions()["dtype"],
+        }
+        yield WorkUnit(spec, table, entry.label, method.name, settings, ends)
+
+
+def _seed_ranges(num_seeds: int, num_tasks: int) -> list[tuple[int, int]]:
+    """(first run, number of runs) of each unit, as equal as can be, so that units share compiled programs."""
+    num_units = -(-num_seeds * num_tasks // LANES_PER_UNIT)
+    size = -(-num_seeds // num_units)
+    return [(first, min(size, num_seeds - first)) for first in range(0, num_seeds, size)]
+
+
+def run_study(
+    study: Study,
+    tables: list[Table],
+    directory: Path,
+    command: str,
+    on_unit: Callable[[WorkUnit, float, bool], None] = lambda unit, seconds, done_before: None,
+) -> int:
+    """Runs the units that the folder does not hold yet, and returns how many it ran.
+
+    A folder may be used again: finished units are found by their hash and kept, those of another study stay,
+    and ``study.json`` is replaced by the latest study.
+
+    Args:
+        study: what to run.
+        tables: its benchmarks, as ``load_tables`` gives them.
+        directory: the study folder, made where missing.
+        command: what the user typed, for the report.
+        on_unit: called after each unit with its seconds and whether it had been there before.
+    """
+    units = work_units(study, tables)
+    _prepare(study, tables, units, directory, command)
+    num_run = 0
+    for unit in units:
+        began = time.perf_counter()
+        found = store.is_whole(store.unit_path(directory, unit.spec))
+        if not found:
+            store.write_unit(directory, store.Unit(unit.spec, unit.run()))
+            num_run += 1
+        on_unit(unit, time.perf_counter() - began, found)
+    return num_run
+
+
+def _prepare(study: Study, tables: list[Table], units: list[WorkUnit], directory: Path, command: str) -> None:
+    """Writes what the report needs beside the units; clears what a killed run was writing."""
+    _require_folder(directory)
+    for partial in directory.glob(f"**/*{store.PARTIAL}"):
+        partial.unlink(missing_ok=True)
+    # First of all study.json: it is what makes the folder a study that may be continued.
+    store.write_json(directory / "study.json", _description(study, tables, units, command))
+    for table in tables:
+        store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
+
+
+def _require_folder(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file: --out needs a folder")
+    foreign = directory.is_dir() and any(path.suffix != store.PARTIAL for path in directory.iterdir())
+    if foreign and not (directory / "study.json").is_file():
+        raise InputError(
+            f"{directory} holds other files and no study: --out needs a new, empty or study folder"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory} cannot be made: {error.strerror}") from error
+
+
+def _description(study: Study, tables: list[Table], units: list[WorkUnit], command: str) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "command": command,
+        "versions": store.versions(),
+        "methods": [
+            {"name": entry.label, "method": entry.method, "summary": method_named(entry.method).summary}
+            for entry in study.methods
+        ],
+        "benchmarks": [
+            {
+                "name": table.name,
+                "fingerprint": table.fingerprint,
+                "tasks": list(table.tasks),
+                "objectives": [objective.name for objective in table.objectives],
+                "provenance": table.provenance,
+            }
+            for table in tables
+        ],
+        "reference_method": study.reference,
+        "settings": study.model_dump(mode="json"),
+        "units": [store.content_hash(unit.spec) for unit in units],
+    }

@@ -1,0 +1,39 @@
+"""Types shared by kernels, drivers and reports."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Array = jax.Array | np.ndarray
+Key = jax.Array
+"""A typed key made by ``jax.random.key``; never one of the raw uint32 keys."""
+
+
+class RunLog(NamedTuple):
+    """What a batch of lanes evaluated; a lane is one complete simulated tuning run.
+
+    Slots follow launch order. A slot counts only where ``valid``: its evaluation was launched and ended
+    within the lane's horizon. Elsewhere ``row``, ``fidelity`` and ``worker`` are -1 and ``costs``, ``start``
+    and ``end`` are infinite, so that two logs of one lane are equal whatever the lane was batched with.
+    """
+
+    task: Int[Array, " lanes"]
+    """Index into ``table.tasks``."""
+    run: Int[Array, " lanes"]
+    """Run index: the lane's key is ``fold_in(root, run)``, so equal runs of different methods are paired."""
+    row: Int[Array, "lanes slots"]
+    """Row of the table that was evaluated."""
+    fidelity: Int[Array, "lanes slots"]
+    """Index into ``table.fidelities``."""
+    costs: Float[Array, "lanes slots objectives"]
+    """Objective values as minimised; infinite in every objective where the evaluation failed."""
+    start: Float[Array, "lanes slots"]
+    """Simulated seconds at which a worker began."""
+    end: Float[Array, "lanes slots"]
+    """Simulated seconds at which it finished."""
+    worker: Int[Array, "lanes slots"]
+    """Which worker, from 0."""
+    valid: Bool[Array, "lanes slots"]
+    """True where the slot holds an evaluation."""

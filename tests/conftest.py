@@ -1,0 +1,50 @@
+"""Settings of the test run, and the ways in which a kernel is run."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import pytest
+
+import mohb_jax  # noqa: F401  (turns on 64 bits before anything is traced)
+
+# Most kernels compile in less than the time from which jax would keep a program.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# A run must not depend on the speed of the machine, on chance, or on an earlier run.
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, max_examples=30
+)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def strict_broadcasting() -> Iterator[None]:
+    """Refuses arithmetic between arrays of different rank, the commonest silent error in array code."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+def middle_lane(function: Callable) -> Callable:
+    """``function`` run as the middle one of three equal lanes."""
+    batched = jax.jit(jax.vmap(function))
+
+    def run(*args: object) -> object:
+        lanes = batched(*(jnp.stack([jnp.asarray(arg)] * 3) for arg in args))
+        return jax.tree.map(lambda lane: lane[1], lanes)
+
+    return run
+
+
+@pytest.fixture(params=["eager", "jit", "vmap"])
+def variant(request: pytest.FixtureRequest) -> Callable[[Callable], Callable]:
+    """Turns a kernel of array arguments into one that runs eagerly, compiled, or as one lane of a batch."""
+    variants: dict[str, Callable[[Callable], Callable]]
+    variants = {"eager": lambda function: function, "jit": jax.jit, "vmap": middle_lane}
+    return variants[request.param]
