@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import mohb_jax.hyperband as driver
-import mohb_jax.kernels.promotion as driver_promotion
 from benchmarks.errors import InputError
 from benchmarks.synthetic import synthetic
 from benchmarks.table import Column, Objective, Table
+from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.random import _init, permuted
 from tests import reference, reference_driver
@@ -163,10 +163,13 @@ def test_second_study_of_the_same_shapes_traces_nothing(monkeypatch):
     table = synthetic(num_rows=90, fidelities=FIDELITIES)
     simulate(table, "mo-hb", num_seeds=2, evaluations=60)
     traced = []
-    for name in ("pareto_rank", "epsilon_net_order"):
-        kernel = getattr(driver_promotion, name)
-        monkeypatch.setattr(driver_promotion, name, lambda *a, kernel=kernel: traced.append(1) or kernel(*a))
-    monkeypatch.setattr(driver, "list_schedule", lambda *a: traced.append(1))
+    for module, name in (
+        (promotion, "pareto_rank"),
+        (promotion, "epsilon_net_order"),
+        (driver, "list_schedule"),
+    ):
+        kernel = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, kernel=kernel: traced.append(1) or kernel(*a))
     other = synthetic(num_rows=90, fidelities=FIDELITIES, seed=1)
     simulate(other, "mo-hb", num_seeds=2, first_run=2, evaluations=60, seed=9)
     assert not traced

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.kernels.sortable import from_sortable, to_sortable
 from mohb_jax.types import Array
 
 
@@ -44,12 +45,14 @@ def list_schedule(
     def launch(free: Array, job: tuple[Array, Array, Array]) -> tuple[Array, Timeline]:
         duration, valid, wait = job
         free = jnp.where(wait, jnp.max(free), free)
-        worker = jnp.argmin(free).astype(jnp.int32)
-        start = free[worker]
+        first = jnp.min(free)
+        worker = jnp.min(jnp.where(free == first, workers, free.shape[0]))
+        start = from_sortable(first)
         end = start + jnp.where(valid, duration, 0)
-        return jnp.where(workers == worker, end, free), Timeline(start, end, worker)
+        return jnp.where(workers == worker, to_sortable(end), free), Timeline(start, end, worker)
 
-    return jax.lax.scan(launch, free, (durations, valid, waits))
+    bits, timeline = jax.lax.scan(launch, to_sortable(free), (durations, valid, waits))
+    return from_sortable(bits), timeline
 
 
 class Layout(NamedTuple):

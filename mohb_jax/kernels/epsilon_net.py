@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.kernels.sortable import to_sortable
 from mohb_jax.types import Array
 
 SCALES = ("minmax", "rank", "none")
@@ -87,13 +88,13 @@ def epsilon_net_order(
     n = costs.shape[0]
     index = jnp.arange(n, dtype=jnp.int32)
     columns = tuple(jnp.moveaxis(costs, 1, 0))
-    opening = ~_sortable(columns[seed_objective])  # the smaller the cost, the larger the key
+    opening = ~to_sortable(columns[seed_objective])  # the smaller the cost, the larger the key
     lowest = jnp.iinfo(opening.dtype).min
 
     def take(carry: tuple, _: None) -> tuple:
         left_rank, nearest, open_front = carry
         front = jnp.min(left_rank)
-        key = jnp.where(front == open_front, _sortable(nearest), opening)
+        key = jnp.where(front == open_front, to_sortable(nearest), opening)
         key = jnp.where(left_rank == front, key, lowest)
         pick = jnp.min(jnp.where(key == jnp.max(key), index, n))
         distance = sum(((column - column[pick]) ** 2 for column in columns), jnp.zeros(n, costs.dtype))
@@ -102,11 +103,3 @@ def epsilon_net_order(
 
     start = (jnp.where(valid, rank, n + 1), jnp.full(n, jnp.inf, costs.dtype), jnp.int32(-1))
     return jax.lax.scan(take, start, None, length=num_select)[1]
-
-
-def _sortable(values: Float[Array, " n"]) -> Int[Array, " n"]:
-    """Integers in the order of the floats (no NaN): compilers vectorise maxima of integers, not those of
-    floats."""
-    integer = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
-    bits = jax.lax.bitcast_convert_type(values + 0.0, integer)  # -0.0 becomes 0.0
-    return jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
