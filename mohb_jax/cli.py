@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import platformdirs
 import typer
+import yaml
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
@@ -38,15 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: bad input ends in one line and exit code 2, an interruption in 130."""
     try:
         code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
-        _fail(error.format_message(), 2)
+        _fail(error.format_message() or "a command is missing: accepted are those above", 2)
     except InputError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = 1
+    except OSError as error:  # no permission, a full disk, a folder where a file should be
+        _fail(f"{error.filename or 'the result'} cannot be read or written: {error.strerror or error}", 2)
     if code == 130:
         _fail("interrupted; finished units are kept, and the same command goes on from there", 130)
     sys.exit(code if isinstance(code, int) else 0)
@@ -85,6 +90,12 @@ def run(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Simulated workers.")] = None,
     eta: Annotated[float | None, typer.Option(help="Reduction factor of Hyperband.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any other setting, such as mode=overlap; repeatable."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")] = None,
     data: DataOption = None,
 ) -> None:
@@ -101,6 +112,7 @@ def run(
     }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     settings = {name: value for name, value in (("workers", workers), ("eta", eta)) if value is not None}
+    settings |= dict(_setting(text) for text in setting or [])
     if benchmark is not None:
         given["benchmarks"] = [{"name": name} for name in benchmark]
     study = _study(studies, study_file, given, settings, task, objective)
@@ -109,6 +121,17 @@ def run(
     _run(studies, study, tables, directory)
     _print_results(directory)
     print(f"\nNext: mohb report {shlex.quote(str(directory))}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; the value is read as in a study file."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text!r}: accepted is NAME=VALUE, such as mode=overlap")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):  # the latter for a date that does not exist
+        raise InputError(f"--set {text!r}: its value is not YAML, such as 3, overlap or [1, 2]") from None
 
 
 def _study(
@@ -141,6 +164,7 @@ def _study(
 
 def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
     units = studies.work_units(study, tables)
+    studies.require_folder(directory)
     num_lanes = sum(unit.num_lanes for unit in units)
     print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
     began, num_kept = time.perf_counter(), 0
@@ -167,9 +191,9 @@ def _progress() -> Progress:
 def _print_results(directory: Path) -> None:
     from mohb_jax.report import result_rows, summarise
 
-    table = RichTable(title=None)
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("benchmark", "method"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in (
         "runs",
         "hypervolume",
@@ -193,7 +217,7 @@ def _print_results(directory: Path) -> None:
             f"{row['simulated_seconds']:,.0f}",
             "-" if row["rank"] is None else f"{row['rank']:.2f}",
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
 
 

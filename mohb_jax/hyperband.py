@@ -21,7 +21,8 @@ from mohb_jax.searchers.base import Searcher, Seen, State
 from mohb_jax.types import Array, Key, RunLog
 
 CACHED_PAIRS = 1 << 22
-"""Pairs of rows that a rung step compares at a time: beyond the processor's cache a pair costs three times as much."""
+"""Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
+as much."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,10 @@ from mohb_jax.types import RunLog
 MODES = ("barrier", "overlap")
 RANDOM_SEARCH_BLOCK = 64
 """Configurations that random search proposes at a time: no result depends on it."""
+MIN_ETA = 1.1
+"""The smallest reduction factor: nearer to 1, Hyperband would have hundreds of brackets."""
+MAX_WORKERS = 10_000
+"""A lane keeps a clock for each worker."""
 DEFAULT_EVALUATIONS = 50
 """The default horizon is the time of this many average evaluations at full fidelity, shared by the
 workers."""
@@ -41,8 +45,7 @@ class Settings:
         all.
         workers: number of simulated workers.
         mode: ``barrier`` (all workers wait for the end of a rung) or ``overlap`` (idle workers go on with the
-        next
-            bracket).
+            next bracket).
         resumable: True if promotion pays only the difference in runtime; None for what the table says.
         scale: scale on which the epsilon-net measures distances.
         seed_objective: index of the objective whose best row opens each front of the epsilon-net.
@@ -63,7 +66,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
-        _require_count("workers", self.workers)
+        _require_count("workers", self.workers, MAX_WORKERS)
+        is_number = isinstance(self.eta, int | float) and not isinstance(self.eta, bool)
+        if not is_number or not MIN_ETA <= self.eta < np.inf:
+            raise InputError(f"eta is {self.eta!r}: it must be a finite number of at least {MIN_ETA}")
         if self.brackets is not None:
             _require_count("brackets", self.brackets)
         _require_choice("mode", self.mode, MODES)
@@ -81,7 +87,12 @@ class Method:
     schedule: Callable[[Table, Settings], tuple[Bracket, ...]]
     searcher: Callable[[Settings], Searcher]
     promotion: Callable[[Settings], PromotionRule]
-    needs: str = "any table"
+    max_objectives: int | None = None
+
+    @property
+    def needs(self) -> str:
+        """What a table must have, for people."""
+        return f"at most {self.max_objectives} objectives" if self.max_objectives else "any table"
 
 
 def _hyperband(table: Table, settings: Settings) -> tuple[Bracket, ...]:
@@ -143,7 +154,7 @@ METHODS: dict[str, Method] = {
             _hyperband,
             _random,
             lambda settings: promotion.hypervolume_cut(),
-            needs="2 to 4 objectives",
+            max_objectives=4,
         ),
         Method(
             "mo-hb-scalar",
@@ -193,8 +204,7 @@ def simulate(
         method: a name from ``METHODS``.
         num_seeds: runs per task.
         first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
-        to 99 and
-            100 to 199 made apart are those that 0 to 199 gives.
+            to 99 and 100 to 199 made apart are those that 0 to 199 gives.
         seed: root seed; equal runs of different methods are paired through it.
         tasks: names; all tasks if None.
         evaluations: budget of evaluations per run, counted in launch order.
@@ -236,6 +246,14 @@ def make_settings(**settings: Any) -> Settings:
 
 def make_plan(table: Table, method: Method, settings: Settings, evaluations: int | None) -> Plan:
     """The static description of a run of a method on a table."""
+    if method.max_objectives is not None and table.num_objectives > method.max_objectives:
+        raise InputError(
+            f"method {method.name!r} takes {method.needs}: table {table.name!r} has {table.num_objectives}"
+        )
+    if settings.weights is not None and len(settings.weights) != table.num_objectives:
+        raise InputError(
+            f"weights has {len(settings.weights)} values: {table.num_objectives} objectives need one each"
+        )
     if settings.seed_objective not in range(table.num_objectives):
         raise InputError(
             f"seed_objective is {settings.seed_objective}: accepted are 0 to {table.num_objectives - 1}"
@@ -290,9 +308,11 @@ def _on_device(table: Table, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:
     return dataclasses.replace(plan, brackets=brackets), cells, np.array(used)
 
 
-def _require_count(name: str, value: Any) -> None:
+def _require_count(name: str, value: Any, most: int | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise InputError(f"{name} is {value!r}: it must be a whole number of at least 1")
+    if most is not None and value > most:
+        raise InputError(f"{name} is {value!r}: at most {most:,} are accepted")
 
 
 def _require_choice(name: str, value: Any, accepted: Sequence[str]) -> None:

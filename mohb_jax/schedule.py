@@ -42,8 +42,8 @@ def hyperband(
         fidelities: stored fidelities, increasing; the last is R.
         eta: reduction factor, above 1; fractions such as 2.5 are taken as written.
         first_rung: size of the first rung of bracket s, of s_max + 1 brackets: ``hpbandster`` (the default)
-        is
-            ``floor((s_max + 1) / (s + 1)) * eta**s``, ``li2018`` is ``ceil((s_max + 1) * eta**s / (s + 1))``.
+            is ``floor((s_max + 1) / (s + 1)) * eta**s``, ``li2018`` is ``ceil((s_max + 1) * eta**s / (s +
+            1))``.
         min_fidelity: smallest fidelity to use; the smallest stored one if None.
 
     Raises:

@@ -27,6 +27,8 @@ from mohb_jax.types import RunLog
 FORMAT = "mohb-unit-1"
 PARTIAL = ".part"
 """Suffix of files that are being written; left behind only by a killed process."""
+MAX_NAME = 150
+"""Characters of a benchmark's name that its file takes over: file systems allow 255 bytes in all."""
 
 
 class Unit(NamedTuple):
@@ -60,8 +62,11 @@ def unit_path(directory: Path, spec: Mapping[str, Any]) -> Path:
 
 
 def table_path(directory: Path, benchmark: str) -> Path:
-    """Where a benchmark's table is kept, whatever characters its name has."""
-    return directory / "tables" / f"{quote(benchmark, safe=' ')}.npz"
+    """Where a benchmark's table is kept, whatever characters its name has, and however many."""
+    name = quote(benchmark, safe=" ")
+    if len(name) > MAX_NAME:
+        name = f"{name[:MAX_NAME]}-{hashlib.sha256(benchmark.encode()).hexdigest()[:20]}"
+    return directory / "tables" / f"{name}.npz"
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -97,11 +102,13 @@ def read_unit(path: Path) -> Unit:
     try:
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {}).get(b"mohb", b"{}"))
-        if about.get("format") != FORMAT:
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise InputError(f"{path}: not a work unit of this program (format {FORMAT})")
         return Unit(about["spec"], _from_arrow(table, about["spec"], about["slots"]))
-    except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"{path}: damaged ({reason}); remove it and run the study again to redo this unit"
         ) from error
@@ -118,7 +125,8 @@ def read_study(directory: Path) -> dict[str, Any]:
         study = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(study, dict) or "units" not in study:
+    units = study.get("units") if isinstance(study, dict) else None
+    if not isinstance(units, list) or not all(isinstance(name, str) for name in units):
         raise InputError(f"{path}: not a study: it lists no units")
     return study
 

@@ -10,6 +10,7 @@ import pydantic
 import yaml
 
 import benchmarks
+from benchmarks.columns import require_choice, whole
 from benchmarks.errors import InputError
 from benchmarks.table import Table
 from mohb_jax import store
@@ -19,6 +20,16 @@ from mohb_jax.types import RunLog
 EMBEDDED = Path(__file__).with_name("embedded.yaml")
 LANES_PER_UNIT = 4096
 """Runs that advance together: large enough to fill a device, small enough for a unit to finish in seconds."""
+MAX_SEEDS = 10_000_000
+"""Far beyond any use; a slip of the pen must not fill the memory with work units."""
+
+
+# Settings come from files and options, so their types are checked before any of them is used.
+_SETTINGS = pydantic.create_model(
+    "Settings",
+    __config__=pydantic.ConfigDict(strict=True, extra="allow", allow_inf_nan=False),
+    **{field.name: (field.type, field.default) for field in dataclasses.fields(Settings)},  # type: ignore[call-overload]
+)
 
 
 class _Entry(pydantic.BaseModel):
@@ -51,12 +62,19 @@ class Study(_Entry):
     name: str = "study"
     benchmarks: list[BenchmarkEntry] = pydantic.Field(min_length=1)
     methods: list[MethodEntry] = pydantic.Field(min_length=1)
-    seeds: int = pydantic.Field(100, ge=1)
-    seed: int = pydantic.Field(0, ge=0)
+    seeds: int = pydantic.Field(100, ge=1, le=MAX_SEEDS)
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
     evaluations: int | None = pydantic.Field(None, ge=1)
     seconds: float | dict[str, float] | None = None
     settings: dict[str, Any] = {}
     reference: str | None = None
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not name.strip(". ") or {"/", "\\", "\0"} & set(name):
+            raise ValueError("it names the study's folder: a name without slashes is accepted")
+        return name
 
     @pydantic.field_validator("benchmarks", mode="before")
     @classmethod
@@ -84,7 +102,7 @@ def load_study(path: Path) -> Study:
         raise InputError(f"study file {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"study file {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: a date, deep nesting
         raise InputError(f"study file {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
@@ -96,12 +114,7 @@ def make_study(content: Mapping[str, Any], source: str) -> Study:
     try:
         study = Study.model_validate(dict(content))
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        known = (
-            f": accepted are {', '.join(Study.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        )
-        raise InputError(f"{source}: {field}: {first['msg']}{known}") from error
+        raise InputError(f"{source}: {_first_error(error)}") from error
     labels = [entry.label for entry in study.methods]
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated:
@@ -111,6 +124,20 @@ def make_study(content: Mapping[str, Any], source: str) -> Study:
             f"{source}: reference {study.reference!r} is no method: accepted are {', '.join(labels)}"
         )
     return study
+
+
+def _first_error(error: pydantic.ValidationError) -> str:
+    """One line: the field, its value where that is short, and what is accepted."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if part not in ("float", "int")]  # branches of a union
+    field = ".".join(path)
+    if first["type"] in ("extra_forbidden", "invalid_key"):
+        entries: dict[str, type[_Entry]] = {"benchmarks": BenchmarkEntry, "methods": MethodEntry}
+        accepted = entries.get(path[0], Study).model_fields
+        return f"unknown key {field!r}: accepted are {', '.join(accepted)}"
+    value = f" is {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+    message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    return f"{field}{value}: {message[0].lower()}{message[1:]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,12 +184,16 @@ def load_tables(study: Study, data: str | None = None) -> list[Table]:
 
 def work_units(study: Study, tables: list[Table]) -> list[WorkUnit]:
     """All units of a study, every method and setting checked before any of them runs."""
+    if isinstance(study.seconds, dict):
+        tasks = [task for table in tables for task in table.tasks]
+        for name in study.seconds:
+            require_choice("task of seconds:", name, tasks)
     return [unit for table in tables for entry in study.methods for unit in _units(study, table, entry)]
 
 
 def _units(study: Study, table: Table, entry: MethodEntry) -> Iterator[WorkUnit]:
     method = method_named(entry.method)
-    settings = make_settings(**(study.settings | entry.settings))
+    settings = _settings(study.settings | entry.settings)
     make_plan(table, method, settings, study.evaluations)
     horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
     ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
@@ -187,9 +218,21 @@ def _units(study: Study, table: Table, entry: MethodEntry) -> Iterator[WorkUnit]
         yield WorkUnit(spec, table, entry.label, method.name, settings, ends)
 
 
+def _settings(values: dict[str, Any]) -> Settings:
+    """Settings of which the types are right; whole numbers are integers, so that 3.0 and 3 are one study."""
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        _SETTINGS.model_validate(plain)
+    except pydantic.ValidationError as error:
+        raise InputError(f"settings: {_first_error(error)}") from error
+    return make_settings(
+        **{n: whole(value) if isinstance(value, float) else value for n, value in plain.items()}
+    )
+
+
 def _seed_ranges(num_seeds: int, num_tasks: int) -> list[tuple[int, int]]:
     """(first run, number of runs) of each unit, as equal as can be, so that units share compiled programs."""
-    num_units = -(-num_seeds * num_tasks // LANES_PER_UNIT)
+    num_units = -(-num_seeds // max(1, LANES_PER_UNIT // num_tasks))
     size = -(-num_seeds // num_units)
     return [(first, min(size, num_seeds - first)) for first in range(0, num_seeds, size)]
 
@@ -228,7 +271,7 @@ def run_study(
 
 def _prepare(study: Study, tables: list[Table], units: list[WorkUnit], directory: Path, command: str) -> None:
     """Writes what the report needs beside the units; clears what a killed run was writing."""
-    _require_folder(directory)
+    require_folder(directory)
     for partial in directory.glob(f"**/*{store.PARTIAL}"):
         partial.unlink(missing_ok=True)
     # First of all study.json: it is what makes the folder a study that may be continued.
@@ -237,7 +280,8 @@ def _prepare(study: Study, tables: list[Table], units: list[WorkUnit], directory
         store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
 
 
-def _require_folder(directory: Path) -> None:
+def require_folder(directory: Path) -> None:
+    """Makes a study's folder; ``InputError`` if it cannot be made, or holds something else."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file: --out needs a folder")
     foreign = directory.is_dir() and any(path.suffix != store.PARTIAL for path in directory.iterdir())

@@ -5,6 +5,7 @@ Everything minimises. Inputs are NumPy arrays without padding unless a docstring
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -120,13 +121,119 @@ def additive_epsilon(costs: np.ndarray, front: np.ndarray) -> float:
     return float(max(min(np.max(row - z) for row in costs) for z in front))
 
 
-def list_schedule(durations: np.ndarray, num_workers: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Start, end and worker of jobs that go, in order, to the worker free first; ties to the lowest."""
-    free = [0.0] * num_workers
+def min_max_scaled(costs: np.ndarray) -> np.ndarray:
+    """Each objective over [0, 1], a constant one at 0, in whole multiples of 2**-25 as in the kernels."""
+    low, high = costs.min(axis=0), costs.max(axis=0)
+    return np.round((costs - low) / np.where(high > low, high - low, 1) * 2.0**25) / 2.0**25
+
+
+def hypervolume_cut(costs: np.ndarray, num_keep: int) -> np.ndarray:
+    """Whole fronts in index order; of the last front that is touched, the greedy hypervolume subset.
+
+    Scaled costs and the reference, 1.1, are rounded so that volumes are exact and ties are ties.
+    """
+    step = 2.0 ** -(50 // costs.shape[1])
+    scaled = np.round(min_max_scaled(costs) / step) * step
+    corner = np.full(costs.shape[1], round(1.1 / step) * step)
+    rank = pareto_rank(costs)
+    order: list[int] = []
+    for front in range(rank.max(initial=-1) + 1):
+        rows, room = np.flatnonzero(rank == front), num_keep - len(order)
+        if room <= len(rows) or front == rank.max():
+            greedy = greedy_hypervolume_subset(scaled[rows], corner, min(room, len(rows)))
+            return np.array([*order, *rows[greedy]], int)
+        order += rows.tolist()
+    return np.array(order, int)
+
+
+def failures_last(ordering: Callable, costs: np.ndarray, valid: np.ndarray, num_keep: int) -> np.ndarray:
+    """Survivors of a rung: ``ordering(costs, num_keep)`` of finite rows, then the failed ones by index."""
+    finite = valid & np.isfinite(costs).all(axis=1)
+    good, failed = np.flatnonzero(finite), np.flatnonzero(valid & ~finite)
+    order = good[ordering(costs[good], num_keep)] if len(good) else good
+    return np.concatenate([order, failed])[:num_keep]
+
+
+def permutation(round_keys: list[int], num_rows: int) -> list[int]:
+    """The keyed permutation of random search in Python's own integers.
+
+    Rows are numbers ``left * width + right`` on the smallest near-square grid; rounds add a hash of one digit
+    and a key to the other digit; a number that falls beyond the rows is sent through once more.
+    """
+    height = next(side for side in range(1, num_rows + 1) if side * side >= num_rows)
+    width = math.ceil(num_rows / height)
+
+    def once(value: int) -> int:
+        left, right = divmod(value, width)
+        for number, key in enumerate(round_keys):
+            if number % 2 == 0:
+                left = (left + _murmur(right ^ key) % height) % height
+            else:
+                right = (right + _murmur(left ^ key) % width) % width
+        return left * width + right
+
+    def walked(value: int) -> int:
+        value = once(value)
+        while value >= num_rows:
+            value = once(value)
+        return value
+
+    return [walked(position) for position in range(num_rows)]
+
+
+def _murmur(value: int) -> int:
+    """The last steps of the hash murmur3, on 32 bits."""
+    value = value * 0x85EBCA6B % 2**32
+    value = (value ^ value >> 13) * 0xC2B2AE35 % 2**32
+    return value ^ value >> 16
+
+
+def list_schedule(
+    durations: np.ndarray, waits: np.ndarray, free: list[float]
+) -> tuple[list[float], list[tuple[float, float, int]]]:
+    """Start, end and worker of jobs that go, in order, to the worker free first; ties to the lowest.
+
+    ``waits`` marks the jobs before which all workers must be idle. Also returns when each worker is free.
+    """
+    free = list(free)
     jobs = []
-    for duration in durations:
-        worker = min(range(num_workers), key=lambda w: (free[w], w))
+    for duration, wait in zip(durations, waits, strict=True):
+        if wait:
+            free = [max(free)] * len(free)
+        worker = min(range(len(free)), key=lambda w: (free[w], w))
         jobs.append((free[worker], free[worker] + float(duration), worker))
         free[worker] = jobs[-1][1]
-    start, end, workers = zip(*jobs, strict=True) if jobs else ((), (), ())
-    return np.array(start, float), np.array(end, float), np.array(workers, int)
+    return free, jobs
+
+
+def overlap_schedule(brackets: list[list[list[int]]], num_workers: int) -> list[tuple[int, int, int]]:
+    """Start, end and worker of every job, in bracket, rung and launch order, found second by second.
+
+    ``brackets[b][r]`` holds the durations of a rung, whole seconds. In each second the workers that are idle,
+    the longest idle one first, take the next job of the first bracket that has one that may run.
+    """
+    free = [0] * num_workers
+    launched: list[list[list[tuple[int, int, int]]]] = [[[] for _ in bracket] for bracket in brackets]
+
+    def next_rung(now: int) -> tuple[int, int] | None:
+        for b, bracket in enumerate(brackets):
+            for r, rung in enumerate(bracket):
+                if len(launched[b][r]) < len(rung):
+                    before = [job for earlier in launched[b][:r] for job in earlier]
+                    if all(end <= now for _, end, _ in before):
+                        return b, r
+                    break
+        return None
+
+    now, num_jobs = 0, sum(len(rung) for bracket in brackets for rung in bracket)
+    while num_jobs:
+        worker = min(range(num_workers), key=lambda w: (free[w], w))
+        rung = next_rung(now)
+        if free[worker] > now or rung is None:
+            now += 1
+            continue
+        b, r = rung
+        free[worker] = now + brackets[b][r][len(launched[b][r])]
+        launched[b][r].append((now, free[worker], worker))
+        num_jobs -= 1
+    return [job for bracket in launched for rung in bracket for job in rung]

@@ -16,9 +16,15 @@ def net_order(costs, valid, num_select, seed_objective=0):
     return epsilon_net_order(costs, pareto_rank(costs, valid), valid, num_select, seed_objective)
 
 
+NUM_ROWS = 31
+COMPILED = jax.jit(net_order, static_argnums=(2, 3))
+
+
 def order_of(costs, seed_objective=0):
-    costs = jnp.asarray(costs, float)
-    return net_order(costs, jnp.ones(len(costs), bool), len(costs), seed_objective).tolist()
+    """The order of rows without padding, but in an array that has some."""
+    costs = np.asarray(costs, float)
+    mixed = np.concatenate([costs, np.full((NUM_ROWS - len(costs), costs.shape[1]), -7.0)])
+    return COMPILED(mixed, np.arange(NUM_ROWS) < len(costs), NUM_ROWS, seed_objective)[: len(costs)].tolist()
 
 
 def test_order_is_not_its_inverse():
@@ -36,26 +42,33 @@ def test_newcomer_that_dominates_all_comes_first():
     assert priority.tolist() == [1, 2, 3, 0]
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 2), (9, 2), (27, 3), (20, 5)])
+def padded_case(seed, n, m, levels):
+    """Whole-number costs, few levels force ties and duplicates; and the same among rows that do not count."""
+    costs = np.random.default_rng(seed).integers(levels, size=(n, m)).astype(float)
+    mixed = np.concatenate([costs, np.full((NUM_ROWS - n, m), -7.0)])
+    return costs, jnp.asarray(mixed), jnp.arange(NUM_ROWS) < n
+
+
+@pytest.mark.parametrize(("m", "objective"), [(1, 0), (2, 0), (2, 1), (3, 1), (5, 4)])
 @pytest.mark.parametrize("levels", [3, 1000])
-@pytest.mark.parametrize("padding", [0, 4])
-def test_matches_greedy_definition(variant, n, m, levels, padding):
-    seed = 1000 * n + 10 * m + levels
-    rng = np.random.default_rng(seed)
-    costs = rng.integers(levels, size=(n, m)).astype(float)
-    mixed = jnp.asarray(np.concatenate([costs, np.full((padding, m), -7.0)]))
-    valid = jnp.arange(n + padding) < n
-    for objective in range(m):
-        kernel = functools.partial(net_order, num_select=n, seed_objective=objective)
-        expected = reference.epsilon_net_order(costs, objective)
-        np.testing.assert_array_equal(variant(kernel)(mixed, valid), expected, err_msg=f"{seed=}")
+def test_matches_greedy_definition(m, objective, levels):
+    for n in (1, 2, 9, 20, 27, NUM_ROWS):
+        costs, mixed, valid = padded_case(n, n, m, levels)
+        order = COMPILED(mixed, valid, NUM_ROWS, objective)[:n]
+        np.testing.assert_array_equal(order, reference.epsilon_net_order(costs, objective), err_msg=f"{n=}")
+
+
+def test_variants_match_greedy_definition(variant):
+    costs, mixed, valid = padded_case(0, 27, 3, 10)
+    order = variant(functools.partial(net_order, num_select=27, seed_objective=2))(mixed, valid)
+    np.testing.assert_array_equal(order, reference.epsilon_net_order(costs, 2))
 
 
 def test_first_rows_do_not_depend_on_how_many_are_asked_for():
-    costs = jnp.asarray(np.random.default_rng(0).random((30, 2)))
-    valid = jnp.arange(30) < 25
-    full = net_order(costs, valid, 25)
-    np.testing.assert_array_equal(net_order(costs, valid, 7), full[:7])
+    costs = np.random.default_rng(0).random((NUM_ROWS, 2))
+    valid = np.arange(NUM_ROWS) < 25
+    full = COMPILED(costs, valid, NUM_ROWS, 0)
+    np.testing.assert_array_equal(COMPILED(costs, valid, 7, 0), full[:7])
 
 
 def test_all_equal_fall_out_in_index_order_and_signed_zeros_tie():
@@ -95,10 +108,10 @@ def test_scale_of_constant_objective_one_row_no_row_and_extreme_spans():
 def test_a_unit_does_not_decide_the_net():
     """Without a scale the objective with the largest unit would; with one, units cancel."""
     rng = np.random.default_rng(5)
-    costs = rng.random((40, 2))
-    valid = jnp.ones(40, bool)
+    costs = rng.random((NUM_ROWS, 2))
+    valid = jnp.ones(NUM_ROWS, bool)
     orders = [
-        net_order(scale_costs(jnp.asarray(costs * unit), valid, "minmax"), valid, 40).tolist()
+        COMPILED(scale_costs(jnp.asarray(costs * unit), valid, "minmax"), valid, NUM_ROWS, 0).tolist()
         for unit in ([1.0, 1.0], [1.0, 2.0**20], [2.0**-30, 4.0])
     ]
     assert orders[0] == orders[1] == orders[2]

@@ -1,5 +1,9 @@
 """The synchronous driver against a plain Python simulation, and its promises about lanes, time and
-compilation."""
+compilation.
+
+Compilation is what these tests take their time for. Most therefore share the shapes of ``integer_table()``
+and ``ALIKE``, and ``method`` keeps together what needs the same programs.
+"""
 
 import jax
 import numpy as np
@@ -15,11 +19,18 @@ from mohb_jax.searchers.random import _init, permuted
 from tests import reference, reference_driver
 
 FIDELITIES = (1, 3, 9, 27)
-SETTINGS = {"workers": 3}
+ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3}
+"""Eight lanes; brackets of 27, 9, 3, 1 and of 12, 4, 1 configurations."""
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def method(request):
+    """Each method; tests of one method follow one another."""
+    return request.param
 
 
 def integer_table(
-    num_rows=60, num_tasks=2, num_objectives=2, seed=0, resumable=True, fidelities=FIDELITIES, levels=50
+    num_rows=60, num_tasks=2, num_objectives=3, seed=0, resumable=True, fidelities=FIDELITIES, levels=50
 ):
     """Costs and runtimes are whole numbers, so that the oracle's arithmetic is exact."""
     rng = np.random.default_rng(seed)
@@ -69,7 +80,7 @@ def best_first(number, costs, num_keep):
     ],
 )
 def test_log_equals_plain_python(mode, workers, resumable, limit):
-    table = integer_table(resumable=resumable)
+    table = integer_table(resumable=resumable, num_objectives=2)
     log = simulate(table, "mo-hb", num_seeds=3, scale="none", workers=workers, mode=mode, seed=5, **limit)
     plan = make_plan(table, method_named("mo-hb"), make_settings(workers=workers), None)
     for lane in range(6):
@@ -88,12 +99,12 @@ def test_log_equals_plain_python(mode, workers, resumable, limit):
         assert entries(log, lane) == expected
 
 
-@pytest.mark.parametrize("method", ["hb", "random"])
-def test_other_methods_equal_plain_python(method):
+@pytest.mark.parametrize("name", ["hb", "random"])
+def test_other_methods_equal_plain_python(name):
     table = integer_table(levels=10**6)
-    log = simulate(table, method, num_seeds=2, workers=4, seconds=500.0)
-    plan = make_plan(table, method_named(method), make_settings(), None)
-    for lane in range(4):
+    log = simulate(table, name, seconds=500.0, **ALIKE)
+    plan = make_plan(table, method_named(name), make_settings(brackets=2), None)
+    for lane in range(8):
         rows = suggestions(0, int(log.run[lane]), table.num_rows)
         expected = reference_driver.simulate(
             table,
@@ -101,7 +112,7 @@ def test_other_methods_equal_plain_python(method):
             rows,
             plan.brackets,
             best_first,
-            4,
+            3,
             overlap=False,
             resumable=True,
             horizon=500.0,
@@ -109,10 +120,9 @@ def test_other_methods_equal_plain_python(method):
         assert entries(log, lane) == expected
 
 
-@pytest.mark.parametrize("method", METHODS)
 def test_every_method_keeps_the_contract(method):
-    table = integer_table(num_objectives=3)
-    log = simulate(table, method, num_seeds=4, evaluations=60, **SETTINGS)
+    table = integer_table()
+    log = simulate(table, method, evaluations=60, **ALIKE)
     assert log.valid.all(axis=1).all()
     for lane in range(8):
         pairs = list(zip(log.row[lane].tolist(), log.fidelity[lane].tolist(), strict=True))
@@ -125,17 +135,14 @@ def test_every_method_keeps_the_contract(method):
             assert (log.start[lane][mine][1:] >= log.end[lane][mine][:-1]).all()
 
 
-@pytest.mark.parametrize(
-    ("method", "mode"), [(method, "barrier") for method in METHODS] + [("mo-hb", "overlap")]
-)
-def test_lane_alone_is_the_lane_in_a_batch(method, mode):
-    table = synthetic(num_rows=80, num_tasks=2, fidelities=FIDELITIES, num_objectives=3)
-    limit = {"seconds": float(table.runtime[0, :, -1].mean()) * 8}
-    batch = simulate(table, method, num_seeds=5, mode=mode, **limit, **SETTINGS)
+def check_lane_alone(method, **settings):
+    table = synthetic(num_rows=60, num_tasks=2, fidelities=FIDELITIES, num_objectives=3)
+    settings = ALIKE | {"seconds": float(table.runtime[0, :, -1].mean()) * 8} | settings
+    batch = simulate(table, method, **settings)
     alone = simulate(
-        table, method, num_seeds=1, first_run=3, tasks=[table.tasks[1]], mode=mode, **limit, **SETTINGS
+        table, method, **(settings | {"num_seeds": 1, "first_run": 3, "tasks": [table.tasks[1]]})
     )
-    lane = 5 + 3
+    lane = 4 + 3
     assert (alone.task[0], alone.run[0]) == (batch.task[lane], batch.run[lane])
     width = min(alone.valid.shape[1], batch.valid.shape[1])
     assert not alone.valid[:, width:].any()
@@ -146,22 +153,30 @@ def test_lane_alone_is_the_lane_in_a_batch(method, mode):
         )
 
 
+def test_lane_alone_is_the_lane_in_a_batch(method):
+    check_lane_alone(method)
+
+
+def test_lane_alone_is_the_lane_in_a_batch_that_overlaps():
+    check_lane_alone("mo-hb", brackets=None, mode="overlap")
+
+
 def test_single_objective_tables_give_hyperband():
-    table = synthetic(num_rows=80, fidelities=FIDELITIES).select(objectives=["objective-0"])
-    logs = [simulate(table, method, num_seeds=3, evaluations=60) for method in ("hb", "mo-hb")]
+    table = synthetic(num_rows=60, fidelities=FIDELITIES).select(objectives=["objective-0"])
+    logs = [simulate(table, name, num_seeds=3, brackets=1, evaluations=60) for name in ("hb", "mo-hb")]
     np.testing.assert_array_equal(np.sort(logs[0].row), np.sort(logs[1].row))
 
 
 def test_methods_are_paired_by_run():
-    table = synthetic(num_rows=80, fidelities=FIDELITIES)
-    first = [simulate(table, method, num_seeds=3, evaluations=27).row for method in ("hb", "mo-hb", "random")]
+    first = [
+        simulate(integer_table(), name, evaluations=27, **ALIKE).row for name in ("hb", "mo-hb", "random")
+    ]
     np.testing.assert_array_equal(first[0], first[1])
     np.testing.assert_array_equal(first[0], first[2])
 
 
 def test_second_study_of_the_same_shapes_traces_nothing(monkeypatch):
-    table = synthetic(num_rows=90, fidelities=FIDELITIES)
-    simulate(table, "mo-hb", num_seeds=2, evaluations=60)
+    simulate(integer_table(), "mo-hb", evaluations=60, **ALIKE)
     traced = []
     for module, name in (
         (promotion, "pareto_rank"),
@@ -170,16 +185,14 @@ def test_second_study_of_the_same_shapes_traces_nothing(monkeypatch):
     ):
         kernel = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, kernel=kernel: traced.append(1) or kernel(*a))
-    other = synthetic(num_rows=90, fidelities=FIDELITIES, seed=1)
-    simulate(other, "mo-hb", num_seeds=2, first_run=2, evaluations=60, seed=9)
+    simulate(integer_table(seed=1), "mo-hb", first_run=2, evaluations=60, seed=9, **ALIKE)
     assert not traced
-    simulate(synthetic(num_rows=91, fidelities=FIDELITIES), "mo-hb", num_seeds=3, evaluations=27)
+    simulate(integer_table(num_rows=61), "mo-hb", evaluations=27, brackets=1)
     assert traced  # the counters do count
 
 
 def test_nothing_is_read_back_inside_the_loop():
-    table = synthetic(num_rows=80, fidelities=FIDELITIES)
-    fetched = []
+    table, fetched = integer_table(), []
     original = jax.device_get
 
     def count(tree):
@@ -188,7 +201,7 @@ def test_nothing_is_read_back_inside_the_loop():
 
     with pytest.MonkeyPatch.context() as patch, jax.transfer_guard_device_to_host("disallow"):
         patch.setattr(jax, "device_get", count)
-        simulate(table, "mo-hb", num_seeds=2, evaluations=150)
+        simulate(table, "mo-hb", evaluations=150, **ALIKE)
     assert fetched == [1]
 
 
@@ -196,8 +209,8 @@ def test_table_runs_out():
     """Every row is tried once; then the run ends, whatever its budget."""
     table = integer_table(num_rows=5)
     for method in ("mo-hb", "random"):
-        log = simulate(table, method, num_seeds=2, evaluations=500)
-        for lane in range(4):
+        log = simulate(table, method, evaluations=500, **ALIKE)
+        for lane in range(8):
             pairs = {(r, f) for r, f, *_ in entries(log, lane)}
             assert {row for row, _ in pairs} == set(range(5))
             assert len(pairs) == len(entries(log, lane))
@@ -205,7 +218,7 @@ def test_table_runs_out():
 
 def test_one_configuration_and_one_fidelity():
     single = integer_table(num_rows=1)
-    assert [e[:2] for e in entries(simulate(single, "mo-hb", evaluations=100), 0)] == [
+    assert [e[:2] for e in entries(simulate(single, "mo-hb", brackets=1, evaluations=100), 0)] == [
         (0, 0),
         (0, 1),
         (0, 2),
@@ -217,21 +230,19 @@ def test_one_configuration_and_one_fidelity():
         np.testing.assert_array_equal(a, b)  # without fidelities Hyperband is random search
 
 
-def test_failed_evaluations_are_never_promoted_while_others_are_left():
-    rng = np.random.default_rng(0)
-    table = integer_table(num_rows=40)
-    available = rng.random(table.mask.shape) < 0.5
+def test_failed_evaluations_are_never_promoted_while_others_are_left(method):
+    if method == "random":
+        return  # promotes nothing
+    table = integer_table()
+    available = np.random.default_rng(0).random(table.mask.shape) < 0.5
     costs = np.where(available[..., None], table.costs, np.nan)
     holes = Table(**{**vars_of(table), "costs": costs, "available": available})
-    for method in METHODS:
-        if method == "random":
-            continue
-        log = simulate(holes, method, num_seeds=3, evaluations=27 + 9, brackets=1, eta=3)
-        for lane in range(6):
-            finite = np.isfinite(log.costs[lane]).all(axis=1)
-            promoted = set(log.row[lane][27:].tolist())
-            good = set(log.row[lane][:27][finite[:27]].tolist())
-            assert len(promoted & good) == min(9, len(good))
+    log = simulate(holes, method, evaluations=27 + 9, **ALIKE)
+    for lane in range(8):
+        finite = np.isfinite(log.costs[lane]).all(axis=1)
+        promoted = set(log.row[lane][27:].tolist())
+        good = set(log.row[lane][:27][finite[:27]].tolist())
+        assert len(promoted & good) == min(9, len(good))
 
 
 def vars_of(table):
@@ -239,8 +250,8 @@ def vars_of(table):
 
 
 def test_failures_are_promoted_in_launch_order_when_nothing_else_is_left():
-    table = integer_table(num_rows=40, num_tasks=1)
-    rows = suggestions(0, 0, 40)
+    table = integer_table()
+    rows = suggestions(0, 0, table.num_rows)
     available = np.zeros(table.mask.shape, bool)
     available[:, rows[5]] = True  # the only configuration that works is launched sixth
     holes = Table(
@@ -250,19 +261,18 @@ def test_failures_are_promoted_in_launch_order_when_nothing_else_is_left():
             "available": available,
         }
     )
-    log = simulate(holes, "mo-hb", evaluations=36, brackets=1)
+    log = simulate(holes, "mo-hb", tasks=["task-0"], evaluations=36, brackets=2)
     assert log.row[0][27:36].tolist() == [rows[i] for i in (5, 0, 1, 2, 3, 4, 6, 7, 8)]
 
 
-def test_constant_and_equal_objectives():
-    table = integer_table(num_rows=40, levels=1)
-    for method in METHODS:
-        log = simulate(table, method, num_seeds=2, evaluations=40)
-        assert log.valid.all()
+def test_constant_and_equal_objectives(method):
+    log = simulate(integer_table(levels=1), method, evaluations=40, **ALIKE)
+    assert log.valid.all()
+    assert all(len(set(zip(*lane, strict=True))) == 40 for lane in zip(log.row, log.fidelity, strict=True))
 
 
 def test_horizon_before_the_first_result():
-    log = simulate(integer_table(), "mo-hb", num_seeds=2, seconds=0.5)
+    log = simulate(integer_table(), "mo-hb", seconds=0.5, **ALIKE)
     assert not log.valid.any()
     assert (log.row == -1).all()
     assert np.isinf(log.end).all()
@@ -270,16 +280,18 @@ def test_horizon_before_the_first_result():
 
 def test_tasks_have_horizons_of_their_own():
     table = integer_table()
-    both = simulate(table, "hb", num_seeds=2, seconds={"task-0": 100.0, "task-1": 600.0})
-    assert both.end[:2][both.valid[:2]].max() <= 100
-    assert 100 < both.end[2:][both.valid[2:]].max() <= 600
+    both = simulate(table, "hb", seconds={"task-0": 100.0, "task-1": 600.0}, **ALIKE)
+    assert both.end[:4][both.valid[:4]].max() <= 100
+    assert 100 < both.end[4:][both.valid[4:]].max() <= 600
 
 
-def test_adding_seeds_changes_nothing():
-    table = integer_table()
-    few, many = (simulate(table, "mo-hb", num_seeds=n, tasks=["task-1"], evaluations=60) for n in (2, 5))
+def test_adding_seeds_and_tasks_changes_nothing():
+    few, many = (
+        simulate(integer_table(), "mo-hb", evaluations=60, **(ALIKE | change))
+        for change in ({"num_seeds": 1, "tasks": ["task-1"]}, {})
+    )
     for a, b in zip(few, many, strict=True):
-        np.testing.assert_array_equal(a, b[:2])
+        np.testing.assert_array_equal(a, b[4:5])
 
 
 @pytest.mark.parametrize(
@@ -295,16 +307,20 @@ def test_adding_seeds_changes_nothing():
         ({"tasks": []}, "tasks is empty"),
         ({"workers": 0}, "workers is 0"),
         ({"workers": True}, "workers is True"),
-        ({"eta": 1}, "eta is 1"),
+        ({"eta": 1}, "eta is 1: "),
+        ({"eta": 1.001, "method": "random"}, "at least 1.1"),
+        ({"eta": float("nan")}, "eta is nan"),
+        ({"workers": 10**9}, "at most 10,000"),
         ({"brackets": 0}, "brackets is 0"),
         ({"mode": "both"}, "barrier, overlap"),
         ({"scale": "log"}, "minmax, rank, none"),
-        ({"seed_objective": 2}, "0 to 1"),
+        ({"seed_objective": 3}, "0 to 2"),
         ({"worker": 3}, "'worker' is unknown"),
-        ({"method": "mo-hb-scalar", "weights": (1.0,)}, "weights has 1 values: 2"),
+        ({"method": "mo-hb-scalar", "weights": (1.0,)}, "weights has 1 values: 3"),
         ({"method": "mo-hb-scalar", "weights": (-1.0, 2.0)}, "weights"),
+        ({"method": "mo-hb-hvc", "table": integer_table(num_objectives=5)}, "at most 4 objectives.*has 5"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
-        simulate(integer_table(), **({"method": "mo-hb"} | arguments))
+        simulate(**({"table": integer_table(), "method": "mo-hb"} | arguments))

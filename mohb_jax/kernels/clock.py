@@ -101,7 +101,7 @@ def overlap_schedule(
     References:
         The order in which hpbandster starts jobs of concurrent brackets (Falkner et al., "BOHB", 2018).
     """
-    n = durations.shape[0]
+    durations, valid, layout = jax.tree.map(jnp.asarray, (durations, valid, layout))  # indexed by tracers
     num_brackets, num_rungs = layout.size.shape
     workers = jnp.arange(num_workers, dtype=jnp.int32)
     brackets = jnp.arange(num_brackets, dtype=jnp.int32)
@@ -147,5 +147,5 @@ def overlap_schedule(
     )
     slots: Array
     launched: Timeline
-    slots, launched = jax.lax.scan(launch, start, None, length=n)[1]
+    slots, launched = jax.lax.scan(launch, start, None, length=durations.shape[0])[1]
     return jax.tree.map(lambda field: jnp.zeros_like(field).at[slots].set(field), launched)

@@ -25,8 +25,7 @@ def scale_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"], scale: str
         costs: objective values; rows that are not finite must not be valid.
         valid: rows that set the scale.
         scale: ``minmax`` maps each objective to [0, 1] (a constant one to 0); ``rank`` replaces each value by
-        the
-            share of valid rows below it; ``none`` keeps differences as they are. All start at 0.
+            the share of valid rows below it; ``none`` keeps differences as they are. All start at 0.
 
     Returns:
         Scaled costs, rounded to ``GRID_BITS`` in float64; 0 in rows that are not valid.

@@ -1,13 +1,13 @@
 """Promotion rules: costs of a rung -> order of its rows, of which the first k survive.
 
 A rule is a function ``rule(key, costs, valid, num_keep) -> order``; the factories below close over its
-settings and
-return the same function for the same settings, so that compiled programs are reused.
+settings and return the same function for the same settings, so that compiled programs are reused.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import ParamSpec, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +32,8 @@ class PromotionRule(Protocol):
     ) -> Int[Array, " num_keep"]:
         """Rows of a rung in the order in which they survive.
 
-        Rows whose costs are not finite (failed evaluations) come after all others, in index order, then
-        padding.
+        Rows whose costs are not finite (failed evaluations) come after all others, in index order. Positions
+        after the last valid row hold arbitrary indices below n.
 
         Args:
             key: one per bracket: every rung of a bracket gets the same; only random rules use it.
@@ -45,6 +45,22 @@ class PromotionRule(Protocol):
 
 Ordering = Callable[[Key, Array, Array, int], Array]
 """The part of a rule that deals with finite rows only; others are not valid and have cost 0."""
+
+
+Factory = ParamSpec("Factory")
+
+
+def _one_per_settings(factory: Callable[Factory, PromotionRule]) -> Callable[Factory, PromotionRule]:
+    """Caches a factory by its settings, however they are written: in place, by name, or left to defaults."""
+    signature, made = inspect.signature(factory), functools.cache(factory)
+
+    @functools.wraps(factory)
+    def find(*args: Factory.args, **kwargs: Factory.kwargs) -> PromotionRule:
+        settings = signature.bind(*args, **kwargs)
+        settings.apply_defaults()
+        return made(*settings.args)
+
+    return find
 
 
 def _failures_last(ordering: Ordering) -> PromotionRule:
@@ -71,7 +87,7 @@ def _smallest(score: Float[Array, " n"], valid: Bool[Array, " n"], num_keep: int
     return jax.lax.top_k(jnp.where(valid, -score, -jnp.inf), num_keep)[1].astype(jnp.int32)
 
 
-@functools.cache
+@_one_per_settings
 def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule:
     """Non-dominated sorting, each front as a greedy epsilon-net (Salinas et al. 2021): the rule of MO-HB."""
 
@@ -83,7 +99,7 @@ def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule
     return _failures_last(order)
 
 
-@functools.cache
+@_one_per_settings
 def crowding() -> PromotionRule:
     """Non-dominated sorting, each front by descending crowding distance (NSGA-II)."""
 
@@ -96,7 +112,7 @@ def crowding() -> PromotionRule:
     return _failures_last(order)
 
 
-@functools.cache
+@_one_per_settings
 def hypervolume_cut() -> PromotionRule:
     """Whole fronts while they fit; of the front that is cut, the greedy hypervolume subset (Guerrero et al.
     2021)."""
@@ -109,8 +125,9 @@ def hypervolume_cut() -> PromotionRule:
         scaled = jnp.round(scale_costs(costs, valid, "minmax") / step) * step
         reference = jnp.full(costs.shape[1], round(REFERENCE / step) * step, scaled.dtype)
         in_rank_order = jnp.lexsort((rank, ~valid)).astype(jnp.int32)[:num_keep]
-        cut = rank == rank[in_rank_order[-1]]
-        num_before = jnp.sum(valid & ~cut & (rank < rank[in_rank_order[-1]]), dtype=jnp.int32)
+        last_rank = rank[in_rank_order[jnp.minimum(jnp.sum(valid), num_keep) - 1]]
+        cut = rank == last_rank
+        num_before = jnp.sum(valid & (rank < last_rank), dtype=jnp.int32)
         chosen = hypervolume_subset_order(scaled, reference, valid & cut, num_keep)
         position = jnp.arange(num_keep, dtype=jnp.int32)
         return jnp.where(position < num_before, in_rank_order, chosen[position - num_before])
@@ -118,20 +135,20 @@ def hypervolume_cut() -> PromotionRule:
     return _failures_last(order)
 
 
-@functools.cache
+@_one_per_settings
 def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
     """Weighted sum of the objectives, each scaled to [0, 1] over the rung.
 
     Args:
         weights: one non-negative weight per objective, or None to draw them anew for every bracket, uniformly
-        from
-            the simplex.
+            from the simplex.
     """
 
     def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         num_objectives = costs.shape[1]
         if weights is None:
-            weight = jax.random.dirichlet(key, jnp.ones(num_objectives, costs.dtype))
+            shares = jax.random.exponential(key, (num_objectives,), costs.dtype)
+            weight = shares / jnp.sum(shares)  # Dirichlet(1), without a sampler of gammas to compile
         elif len(weights) != num_objectives:
             raise InputError(f"weights has {len(weights)} values: {num_objectives} objectives need one each")
         else:
@@ -141,7 +158,7 @@ def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
     return _failures_last(order)
 
 
-@functools.cache
+@_one_per_settings
 def random_order() -> PromotionRule:
     """Survivors drawn at random: the control."""
 
@@ -153,7 +170,7 @@ def random_order() -> PromotionRule:
     return _failures_last(order)
 
 
-@functools.cache
+@_one_per_settings
 def single(objective: int = 0) -> PromotionRule:
     """One objective only: Hyperband as published."""
 

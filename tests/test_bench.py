@@ -1,0 +1,134 @@
+"""The bench compares answers before it times, and its rows say what was promised and what was found."""
+
+import dataclasses
+import functools
+import json
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.errors import InputError
+from benchmarks.synthetic import synthetic
+from mohb_jax import bench, cli
+from mohb_jax.bench import Row
+
+FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
+
+
+@pytest.fixture(autouse=True)
+def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer fidelities than the bench uses: each rung takes seconds to compile."""
+    monkeypatch.setattr(bench, "synthetic", functools.partial(synthetic, fidelities=(1, 3, 9)))
+
+
+@pytest.fixture
+def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    def once(function: Any) -> float:
+        function()
+        return 2e-3
+
+    monkeypatch.setattr(bench, "seconds_of", once)
+
+
+def assert_contract(rows: list[Row]) -> None:
+    for row in rows:
+        assert list(row.as_json()) == FIELDS
+        assert row.value > 0
+        assert row.holds in (True, False)
+        assert json.loads(json.dumps(row.as_json(), allow_nan=False)) == row.as_json()
+
+
+def test_kernels_against_moocore(few_repeats):
+    pytest.importorskip("moocore", reason="the extra `peers` is not installed")
+    rows = list(bench.kernels(num_sets=4, size=9))
+    assert_contract(rows)
+    assert [(row.name, row.reference) for row in rows] == [
+        ("pareto-rank", "moocore"),
+        ("rank-and-net", "moocore's rank"),
+    ]
+    assert [row.value for row in rows] == [500.0, 500.0]  # 2 ms for 4 sets, in us
+    assert [row.ratio for row in rows] == [1.0, 1.0]
+    assert [row.holds for row in rows] == [True, False]  # as fast as moocore, slower than 30 us
+
+
+def test_hyperband_against_gathering(few_repeats):
+    rows = list(bench.hyperband(num_lanes=4, num_rows=60))
+    assert_contract(rows)
+    assert [row.name for row in rows] == ["hyperband-lanes", "hyperband-gather"]
+    assert rows[0].value == 4 / 2e-3
+    assert rows[0].ratio is None
+    assert not rows[0].holds  # 2,000 lanes/s
+    assert rows[1].ratio == 1
+    assert rows[1].holds
+
+
+def test_another_answer_is_caught_before_anything_is_timed(monkeypatch):
+    timed: list[Any] = []
+    monkeypatch.setattr(bench, "seconds_of", timed.append)
+    liar = types.SimpleNamespace(pareto_rank=lambda points: np.zeros(len(points), int))
+    monkeypatch.setattr(bench, "_peer", lambda name: liar)
+    with pytest.raises(AssertionError, match="not equal"):
+        list(bench.kernels(num_sets=4, size=9))
+    assert timed == []
+
+
+def test_a_lane_that_reads_another_cell_is_caught_before_anything_is_timed(monkeypatch):
+    timed: list[Any] = []
+    monkeypatch.setattr(bench, "seconds_of", timed.append)
+
+    def shifted(*arguments: Any, **options: Any) -> Any:
+        log = honest(*arguments, **options)
+        return log._replace(costs=log.costs + 1e-9)
+
+    honest = bench.simulate
+    monkeypatch.setattr(bench, "simulate", shifted)
+    with pytest.raises(AssertionError, match="not equal"):
+        list(bench.hyperband(num_lanes=4, num_rows=60))
+    assert timed == []
+
+
+def test_a_missing_peer_names_the_extra():
+    with pytest.raises(InputError, match="compares with no_such_peer: install the extra"):
+        bench._peer("no_such_peer")
+
+
+def test_an_unknown_name_runs_nothing(monkeypatch):
+    ran: list[str] = []
+    monkeypatch.setitem(bench.BENCHES, "kernels", lambda: ran.append("kernels") or iter(()))
+    with pytest.raises(
+        InputError, match=r"bench 'hyperbnd' is unknown .did you mean hyperband.*: accepted are"
+    ):
+        list(bench.run(["kernels", "hyperbnd"]))
+    assert ran == []
+
+
+def test_seconds_are_a_median_and_leave_out_the_first_call(monkeypatch):
+    clock = iter([0.0, 1.0, 10.0, 13.0, 20.0, 22.0])
+    monkeypatch.setattr(bench, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    calls: list[int] = []
+    assert bench.seconds_of(lambda: calls.append(1), repeats=3) == 2
+    assert len(calls) == 4
+
+
+ROWS = [
+    Row("first", 12345.6, "lanes/s", "none", None, ">= 5,000 lanes/s", True),
+    Row("second", 40.0, "us/set", "moocore", 2.5, "<= 1 x moocore", False),
+]
+
+
+def test_the_command_prints_and_writes_the_rows(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "BENCHES", {"one": lambda: iter(ROWS[:1]), "two": lambda: iter(ROWS[1:])})
+    for names, wanted in (((), ROWS), (("two",), ROWS[1:])):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["bench", *names, "--json", str(tmp_path / "rows.json")])
+        assert ended.value.code == 0
+        written = json.loads((tmp_path / "rows.json").read_text())
+        assert written == [dataclasses.asdict(row) for row in wanted]
+    first, second, again = capsys.readouterr().out.splitlines()
+    assert first.split()[:3] == ["first", "1.235e+04", "lanes/s"]
+    assert first.endswith(" holds")
+    assert "2.5 x moocore" in second
+    assert second.endswith("DOES NOT HOLD")
+    assert again == second

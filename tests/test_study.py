@@ -1,0 +1,486 @@
+"""Studies: all input is checked before anything runs, and interrupted work goes on to the same end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmarks.errors import InputError
+from benchmarks.synthetic import synthetic
+from benchmarks.table import Table
+from mohb_jax import store
+from mohb_jax import study as studies
+from mohb_jax.report import summarise
+from mohb_jax.store import Unit
+from mohb_jax.study import Study, WorkUnit
+
+TABLE = synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny")
+METHODS = ("random", "hb", "mo-hb", "mo-hb-random")
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> dict[str, Any]:
+    """A study of one small table; tests change it."""
+    TABLE.save(tmp_path / "tiny.npz")
+    named = {"benchmarks": [str(tmp_path / "tiny.npz")], "methods": ["random", "mo-hb"]}
+    return named | {"seeds": 3, "evaluations": 20}
+
+
+def made(content: dict[str, Any], **changes: Any) -> tuple[Study, list[Table]]:
+    study = studies.make_study(content | changes, "here")
+    return study, studies.load_tables(study)
+
+
+def units_of(content: dict[str, Any], **changes: Any) -> list[WorkUnit]:
+    return studies.work_units(*made(content, **changes))
+
+
+def run(content: dict[str, Any], folder: Path, **changes: Any) -> int:
+    return studies.run_study(*made(content, **changes), folder, "mohb run")
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Every file below a folder with the time of its last change."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
+
+
+def unit_files(folder: Path) -> dict[str, int]:
+    return {name: changed for name, changed in files(folder).items() if name.startswith("units")}
+
+
+def assert_same_units(first: list[Unit], second: list[Unit]) -> None:
+    assert [unit.spec for unit in first] == [unit.spec for unit in second]
+    for one, other in zip(first, second, strict=True):
+        for name, left, right in zip(one.log._fields, one.log, other.log, strict=True):
+            np.testing.assert_array_equal(left, right, err_msg=f"{name} of {one.spec['method']}")
+
+
+def refused(match: str, content: dict[str, Any], **changes: Any) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        units_of(content, **changes)
+    assert "\n" not in str(caught.value)
+
+
+# Study files
+
+
+def load(folder: Path, text: str) -> Study:
+    (folder / "study.yaml").write_text(text)
+    return studies.load_study(folder / "study.yaml")
+
+
+def test_a_study_file_is_read(tmp_path):
+    study = load(
+        tmp_path,
+        "benchmarks: [embedded, {name: a.npz, tasks: [t]}]\n"
+        "methods: [hb, {method: mo-hb, name: mine, settings: {eta: 2}}]\n"
+        "seconds: {t: 3.5}\nreference: mine\n",
+    )
+    assert [entry.name for entry in study.benchmarks] == ["embedded", "a.npz"]
+    assert study.benchmarks[1].tasks == ["t"]
+    assert [entry.label for entry in study.methods] == ["hb", "mine"]
+    assert study.seconds == {"t": 3.5}
+    assert (study.seeds, study.seed, study.evaluations) == (100, 0, None)
+
+
+def test_the_shipped_study_is_valid():
+    study = studies.load_study(studies.EMBEDDED)
+    assert study.name == "embedded"
+    assert len(studies.work_units(study, studies.load_tables(study))) >= len(study.methods)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "is not a mapping"),
+        ("- a\n", "is not a mapping"),
+        ("just words\n", "is not a mapping"),
+        ("a: [1\n", "is not YAML"),
+        ("a: \0\n", "is not YAML"),
+        ("a: 2024-13-45\n", "is not YAML: month"),
+        ("[" * 5000, "is not YAML"),
+        ("{[1]: 2}\n", "is not YAML"),
+        ("methods: [hb]\n", "benchmarks: field required"),
+        ("benchmarks: [embedded]\n", "methods: field required"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_it(tmp_path, text, match):
+    with pytest.raises(InputError, match=rf"^study file .*study\.yaml.*{match}") as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_file_is_one_line_that_names_it(tmp_path):
+    with pytest.raises(InputError, match=r"study file .*none\.yaml does not exist"):
+        studies.load_study(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="cannot be read"):
+        studies.load_study(tmp_path)
+    (tmp_path / "study.yaml").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match="cannot be read"):
+        studies.load_study(tmp_path / "study.yaml")
+
+
+def test_a_study_file_executes_nothing(tmp_path):
+    tag = f"name: !!python/object/apply:os.mkdir ['{tmp_path / 'executed'}']\n"
+    with pytest.raises(InputError, match="is not YAML: could not determine a constructor"):
+        load(tmp_path, tag + "benchmarks: [embedded]\nmethods: [hb]\n")
+    yaml.unsafe_load(tag)
+    assert (tmp_path / "executed").is_dir()  # the tag works where it is let
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"sedes": 3}, "here: unknown key 'sedes': accepted are name, benchmarks, methods, seeds,"),
+        ({3: 3}, "here: unknown key '3': accepted are name"),
+        (
+            {"methods": [{"method": "hb", "x": 1}]},
+            "unknown key 'methods.0.x': accepted are method, name, set",
+        ),
+        (
+            {"benchmarks": [{"name": "embedded", "task": "digits"}]},
+            "unknown key 'benchmarks.0.task': accepted",
+        ),
+        ({"methods": []}, "methods: list should have at least 1 item"),
+        ({"methods": "hb"}, "methods is 'hb': input should be a valid list"),
+        ({"methods": [3]}, r"methods\.0 is 3: input should be a valid dictionary"),
+        ({"benchmarks": None}, "benchmarks: input should be a valid list"),
+        ({"seeds": 0}, "seeds is 0: input should be greater than or equal to 1"),
+        ({"seeds": -1}, "seeds is -1: "),
+        ({"seeds": "many"}, "seeds is 'many': input should be a valid integer"),
+        ({"seeds": 2.5}, "seeds is 2.5: input should be a valid integer"),
+        ({"seeds": 10**12}, "seeds is 1000000000000: input should be less than or equal to"),
+        ({"seed": -1}, "seed is -1: input should be greater"),
+        ({"seed": 2**63}, "seed is 9223372036854775808: input should be less"),
+        ({"evaluations": 0}, "evaluations is 0: input should be greater"),
+        ({"seconds": "long"}, "seconds is 'long': input should be a valid number"),
+        ({"settings": [1]}, "settings: input should be a valid dictionary"),
+        ({"settings": {1: 2}}, "settings.*input should be a valid string"),
+        ({"name": "../../elsewhere"}, "name is '../../elsewhere': it names the study's folder"),
+        ({"name": ".."}, "name is '..': it names the study's folder"),
+        ({"name": ""}, "name is '': it names the study's folder"),
+        ({"methods": ["hb", "hb"]}, "method 'hb' stands there twice: give each a name"),
+        ({"methods": ["hb", {"method": "mo-hb", "name": "hb"}]}, "method 'hb' stands there twice"),
+        ({"reference": "ga"}, "reference 'ga' is no method: accepted are random, mo-hb"),
+        ({"benchmarks": ["embeded"]}, "unknown benchmark 'embeded' .did you mean 'embedded'"),
+        ({"benchmarks": ["none.npz"]}, r"table file 'none\.npz' does not exist"),
+        ({"methods": ["mohb"]}, "method 'mohb' is unknown .did you mean mo-hb.*: accepted are random, hb,"),
+        ({"settings": {"etta": 3}}, "setting 'etta' is unknown: accepted are eta, first_rung"),
+        ({"settings": {"eta": 1}}, "eta is 1: it must be greater than 1"),
+        ({"settings": {"eta": "three"}}, "settings: eta is 'three': input should be a valid number"),
+        ({"settings": {"eta": float("nan")}}, "settings: eta is nan: input should be a finite number"),
+        ({"settings": {"workers": 0}}, "workers is 0: it must be a whole number of at least 1"),
+        ({"settings": {"workers": True}}, "settings: workers is True: input should be a valid integer"),
+        (
+            {"settings": {"resumable": "maybe"}},
+            "settings: resumable is 'maybe': input should be a valid bool",
+        ),
+        ({"settings": {"weights": "ab"}}, "settings: weights is 'ab': input should be a valid list"),
+        ({"settings": {"weights": [1, "b"]}}, r"settings: weights\.1 is 'b': input should be a valid number"),
+        ({"settings": {"weights": [1, -1]}}, r"weights is \[1.0, -1.0\]: one number >= 0 per objective"),
+        ({"settings": {"mode": "later"}}, "mode is 'later': accepted are barrier, overlap"),
+        ({"settings": {"min_fidelity": 10}}, "min_fidelity is 10: accepted are values from 1 to 9"),
+        ({"settings": {"seed_objective": 2}}, "seed_objective is 2: accepted are 0 to 1"),
+        ({"seconds": -1}, "seconds is -1.0 for task 'task-0': it must be a positive, finite number"),
+        ({"seconds": float("nan")}, "seconds is nan for task 'task-0'"),
+        ({"seconds": {"task-0": 5}}, "seconds has no entry for task 'task-1'"),
+        ({"seconds": {"task-0": 5, "task-1": 5, "task-2": 5}}, "unknown task of seconds: 'task-2'"),
+    ],
+)
+def test_wrong_content_is_one_line_that_names_it(content, changes, match):
+    refused(match, content | changes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ({"tasks": ["digits"]}, "unknown task of benchmark 'tiny': 'digits'; accepted: task-0, task-1"),
+        ({"objectives": ["error"]}, "unknown objective of benchmark 'tiny': 'error'; accepted: objective-0"),
+        ({"tasks": []}, "table 'tiny'.*task"),
+        ({"objectives": []}, "table 'tiny'.*objective"),
+        ({"tasks": ["task-1", "task-1"]}, "table 'tiny'.*task"),
+    ],
+)
+def test_a_wrong_part_of_a_benchmark_is_named(content, entry, match):
+    refused(match, content, benchmarks=[{"name": content["benchmarks"][0]} | entry])
+
+
+def test_a_benchmark_may_stand_there_once(content):
+    refused("benchmark 'tiny' stands in the study twice", content, benchmarks=content["benchmarks"] * 2)
+
+
+# Work units
+
+
+def test_settings_of_a_method_go_before_those_of_the_study(content):
+    methods = ["hb", {"method": "mo-hb", "settings": {"eta": 2}}]
+    units = units_of(content, methods=methods, settings={"eta": 4, "workers": 2})
+    assert [(unit.settings.eta, unit.settings.workers) for unit in units] == [(4, 2), (2, 2)]
+
+
+def test_equal_studies_have_equal_units_however_they_are_written(content):
+    plain = [store.content_hash(unit.spec) for unit in units_of(content)]
+    spelled = units_of(content, name="other", settings={"eta": 3.0, "workers": 4}, seed=0, reference="random")
+    assert [store.content_hash(unit.spec) for unit in spelled] == plain
+    others = ({"seed": 1}, {"settings": {"eta": 2}}, {"evaluations": 21}, {"seeds": 4}, {"seconds": 9})
+    for other in others:
+        assert not {store.content_hash(unit.spec) for unit in units_of(content, **other)} & set(plain), other
+
+
+def test_a_changed_table_changes_the_units(content):
+    before = {store.content_hash(unit.spec) for unit in units_of(content)}
+    synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny", seed=1).save(content["benchmarks"][0])
+    assert not before & {store.content_hash(unit.spec) for unit in units_of(content)}
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "num_tasks"), [(1, 1), (7, 1), (8, 2), (9, 2), (10, 3), (3, 20), (1000, 7)]
+)
+def test_ranges_of_seeds_cover_each_seed_once(monkeypatch, num_seeds, num_tasks):
+    monkeypatch.setattr(studies, "LANES_PER_UNIT", 8)
+    ranges = studies._seed_ranges(num_seeds, num_tasks)
+    assert [run for first, size in ranges for run in range(first, first + size)] == list(range(num_seeds))
+    sizes = [size for _, size in ranges]
+    assert min(sizes) >= 1
+    assert len(set(sizes[:-1])) <= 1  # all but the last share their compiled programs
+    assert max(sizes) * num_tasks <= 8 or max(sizes) == 1
+
+
+def test_cutting_a_study_into_units_changes_no_run(content, tmp_path, monkeypatch):
+    run(content, tmp_path / "whole", methods=["mo-hb"], seeds=2)
+    monkeypatch.setattr(studies, "LANES_PER_UNIT", 2)
+    run(content, tmp_path / "cut", methods=["mo-hb"], seeds=2)
+    (whole,), cut = store.read_units(tmp_path / "whole"), store.read_units(tmp_path / "cut")
+    assert [(unit.spec["first_run"], unit.spec["num_seeds"]) for unit in cut] == [(0, 1), (1, 1)]
+    for task in range(2):
+        parts = [unit.log.row[unit.log.task == task] for unit in cut]
+        np.testing.assert_array_equal(np.concatenate(parts), whole.log.row[whole.log.task == task])
+
+
+def test_with_seconds_and_evaluations_both_limits_hold(content, tmp_path):
+    seconds = {"task-0": 25.0, "task-1": 1e6}
+    run(content, tmp_path / "out", methods=["random"], seconds=seconds, settings={"workers": 1})
+    (unit,) = store.read_units(tmp_path / "out")
+    num_evaluations = unit.log.valid.sum(axis=1)
+    assert unit.spec["horizon"] == seconds
+    assert (unit.log.end[unit.log.valid & (unit.log.task == 0)[:, None]] <= 25).all()
+    assert (num_evaluations[unit.log.task == 0] < 20).all()  # time ran out
+    assert (num_evaluations[unit.log.task == 1] == 20).all()  # evaluations ran out
+
+
+def test_without_a_budget_the_horizon_is_fifty_average_trainings(content):
+    unit = units_of(content, evaluations=None, settings={"workers": 5})[0]
+    mean = TABLE.runtime[:, :, -1].mean(axis=1)
+    np.testing.assert_allclose(list(unit.spec["horizon"].values()), 10 * mean)
+
+
+# Folders
+
+
+def test_a_second_run_repeats_nothing(content, tmp_path):
+    out = tmp_path / "out"
+    assert run(content, out) == 2
+    before = unit_files(out)
+    assert len(before) == 2
+    assert run(content, out) == 0
+    assert unit_files(out) == before
+
+
+def test_the_caller_learns_of_every_unit(content, tmp_path):
+    seen: list[tuple[str, bool]] = []
+    study, tables = made(content)
+    for _ in range(2):
+        studies.run_study(
+            study,
+            tables,
+            tmp_path / "out",
+            "mohb",
+            lambda unit, seconds, found: seen.append((unit.label, found)),
+        )
+    assert seen == [("random", False), ("mo-hb", False), ("random", True), ("mo-hb", True)]
+
+
+def test_more_seeds_keep_the_runs_of_the_fewer(content, tmp_path):
+    out = tmp_path / "out"
+    run(content, out, seeds=2)
+    before, fewer = unit_files(out), store.read_units(out)
+    run(content, out, seeds=4)
+    after, more = unit_files(out), store.read_units(out)
+    assert before.items() <= after.items()  # nothing of the smaller study was touched
+    assert [unit.spec["num_seeds"] for unit in more] == [4, 4]  # and none of it is counted twice
+    for old, new in zip(fewer, more, strict=True):
+        kept = new.log.run < 2
+        np.testing.assert_array_equal(new.log.row[kept], old.log.row)
+        np.testing.assert_array_equal(new.log.end[kept], old.log.end)
+
+
+def test_two_studies_share_a_folder(content, tmp_path):
+    out = tmp_path / "out"
+    run(content, out, methods=["random"])
+    first, before = store.read_units(out), unit_files(out)
+    assert run(content, out, methods=["random", "hb"]) == 1
+    assert [unit.spec["method"] for unit in store.read_units(out)] == ["random", "hb"]
+    assert run(content, out, methods=["random"]) == 0
+    assert_same_units(store.read_units(out), first)
+    assert before.items() <= unit_files(out).items()
+    assert [row["method"] for row in summarise(out)["rows"] if row["task"] == "all"] == ["random"]
+
+
+def test_a_truncated_unit_is_done_again(content, tmp_path):
+    out = tmp_path / "out"
+    run(content, out)
+    whole, before = store.read_units(out), unit_files(out)
+    broken = out / sorted(before)[0]
+    broken.write_bytes(broken.read_bytes()[:-100])
+    assert run(content, out) == 1
+    assert_same_units(store.read_units(out), whole)
+    assert [name for name, changed in unit_files(out).items() if changed != before[name]] == [
+        sorted(before)[0]
+    ]
+
+
+def test_leftovers_of_a_killed_run_are_removed(content, tmp_path):
+    out = tmp_path / "out"
+    run(content, out, methods=["random"])
+    (out / f"study.json.123{store.PARTIAL}").write_text("half")
+    (out / "units" / f"abc.parquet.123{store.PARTIAL}").write_text("half")
+    run(content, out)
+    assert not [name for name in files(out) if name.endswith(store.PARTIAL)]
+    assert len(unit_files(out)) == 2
+
+
+def test_a_run_killed_before_its_first_file_may_begin_again(content, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"study.json.123{store.PARTIAL}").write_text("half")
+    assert run(content, out, methods=["random"]) == 1
+    assert not [name for name in files(out) if name.endswith(store.PARTIAL)]
+
+
+def test_a_folder_of_other_files_is_left_alone(content, tmp_path):
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "chapter.tex").write_text("words")
+    with pytest.raises(
+        InputError, match="thesis holds other files and no study: --out needs a new, empty or"
+    ):
+        run(content, out)
+    assert list(files(out)) == ["chapter.tex"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_is_no_folder(content, tmp_path, name):
+    (tmp_path / "file").write_text("words")
+    with pytest.raises(InputError, match=r"is a file: --out needs a folder|cannot be made"):
+        run(content, tmp_path / name)
+    assert (tmp_path / "file").read_text() == "words"
+
+
+def test_an_error_in_the_second_method_leaves_no_partial_result(content, tmp_path):
+    with pytest.raises(InputError, match="'none' is unknown"):
+        run(content, tmp_path / "out", methods=["random", "none"])
+    assert not (tmp_path / "out").exists()
+
+
+# Killed runs
+
+
+def command(content: dict[str, Any], out: Path) -> list[str]:
+    options = [part for method in METHODS for part in ("--method", method)]
+    fixed = [
+        "--benchmark",
+        content["benchmarks"][0],
+        "--seeds",
+        "3",
+        "--evaluations",
+        "20",
+        "--out",
+        str(out),
+    ]
+    return ["run", *fixed, *options]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Of a subprocess: it imports this repository and shares the programs that the tests compile."""
+    root = Path(__file__).parents[1]
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(root / ".jax_cache"))
+    return os.environ | {"PYTHONPATH": str(root), "JAX_COMPILATION_CACHE_DIR": cache}
+
+
+@pytest.fixture
+def undisturbed(content: dict[str, Any], tmp_path: Path) -> list[Unit]:
+    run(content, tmp_path / "undisturbed", methods=list(METHODS))
+    return store.read_units(tmp_path / "undisturbed")
+
+
+def finish(content: dict[str, Any], out: Path) -> None:
+    """Goes on with a killed run, in this process, and checks that it keeps what was finished."""
+    before = unit_files(out)
+    whole = {name: changed for name, changed in before.items() if not name.endswith(store.PARTIAL)}
+    assert run(content, out, methods=list(METHODS)) == len(METHODS) - len(whole)
+    assert whole.items() <= unit_files(out).items()
+    assert len(unit_files(out)) == len(METHODS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process with SIGKILL")
+def test_a_killed_run_goes_on_to_the_same_end(content, tmp_path, environment, undisturbed):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mohb_jax.cli", *command(content, out)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not list(out.glob("units/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    _, errors = process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0), errors.decode()  # 0: it was faster than the blow
+    assert all(store.is_whole(path) for path in out.glob("units/*.parquet"))
+    finish(content, out)
+    assert_same_units(store.read_units(out), undisturbed)
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+import pyarrow.parquet as pq
+from mohb_jax import cli
+whole, count = pq.write_table, 0
+def write_table(table, path, **options):
+    global count
+    count += 1
+    whole(table, path, **options)
+    if count == 3:
+        with open(path, "rb+") as file:
+            file.truncate(100)
+        os.kill(os.getpid(), signal.SIGKILL)
+pq.write_table = write_table
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process with SIGKILL")
+def test_a_run_killed_while_it_writes_goes_on_to_the_same_end(content, tmp_path, environment, undisturbed):
+    out = tmp_path / "out"
+    result = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, *command(content, out)],
+        env=environment,
+        capture_output=True,
+        timeout=120,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stderr.decode()
+    names = [Path(name).suffix for name in unit_files(out)]
+    assert sorted(names) == [".parquet", ".parquet", store.PARTIAL]
+    assert len(store.read_units(out)) == 2  # a report of what is there is possible at once
+    finish(content, out)
+    assert_same_units(store.read_units(out), undisturbed)
