@@ -10,10 +10,11 @@ from benchmarks.columns import UNITS, Column, require_choice
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
+    from benchmarks.interface import AnyTable
     from benchmarks.table import Table
 
 
-def check_names(table: "Table") -> None:
+def check_names(table: "AnyTable") -> None:
     """Names are there and distinct, units known, fidelities positive and increasing."""
     if not table.name:
         raise InputError("a table needs a name")
@@ -92,6 +93,16 @@ def check_cells(table: "Table") -> None:
             f"table {table.name!r}, task {table.tasks[task]!r}: no row is available at fidelity "
             f"{table.fidelities[fidelity]}; leave out the task or the fidelity"
         )
+
+
+def fidelity_indices(table: "AnyTable", fidelities: Sequence[int]) -> list[int]:
+    """The indices as a list; each must be that of a stored fidelity."""
+    for index in fidelities:
+        if not 0 <= index < table.num_fidelities:
+            raise InputError(
+                f"table {table.name!r}: fidelity index {index} is not in 0..{table.num_fidelities - 1}"
+            )
+    return list(fidelities)
 
 
 def fill_runtime(table: "Table") -> Float[np.ndarray, "tasks rows fidelities"]:

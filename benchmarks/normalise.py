@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.table import Table
+from benchmarks.interface import AnyTable
 
 REFERENCE_POINT = 1.1
 """Coordinate of the hypervolume reference point in each normalised objective."""
@@ -51,7 +51,7 @@ class Normalisation:
         return np.where(np.isinf(costs), np.inf, unit)
 
 
-def normalisation(table: Table) -> Normalisation:
+def normalisation(table: AnyTable) -> Normalisation:
     """The normalisation of a table: a property of the table, never of what a method happened to observe.
 
     Reference point and hypervolume scale for all comparisons: minimum and maximum per task and objective over
@@ -64,15 +64,14 @@ def normalisation(table: Table) -> Normalisation:
     Returns:
         ``lo``, ``hi`` and ``log``, each of shape tasks x objectives.
     """
-    usable = table.mask[..., None]
-    positive = np.where(usable, table.costs, np.inf).min(axis=(1, 2)) > 0
-    lo = np.where(usable, table.costs, np.inf)[:, :, -1].min(axis=1)
-    hi = np.where(usable, table.costs, -np.inf)[:, :, -1].max(axis=1)
-    log = positive & (hi > lo * 10**DECADES)
+    finals = [_available_costs(table, task) for task in range(table.num_tasks)]
+    lo = np.stack([costs.min(axis=0) for costs in finals])
+    hi = np.stack([costs.max(axis=0) for costs in finals])
+    log = (table.lowest_costs() > 0) & (hi > lo * 10**DECADES)
     return Normalisation(_log10(lo, log), _log10(hi, log), log)
 
 
-def true_front(table: Table, task: int | str) -> Int[np.ndarray, " front"]:
+def true_front(table: AnyTable, task: int | str) -> Int[np.ndarray, " front"]:
     """Rows of one task that no other row dominates at the highest fidelity.
 
     Args:
@@ -83,8 +82,11 @@ def true_front(table: Table, task: int | str) -> Int[np.ndarray, " front"]:
         Row indices in increasing order; rows with equal costs are all kept, unavailable rows are left out.
     """
     index = table.task_index(task) if isinstance(task, str) else task
-    rows = np.flatnonzero(table.mask[index, :, -1])
-    return rows[non_dominated(table.costs[index, rows, -1])]
+    return np.flatnonzero(table.final_available(index))[non_dominated(_available_costs(table, index))]
+
+
+def _available_costs(table: AnyTable, task: int) -> Float[np.ndarray, "rows objectives"]:
+    return table.final_costs(task)[table.final_available(task)]
 
 
 def non_dominated(costs: Float[np.ndarray, "rows objectives"]) -> Bool[np.ndarray, " rows"]:

@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import deepar, lcbench, nasbench201, zeus
 from benchmarks.columns import require_choice
+from benchmarks.crossing import COST, RUNTIME, cross_table
 from benchmarks.download import RemoteFile, locate, state
 from benchmarks.embedded import load_embedded
+from benchmarks.hardware import instances
+from benchmarks.interface import AnyTable
 from benchmarks.synthetic import synthetic
-from benchmarks.table import Table, load_table
+from benchmarks.table import load_table
 from benchmarks.trimtuner import FILES, load_trimtuner
 
 Folder = str | os.PathLike[str] | None
@@ -40,7 +44,7 @@ class Benchmark:
     objectives: tuple[str, ...]
     fidelities: tuple[float | int, ...]
     files: tuple[RemoteFile, ...]
-    load: Callable[[Folder], Table]
+    load: Callable[[Folder], AnyTable]
 
 
 def _trimtuner(network: str, kind: str) -> Benchmark:
@@ -56,6 +60,53 @@ def _trimtuner(network: str, kind: str) -> Benchmark:
         load=lambda data: load_trimtuner(network, data),
     )
 
+
+def _cloud(entry: Benchmark) -> Benchmark:
+    """The benchmark on every instance type of the catalogue."""
+    kept = [name for name in entry.objectives if name not in (RUNTIME.name, COST.name)]
+    return dataclasses.replace(
+        entry,
+        name=f"{entry.name}-cloud",
+        summary=f"{entry.name} x {len(instances())} instance types (cited)",
+        rows=entry.rows * len(instances()),
+        objectives=(*kept, RUNTIME.name, COST.name),
+        load=lambda data: cross_table(entry.load(data)),
+    )
+
+
+_DEEPAR = Benchmark(
+    name="deepar",
+    summary="forecasting network on 11 tasks, each with configurations of its own (measured)",
+    needs="download, 0.2 MB",
+    tasks=deepar.TASKS,
+    rows=2510,
+    objectives=("crps", "runtime"),
+    fidelities=(1,),
+    files=(deepar.FILE,),
+    load=deepar.load_deepar,
+)
+_LCBENCH = Benchmark(
+    name="lcbench",
+    summary="learning curves of networks on 34 tasks (modelled by a published surrogate)",
+    needs="download, 2 MB; extra yahpo",
+    tasks=lcbench.TASKS,
+    rows=lcbench.NUM_CONFIGS,
+    objectives=("error", "runtime"),
+    fidelities=lcbench.EPOCHS,
+    files=lcbench.FILES,
+    load=lcbench.load_lcbench,
+)
+_SYNTHETIC = Benchmark(
+    name="synthetic",
+    summary="a formula whose Pareto front is known (nothing measured)",
+    needs="nothing",
+    tasks=("task-0",),
+    rows=2000,
+    objectives=("objective-0", "objective-1"),
+    fidelities=(1, 3, 9, 27, 81),
+    files=(),
+    load=lambda data: synthetic(),
+)
 
 BENCHMARKS = {
     entry.name: entry
@@ -77,16 +128,33 @@ BENCHMARKS = {
         _trimtuner("cnn", "convolutional network"),
         _trimtuner("rnn", "recurrent network"),
         Benchmark(
-            name="synthetic",
-            summary="a formula whose Pareto front is known (nothing measured)",
-            needs="nothing",
-            tasks=("task-0",),
-            rows=2000,
-            objectives=("objective-0", "objective-1"),
-            fidelities=(1, 3, 9, 27, 81),
-            files=(),
-            load=lambda data: synthetic(),
+            name="zeus",
+            summary="six workloads x four GPU models x power caps, time and energy to a target (measured)",
+            needs="download, 0.3 MB",
+            tasks=tuple(zeus.WORKLOADS),
+            rows=591,
+            objectives=("runtime", "energy"),
+            fidelities=zeus.FIDELITIES,
+            files=zeus.FILES,
+            load=zeus.load_zeus,
         ),
+        Benchmark(
+            name="nasbench201",
+            summary="15,625 cells on three image tasks, without training time (measured)",
+            needs="download, 2 MB",
+            tasks=nasbench201.TASKS,
+            rows=15625,
+            objectives=("error", "latency", "parameters"),
+            fidelities=(1,),
+            files=(nasbench201.FILE,),
+            load=nasbench201.load_nasbench201,
+        ),
+        _DEEPAR,
+        _cloud(_DEEPAR),
+        _LCBENCH,
+        _cloud(_LCBENCH),
+        _SYNTHETIC,
+        _cloud(_SYNTHETIC),
     )
 }
 
@@ -102,7 +170,7 @@ def describe() -> list[dict[str, Any]]:
     return [{field: _plain(getattr(entry, field)) for field in fields} for entry in BENCHMARKS.values()]
 
 
-def load(name_or_path: str | os.PathLike[str], data: Folder = None) -> Table:
+def load(name_or_path: str | os.PathLike[str], data: Folder = None) -> AnyTable:
     """A benchmark's table.
 
     Args:

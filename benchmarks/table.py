@@ -6,16 +6,18 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from benchmarks import checks
-from benchmarks.columns import Column, Level, Objective, require_choice, whole
+from benchmarks.columns import Column, Objective, whole
 from benchmarks.errors import InputError
+from benchmarks.interface import AnyTable
+from benchmarks.prices import repriced
 
 FORMAT = "mohb-table-1"
 
@@ -23,7 +25,7 @@ __all__ = ["Column", "Objective", "Table", "load_table"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Table:
+class Table(AnyTable):
     """A dense tabular benchmark; two tables are the same when their ``fingerprint`` is.
 
     Everything is checked at construction and the arrays are read-only afterwards. Missing cells are said to
@@ -84,10 +86,6 @@ class Table:
         for array in (self.configs, self.costs, self.runtime, self.mask):
             array.setflags(write=False)
 
-    def __repr__(self) -> str:
-        shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"
-        return f"Table({self.name!r}, {shape}, objectives {', '.join(o.name for o in self.objectives)})"
-
     @property
     def mask(self) -> Bool[np.ndarray, "tasks rows fidelities"]:
         """``available`` as it is after construction: never None."""
@@ -95,74 +93,41 @@ class Table:
         return self.available
 
     @property
-    def num_tasks(self) -> int:
-        """Number of tasks."""
-        return len(self.tasks)
+    def base(self) -> "Table":
+        """The table itself: all its cells are held."""
+        return self
 
     @property
-    def num_rows(self) -> int:
-        """Number of configurations."""
-        return int(self.configs.shape[0])
+    def factors(self) -> Float[np.ndarray, "1 fields"]:
+        """Ones: every field of the record is a field of the table."""
+        return np.ones((1, self.num_objectives + 1))
 
     @property
-    def num_columns(self) -> int:
-        """Number of configuration columns."""
-        return len(self.columns)
+    def sources(self) -> Int[np.ndarray, " fields"]:
+        """Every field is its own source."""
+        return np.arange(self.num_objectives + 1)
 
-    @property
-    def num_fidelities(self) -> int:
-        """Number of stored fidelities."""
-        return len(self.fidelities)
+    def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
+        """See ``AnyTable``."""
+        return self.costs[task, :, -1]
 
-    @property
-    def num_objectives(self) -> int:
-        """Number of objectives."""
-        return len(self.objectives)
+    def final_available(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return self.mask[task, :, -1]
 
-    def task_index(self, name: str) -> int:
-        """Index of a task; ``InputError`` with the accepted names if there is none of that name."""
-        require_choice(f"task of benchmark {self.name!r}:", name, self.tasks)
-        return self.tasks.index(name)
+    def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return self.runtime[task, :, -1]
 
-    def objective_index(self, name: str) -> int:
-        """Index of an objective; ``InputError`` with the accepted names if there is none of that name."""
-        names = [objective.name for objective in self.objectives]
-        require_choice(f"objective of benchmark {self.name!r}:", name, names)
-        return names.index(name)
-
-    def fidelity_index(self, value: float | int) -> int:
-        """Index of a stored fidelity; ``InputError`` with the stored ones if it is not among them."""
-        require_choice(f"fidelity of benchmark {self.name!r}:", whole(value), self.fidelities)
-        return self.fidelities.index(value)
-
-    def config(self, row: int) -> dict[str, Level]:
-        """The configuration of a row as people write it: column name to value or level."""
-        values = self.configs[row]
-        return {c.name: _decode(c, float(value)) for c, value in zip(self.columns, values, strict=True)}
-
-    def to_values(self, costs: Float[np.ndarray, "... objectives"]) -> Float[np.ndarray, "... objectives"]:
-        """Minimised costs, objectives last, as published values: senses turned back."""
-        parts = [objective.to_value(costs[..., m]) for m, objective in enumerate(self.objectives)]
-        return np.stack(parts, axis=-1)
+    def lowest_costs(self) -> Float[np.ndarray, "tasks objectives"]:
+        """See ``AnyTable``."""
+        return self.costs.min(axis=(1, 2))  # unavailable cells are infinite, and no task has only those
 
     def cells(
         self, fidelities: Sequence[int]
     ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
-        """What the drivers read: costs and runtime at the given indices into ``fidelities``.
-
-        Args:
-            fidelities: indices from 0 (not fidelity values), in the order wanted.
-
-        Returns:
-            costs, ``+inf`` in every objective where the cell is unavailable; cumulative runtime in seconds,
-            finite everywhere (see the class for what an unavailable cell consumes).
-        """
-        chosen = list(fidelities)
-        for index in chosen:
-            if not 0 <= index < self.num_fidelities:
-                raise InputError(
-                    f"table {self.name!r}: fidelity index {index} is not in 0..{self.num_fidelities - 1}"
-                )
+        """See ``AnyTable``; all fidelities in order are given without a copy."""
+        chosen = checks.fidelity_indices(self, fidelities)
         if chosen == list(range(self.num_fidelities)):
             return self.costs, self.runtime
         return self.costs[:, :, chosen], self.runtime[:, :, chosen]
@@ -173,16 +138,7 @@ class Table:
         objectives: Sequence[str] | None = None,
         fidelities: Sequence[float | int] | None = None,
     ) -> "Table":
-        """The table restricted to some tasks, objectives and fidelities, in the order given.
-
-        Args:
-            tasks: names; None keeps all, here and below.
-            objectives: names.
-            fidelities: values, not indices.
-
-        Raises:
-            InputError: with the accepted names, if one is unknown.
-        """
+        """See ``AnyTable``."""
         task = range(self.num_tasks) if tasks is None else [self.task_index(name) for name in tasks]
         goal = (
             range(self.num_objectives)
@@ -203,38 +159,41 @@ class Table:
             available=self.mask[np.ix_(task, rows, level)],
         )
 
-    def at_maximum(self) -> "Table":
-        """The table with its highest fidelity only."""
-        return self.select(fidelities=self.fidelities[-1:])
+    def with_prices(self, prices: Mapping[str, float | int]) -> "Table":
+        """See ``AnyTable``: objectives in USD are multiplied by new price / old price."""
+        return dataclasses.replace(self, costs=repriced(self, prices))
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything a result can depend on: all but ``provenance``."""
-        digest = hashlib.sha256(json.dumps(_metadata(self), sort_keys=True).encode())
+        """See ``AnyTable``."""
+        digest = hashlib.sha256(json.dumps(table_metadata(self), sort_keys=True).encode())
         for array in (self.configs, self.costs, self.runtime, self.mask):
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes one ``.npz`` file without pickles. An interrupted write leaves the old file, or none."""
-        metadata = json.dumps({**_metadata(self), "format": FORMAT, "provenance": self.provenance})
-        target = Path(path)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    metadata=np.frombuffer(metadata.encode(), np.uint8),
-                    **{name: getattr(self, name) for name in ("configs", "costs", "runtime", "available")},
-                )
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        """See ``AnyTable``."""
+        write_file(path, FORMAT, {**table_metadata(self), "provenance": self.provenance}, table_arrays(self))
 
 
-def load_table(path: str | os.PathLike[str]) -> Table:
-    """Reads a table that ``Table.save`` wrote; it is checked again like any other table.
+def write_file(
+    path: str | os.PathLike[str], format_name: str, metadata: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Writes the arrays and, as JSON, the metadata and the format's name; see ``AnyTable.save``."""
+    text = json.dumps({**metadata, "format": format_name})
+    target = Path(path)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, metadata=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_table(path: str | os.PathLike[str]) -> AnyTable:
+    """Reads a table of either kind that its ``save`` wrote; it is checked again like any other table.
 
     Raises:
         InputError: if the file is missing, truncated or no table.
@@ -244,8 +203,8 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     try:
         with np.load(path, allow_pickle=False) as file:
             metadata = json.loads(file["metadata"].tobytes())
-            arrays = {name: file[name] for name in ("configs", "costs", "runtime", "available")}
-        return _from_metadata(metadata, arrays)
+            arrays = {name: file[name] for name in file.files if name != "metadata"}
+        return _from_parts(metadata.pop("format"), metadata, arrays)
     except InputError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -253,21 +212,27 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         raise InputError(f"{os.fspath(path)!r} is damaged or not a table; expected {wanted}") from error
 
 
-def _decode(column: Column, value: float) -> Level:
-    return column.levels[int(value)] if column.has_levels else whole(value)
+def _from_parts(format_name: str, metadata: dict[str, Any], arrays: dict[str, Any]) -> AnyTable:
+    from benchmarks import crossing  # it builds on this module
+
+    makers = {FORMAT: table_from, crossing.FORMAT: crossing.crossed_from}
+    return makers[format_name](metadata, arrays)
 
 
-def _from_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Table:
-    """The inverse of ``_metadata``; ``KeyError`` or ``TypeError`` if something else was saved."""
-    if metadata.pop("format") != FORMAT:
-        raise KeyError("format")
+def table_from(metadata: dict[str, Any], arrays: dict[str, Any]) -> Table:
+    """The inverse of ``table_metadata`` and ``table_arrays``; ``KeyError`` or ``TypeError`` otherwise."""
     axes: dict[str, Any] = {name: tuple(metadata.pop(name)) for name in ("tasks", "fidelities")}
     columns = tuple(Column(**{**c, "levels": tuple(c["levels"])}) for c in metadata.pop("columns"))
     objectives = tuple(Objective(**objective) for objective in metadata.pop("objectives"))
     return Table(columns=columns, objectives=objectives, **axes, **metadata, **arrays)
 
 
-def _metadata(table: Table) -> dict[str, Any]:
+def table_arrays(table: Table) -> dict[str, np.ndarray]:
+    """The arrays that a file holds."""
+    return {name: getattr(table, name) for name in ("configs", "costs", "runtime", "available")}
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
     """Everything but the arrays and the provenance, as JSON can hold it."""
     plain = ("name", "tasks", "fidelities", "fidelity_name", "fidelity_unit", "resumable")
     return {

@@ -49,14 +49,41 @@ class Plan:
         return sum(bracket.sizes[0] for bracket in self.brackets)
 
 
-class Cells(NamedTuple):
-    """A table on the device, one record per (task, row, level); levels are the fidelities that the plan
-    uses."""
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["values", "factors"],
+    meta_fields=["sources", "num_rows", "num_levels"],
+)
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """A table on the device; levels are the fidelities that the plan uses.
 
-    values: Float[Array, "cells fields"]
-    """Objectives, then cumulative runtime: one record is one contiguous read."""
+    Attributes:
+        values: the base table's fields, one record per (task, base row, level): objectives, then cumulative
+            runtime. One record is one contiguous read.
+        factors: what the fields of each instance type are multiplied by, or None where the table is its own
+            base.
+        sources: the base's field behind each field of a record.
+        num_rows: rows of the table, instance types counted in.
+        num_levels: fidelities per row.
+    """
+
+    values: Float[Array, "cells base_fields"]
+    factors: Float[Array, "types fields"] | None
+    sources: tuple[int, ...]
     num_rows: int
     num_levels: int
+
+    def look_up(
+        self, task: Int[Array, ""], row: Int[Array, " n"], level: Int[Array, ""]
+    ) -> tuple[Array, Array]:
+        """Costs and cumulative runtime of some rows of a task at one level: [n, m] and [n]."""
+        num_types = 1 if self.factors is None else self.factors.shape[0]
+        base_rows = self.num_rows // num_types
+        record = self.values[(task * base_rows + row // num_types) * self.num_levels + level]
+        if self.factors is not None:
+            record = record[:, np.array(self.sources)] * self.factors[row % num_types]
+        return record[:, :-1], record[:, -1]
 
 
 class Lanes(NamedTuple):
@@ -136,8 +163,8 @@ def _pass(plan: Plan, cells: Cells, lanes: Lanes, state: State, number: int) -> 
         state, rung = _open_bracket(plan.searcher, cells.num_rows, bracket.sizes[0], state)
         for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
             state, launched, rung = _rung_step(
-                plan.searcher, plan.promotion, num_keep, plan.resumable, cells.num_rows, cells.num_levels,
-                cells.values, lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
+                plan.searcher, plan.promotion, num_keep, plan.resumable,
+                cells, lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
             )  # fmt: skip
             slots.append(launched)
     return state, _join(slots)
@@ -152,15 +179,13 @@ def _open_bracket(searcher: Searcher, num_rows: int, size: int, state: State) ->
     return jax.vmap(lane)(state)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _rung_step(
     searcher: Searcher,
     promotion: PromotionRule,
     num_keep: int,
     resumable: bool,
-    num_rows: int,
-    num_levels: int,
-    values: Array,
+    cells: Cells,
     task: Array,
     keys: Key,
     state: State,
@@ -171,8 +196,7 @@ def _rung_step(
     """Looks a rung up, tells the searcher, and promotes: one step of all lanes."""
 
     def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung]:
-        cell = values[(task * num_rows + rung.row) * num_levels + level]
-        costs, runtime = cell[:, :-1], cell[:, -1]
+        costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - rung.paid if resumable else runtime
         slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
         state = searcher.observe(state, Seen(rung.row, level, costs, rung.valid))

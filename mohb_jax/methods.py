@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.errors import InputError
-from benchmarks.table import Table
+from benchmarks.interface import AnyTable
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
 from mohb_jax.kernels import promotion
 from mohb_jax.kernels.epsilon_net import SCALES
@@ -84,7 +84,7 @@ class Method:
 
     name: str
     summary: str
-    schedule: Callable[[Table, Settings], tuple[Bracket, ...]]
+    schedule: Callable[[AnyTable, Settings], tuple[Bracket, ...]]
     searcher: Callable[[Settings], Searcher]
     promotion: Callable[[Settings], PromotionRule]
     max_objectives: int | None = None
@@ -95,12 +95,12 @@ class Method:
         return f"at most {self.max_objectives} objectives" if self.max_objectives else "any table"
 
 
-def _hyperband(table: Table, settings: Settings) -> tuple[Bracket, ...]:
+def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     brackets = hyperband(table.fidelities, settings.eta, settings.first_rung, settings.min_fidelity)
     return brackets[: settings.brackets]
 
 
-def _full_fidelity(table: Table, settings: Settings) -> tuple[Bracket, ...]:
+def _full_fidelity(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     del settings
     return full_fidelity(table.fidelities, RANDOM_SEARCH_BLOCK)
 
@@ -184,7 +184,7 @@ def method_named(name: str) -> Method:
 
 
 def simulate(
-    table: Table,
+    table: AnyTable,
     method: str,
     *,
     num_seeds: int = 1,
@@ -244,7 +244,7 @@ def make_settings(**settings: Any) -> Settings:
     return Settings(**settings)
 
 
-def make_plan(table: Table, method: Method, settings: Settings, evaluations: int | None) -> Plan:
+def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: int | None) -> Plan:
     """The static description of a run of a method on a table."""
     if method.max_objectives is not None and table.num_objectives > method.max_objectives:
         raise InputError(
@@ -270,7 +270,7 @@ def make_plan(table: Table, method: Method, settings: Settings, evaluations: int
 
 
 def horizons(
-    table: Table,
+    table: AnyTable,
     tasks: Sequence[str],
     workers: int,
     evaluations: int | None,
@@ -282,8 +282,8 @@ def horizons(
     if seconds is None and evaluations is not None:
         return [np.inf] * len(tasks)
     if seconds is None:
-        runtime = table.cells([table.num_fidelities - 1])[1][:, :, 0].mean(axis=1)
-        return [float(runtime[table.task_index(task)]) * DEFAULT_EVALUATIONS / workers for task in tasks]
+        full = [float(table.final_runtime(table.task_index(task)).mean()) for task in tasks]
+        return [seconds * DEFAULT_EVALUATIONS / workers for seconds in full]
     per_task = seconds if isinstance(seconds, Mapping) else dict.fromkeys(tasks, seconds)
     for task in tasks:
         if task not in per_task:
@@ -295,16 +295,22 @@ def horizons(
     return [float(per_task[task]) for task in tasks]
 
 
-def _on_device(table: Table, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:
+def _on_device(table: AnyTable, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:
     """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
     used = sorted({level for bracket in plan.brackets for level in bracket.levels})
-    costs, runtime = table.cells(used)
-    values = np.concatenate([costs, runtime[..., None]], axis=-1).reshape(-1, table.num_objectives + 1)
+    costs, runtime = table.base.cells(used)
+    values = np.concatenate([costs, runtime[..., None]], axis=-1)
     brackets = tuple(
         dataclasses.replace(bracket, levels=tuple(used.index(level) for level in bracket.levels))
         for bracket in plan.brackets
     )
-    cells = Cells(jnp.asarray(values), table.num_rows, len(used))
+    cells = Cells(
+        values=jnp.asarray(values.reshape(-1, values.shape[-1])),
+        factors=None if table.base is table else jnp.asarray(table.factors),
+        sources=tuple(table.sources.tolist()),
+        num_rows=table.num_rows,
+        num_levels=len(used),
+    )
     return dataclasses.replace(plan, brackets=brackets), cells, np.array(used)
 
 

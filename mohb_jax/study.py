@@ -12,7 +12,7 @@ import yaml
 import benchmarks
 from benchmarks.columns import require_choice, whole
 from benchmarks.errors import InputError
-from benchmarks.table import Table
+from benchmarks.interface import AnyTable
 from mohb_jax import store
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
 from mohb_jax.types import RunLog
@@ -145,7 +145,7 @@ class WorkUnit:
     """Lanes that run together: one method on one benchmark, all its tasks, a range of seeds."""
 
     spec: dict[str, Any]
-    table: Table
+    table: AnyTable
     label: str
     method: str
     settings: Settings
@@ -169,7 +169,7 @@ class WorkUnit:
         )
 
 
-def load_tables(study: Study, data: str | None = None) -> list[Table]:
+def load_tables(study: Study, data: str | None = None) -> list[AnyTable]:
     """The study's benchmarks, reduced to the tasks and objectives that it uses."""
     tables = []
     for entry in study.benchmarks:
@@ -182,7 +182,7 @@ def load_tables(study: Study, data: str | None = None) -> list[Table]:
     return tables
 
 
-def work_units(study: Study, tables: list[Table]) -> list[WorkUnit]:
+def work_units(study: Study, tables: list[AnyTable]) -> list[WorkUnit]:
     """All units of a study, every method and setting checked before any of them runs."""
     if isinstance(study.seconds, dict):
         tasks = [task for table in tables for task in table.tasks]
@@ -191,7 +191,7 @@ def work_units(study: Study, tables: list[Table]) -> list[WorkUnit]:
     return [unit for table in tables for entry in study.methods for unit in _units(study, table, entry)]
 
 
-def _units(study: Study, table: Table, entry: MethodEntry) -> Iterator[WorkUnit]:
+def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUnit]:
     method = method_named(entry.method)
     settings = _settings(study.settings | entry.settings)
     make_plan(table, method, settings, study.evaluations)
@@ -239,7 +239,7 @@ def _seed_ranges(num_seeds: int, num_tasks: int) -> list[tuple[int, int]]:
 
 def run_study(
     study: Study,
-    tables: list[Table],
+    tables: list[AnyTable],
     directory: Path,
     command: str,
     on_unit: Callable[[WorkUnit, float, bool], None] = lambda unit, seconds, done_before: None,
@@ -269,7 +269,9 @@ def run_study(
     return num_run
 
 
-def _prepare(study: Study, tables: list[Table], units: list[WorkUnit], directory: Path, command: str) -> None:
+def _prepare(
+    study: Study, tables: list[AnyTable], units: list[WorkUnit], directory: Path, command: str
+) -> None:
     """Writes what the report needs beside the units; clears what a killed run was writing."""
     require_folder(directory)
     for partial in directory.glob(f"**/*{store.PARTIAL}"):
@@ -295,7 +297,7 @@ def require_folder(directory: Path) -> None:
         raise InputError(f"{directory} cannot be made: {error.strerror}") from error
 
 
-def _description(study: Study, tables: list[Table], units: list[WorkUnit], command: str) -> dict[str, Any]:
+def _description(study: Study, tables: list[AnyTable], units: list[WorkUnit], command: str) -> dict[str, Any]:
     return {
         "name": study.name,
         "command": command,

@@ -86,7 +86,7 @@ def assert_refused(result: Result, *parts: str) -> None:
         ("run --seeds abc", ["--seeds", "valid integer"]),
         ("run --seed -1", ["seed is -1"]),
         ("run --seed 9223372036854775808", ["seed is 9223372036854775808"]),
-        ("run --eta 1", ["eta is 1", "greater than 1"]),
+        ("run --eta 1", ["eta is 1", "at least 1.1"]),
         ("run --eta nan", ["eta is nan"]),
         ("run --workers 0", ["workers is 0", "at least 1"]),
         ("run --workers 1.5", ["--workers", "valid integer"]),

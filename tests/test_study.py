@@ -174,7 +174,7 @@ def test_a_study_file_executes_nothing(tmp_path):
         ({"benchmarks": ["none.npz"]}, r"table file 'none\.npz' does not exist"),
         ({"methods": ["mohb"]}, "method 'mohb' is unknown .did you mean mo-hb.*: accepted are random, hb,"),
         ({"settings": {"etta": 3}}, "setting 'etta' is unknown: accepted are eta, first_rung"),
-        ({"settings": {"eta": 1}}, "eta is 1: it must be greater than 1"),
+        ({"settings": {"eta": 1}}, "eta is 1: it must be a finite number of at least 1.1"),
         ({"settings": {"eta": "three"}}, "settings: eta is 'three': input should be a valid number"),
         ({"settings": {"eta": float("nan")}}, "settings: eta is nan: input should be a finite number"),
         ({"settings": {"workers": 0}}, "workers is 0: it must be a whole number of at least 1"),

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from benchmarks.interface import AnyTable
 from benchmarks.normalise import non_dominated, normalisation
-from benchmarks.table import Table
 from mohb_jax.report.indicators import TaskScale, indicators, task_scale
 from mohb_jax.report.lanes import Lanes, collect, horizons, usd_objective
 from mohb_jax.store import Unit
@@ -55,7 +55,7 @@ INDICATORS = (
 """Final indicators of every cell; ``anytime`` is the mean hypervolume over the logarithmic time grid."""
 
 
-def benchmark_cells(name: str, table: Table, units: Sequence[Unit], methods: Sequence[str]) -> list[Cell]:
+def benchmark_cells(name: str, table: AnyTable, units: Sequence[Unit], methods: Sequence[str]) -> list[Cell]:
     """Curves and final indicators of every (task, method) of one benchmark.
 
     Args:
@@ -143,7 +143,7 @@ class _Steps(NamedTuple):
 
 def _cell(
     name: str,
-    table: Table,
+    table: AnyTable,
     method: str,
     task: int,
     horizon: float,
@@ -174,7 +174,10 @@ def _cell(
 
 
 def _final(
-    table: Table, steps: _Steps, curve: Float[np.ndarray, "runs grid"], found: Float[np.ndarray, "runs grid"]
+    table: AnyTable,
+    steps: _Steps,
+    curve: Float[np.ndarray, "runs grid"],
+    found: Float[np.ndarray, "runs grid"],
 ) -> dict[str, Float[np.ndarray, " runs"]]:
     """The indicators at the end that need no distances."""
     lanes, picked = steps.lanes, steps.picked

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
-from benchmarks.table import Table
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.study import Study
 from mohb_jax.report.style import (
@@ -67,7 +67,7 @@ class Panels(NamedTuple):
 class View(NamedTuple):
     """What all figures of one benchmark share."""
 
-    table: Table
+    table: AnyTable
     cells: list[Cell]
     scale: Normalisation
     colour: dict[str, int]
@@ -150,7 +150,7 @@ def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> N
 
 
 def staircase(
-    table: Table, task: int, rows: Int[np.ndarray, " rows"], x: int, y: int
+    table: AnyTable, task: int, rows: Int[np.ndarray, " rows"], x: int, y: int
 ) -> tuple[Float[np.ndarray, " kept"], Float[np.ndarray, " kept"]]:
     """Published values of the rows that are best trade-offs of two objectives, along the front.
 
@@ -161,7 +161,7 @@ def staircase(
         x: objective whose cost ascends along the result.
         y: objective whose cost descends.
     """
-    costs = table.costs[task, rows, -1][:, [x, y]]
+    costs = table.final_costs(task)[rows][:, [x, y]]
     costs = np.unique(costs[non_dominated(costs)], axis=0)
     return table.objectives[x].to_value(costs[:, 0]), table.objectives[y].to_value(costs[:, 1])
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from benchmarks.interface import AnyTable
 from benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
-from benchmarks.table import Table
 from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
 from mohb_jax.report.lanes import Lanes
@@ -36,7 +36,7 @@ class TaskScale:
     """Shortest time in seconds in which any configuration reaches the highest fidelity."""
 
 
-def task_scale(table: Table, task: int, scale: Normalisation) -> TaskScale:
+def task_scale(table: AnyTable, task: int, scale: Normalisation) -> TaskScale:
     """Normalised costs, true front and its hypervolume of one task, at the table's highest fidelity.
 
     Args:
@@ -44,9 +44,9 @@ def task_scale(table: Table, task: int, scale: Normalisation) -> TaskScale:
         task: index into ``table.tasks``.
         scale: the table's own normalisation.
     """
-    costs = scale.apply(table.costs[task, :, -1], task)
+    costs = scale.apply(table.final_costs(task), task)
     front = true_front(table, task)
-    finish = table.runtime[task, :, -1][table.mask[task, :, -1]]
+    finish = table.final_runtime(task)[table.final_available(task)]
     return TaskScale(
         costs=costs,
         front=front,

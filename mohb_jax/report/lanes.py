@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from benchmarks.errors import InputError
-from benchmarks.table import Table
+from benchmarks.interface import AnyTable
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 
@@ -27,7 +27,7 @@ class Lanes(NamedTuple):
     end: Float[np.ndarray, " events"]
 
 
-def collect(table: Table, units: Sequence[Unit], methods: Sequence[str]) -> Lanes:
+def collect(table: AnyTable, units: Sequence[Unit], methods: Sequence[str]) -> Lanes:
     """All lanes of the units, sorted by (task, method, run); a run stored twice is taken once.
 
     Args:
@@ -51,7 +51,7 @@ def collect(table: Table, units: Sequence[Unit], methods: Sequence[str]) -> Lane
 
 
 def _check_repeats(
-    table: Table,
+    table: AnyTable,
     methods: Sequence[str],
     lanes: Lanes,
     order: Int[np.ndarray, " lanes"],
@@ -82,7 +82,7 @@ def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
     return Lanes(**per_lane, **events)
 
 
-def _unit_lanes(table: Table, unit: Unit, methods: Sequence[str]) -> Lanes:
+def _unit_lanes(table: AnyTable, unit: Unit, methods: Sequence[str]) -> Lanes:
     """One work unit's lanes, with its events at the highest fidelity in order of lane and slot."""
     log = RunLog(*(np.asarray(part) for part in unit.log))
     full = log.valid & (log.fidelity == unit.spec["highest_fidelity"]) & np.isfinite(log.costs).all(axis=-1)
@@ -109,18 +109,18 @@ def _index(what: str, name: str, accepted: Sequence[str]) -> int:
     return accepted.index(name)
 
 
-def usd_objective(table: Table) -> int | None:
+def usd_objective(table: AnyTable) -> int | None:
     """Index of the first objective that is an amount of money."""
     return next((i for i, objective in enumerate(table.objectives) if objective.unit == "USD"), None)
 
 
-def _resumable(table: Table, unit: Unit) -> bool:
+def _resumable(table: AnyTable, unit: Unit) -> bool:
     """Whether promotion paid the difference: a setting that overrides the table's own answer."""
     stated = unit.spec.get("settings", {}).get("resumable")
     return table.resumable if stated is None else bool(stated)
 
 
-def _spent(table: Table, log: RunLog, resumable: bool) -> Float[np.ndarray, " lanes"]:
+def _spent(table: AnyTable, log: RunLog, resumable: bool) -> Float[np.ndarray, " lanes"]:
     """Money that each lane spent on all its evaluations at any fidelity; failed ones have no price: 0.
 
     Where promotion resumes a run, its cost holds that of the lower fidelities already, so only each row's
@@ -132,13 +132,14 @@ def _spent(table: Table, log: RunLog, resumable: bool) -> Float[np.ndarray, " la
     price = np.where(log.valid & np.isfinite(log.costs[..., money]), log.costs[..., money], 0.0)
     if not resumable:
         return price.sum(axis=1)
-    dearest = np.zeros((log.run.size, table.num_rows))
-    lane = np.broadcast_to(np.arange(log.run.size)[:, None], price.shape)
-    np.maximum.at(dearest, (lane, np.where(log.valid, log.row, 0)), price)
-    return dearest.sum(axis=1)
+    order = np.lexsort((price, log.row), axis=1)
+    row, price = (np.take_along_axis(np.asarray(part), order, axis=1) for part in (log.row, price))
+    dearest = np.ones(row.shape, bool)  # the last one of each row, when sorted by row and price
+    dearest[:, :-1] = row[:, :-1] != row[:, 1:]
+    return np.where(dearest, price, 0.0).sum(axis=1)
 
 
-def horizons(table: Table, units: Sequence[Unit], lanes: Lanes) -> dict[int, float]:
+def horizons(table: AnyTable, units: Sequence[Unit], lanes: Lanes) -> dict[int, float]:
     """Seconds at which each task's comparison ends: the longest budget, or without one the latest result."""
     latest = np.zeros(len(table.tasks))
     np.maximum.at(latest, lanes.task, lanes.seconds)

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from plotly.offline import get_plotlyjs
 
+from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, normalisation, true_front
-from benchmarks.table import Table
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.statistics import ALL_TASKS, NUM_RESAMPLES, Row
 from mohb_jax.report.study import Study
@@ -98,7 +98,7 @@ def _setting(study: Study, cells: Sequence[Cell]) -> str:
     )
 
 
-def _setting_of(name: str, table: Table, cells: Sequence[Cell]) -> str:
+def _setting_of(name: str, table: AnyTable, cells: Sequence[Cell]) -> str:
     tasks = len({cell.task for cell in cells if cell.benchmark == name})
     return f"{name} ({tasks} task{'s' * (tasks != 1)}, {table.num_rows:,} configurations)"
 
@@ -260,7 +260,7 @@ def _settings(study: Study) -> str:
     return "; ".join(parts)
 
 
-def _provenance(study: Study, name: str, table: Table) -> str:
+def _provenance(study: Study, name: str, table: AnyTable) -> str:
     fingerprint = study.fingerprints.get(name) or table.fingerprint
     return (
         f"<p>Table <strong>{html.escape(name)}</strong>, fingerprint "
@@ -288,7 +288,7 @@ def _data(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def _benchmark(study: Study, name: str, table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
+def _benchmark(study: Study, name: str, table: AnyTable, cells: Sequence[Cell]) -> dict[str, Any]:
     own = [cell for cell in cells if cell.benchmark == name]
     scale = normalisation(table)
     stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
@@ -321,7 +321,7 @@ def thinned(rows: Int[np.ndarray, " rows"], limit: int) -> Int[np.ndarray, " kep
 
 def _panel(
     study: Study,
-    table: Table,
+    table: AnyTable,
     scale: Normalisation,
     cells: Sequence[Cell],
     limits: tuple[int, int],
@@ -330,7 +330,7 @@ def _panel(
     """One task: its points with their configurations, which points form which front, and the curves."""
     task = table.task_index(cells[0].task)
     front = true_front(table, task)
-    front = thinned(front[np.argsort(table.costs[task, front, -1, 0], kind="stable")], limits[0])
+    front = thinned(front[np.argsort(table.final_costs(task)[front, 0], kind="stable")], limits[0])
     attained = [thinned(cell.typical_front, limits[1]) for cell in cells]
     rows = np.unique(np.concatenate([front, *attained]))
     minimised = [objective.sense == "min" for objective in table.objectives]
@@ -340,7 +340,7 @@ def _panel(
         "horizon_text": duration(cells[0].horizon),
         "seeds": seeds_text([cell.runs.size for cell in cells]),
         "rows": rows.tolist(),
-        "values": _rounded(table.to_values(table.costs[task, rows, -1])),
+        "values": _rounded(table.to_values(table.final_costs(task)[rows])),
         "configs": [[_config_value(value) for value in table.config(int(row)).values()] for row in rows],
         "log": (scale.log[task] & minimised).tolist(),
         "front": np.searchsorted(rows, front).tolist(),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import InputError
-from benchmarks.table import Table, load_table
+from benchmarks.interface import AnyTable
+from benchmarks.table import load_table
 from mohb_jax.report.curves import Cell, benchmark_cells
 from mohb_jax.store import Unit, read_study, read_units, table_path
 
@@ -31,7 +32,7 @@ class Study:
     fingerprints: dict[str, str]
     """Each benchmark's table, by content."""
     settings: dict[str, Any]
-    tables: dict[str, Table]
+    tables: dict[str, AnyTable]
     """Each benchmark's table at its highest fidelity with the study's objectives."""
     units: tuple[Unit, ...]
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.table import Table
+from benchmarks.interface import AnyTable
 
 # Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white, and
 # black is kept for the true front.
@@ -54,7 +54,7 @@ def number(value: float | int, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def objective_label(table: Table, index: int) -> str:
+def objective_label(table: AnyTable, index: int) -> str:
     """Name and unit of an objective, as on an axis."""
     objective = table.objectives[index]
     unit = "" if objective.unit == "1" else f" [{objective.unit}]"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.interface import AnyTable
 from benchmarks.normalise import true_front
-from benchmarks.table import Table
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.statistics import SPREAD, Row
 from mohb_jax.report.study import Study
@@ -84,10 +84,10 @@ def front_frame(study: Study, cells: Sequence[Cell]) -> pl.DataFrame:
 
 
 def _front(
-    name: str, table: Table, task: int, method: str, run: int | None, rows: np.ndarray
+    name: str, table: AnyTable, task: int, method: str, run: int | None, rows: np.ndarray
 ) -> pl.DataFrame:
     """One front; the configuration is a JSON object because benchmarks differ in their columns."""
-    values = table.to_values(table.costs[task, rows, -1])
+    values = table.to_values(table.final_costs(task)[rows])
     columns: dict[str, Any] = {
         "benchmark": [name] * len(rows),
         "task": [table.tasks[task]] * len(rows),

@@ -1,0 +1,289 @@
+"""Any table on every instance type of the hardware catalogue, without holding the product.
+
+Every configuration may be trained on each of the 37 instance types: a row is a configuration of the base
+table and an instance type, in one more categorical column. Runtime is the base's times the relative time of
+the instance type, cost is runtime times price per hour / 3600, and all other objectives stay as they are.
+This is the rule by which the library that the catalogue comes from made its "cloud" tables (see
+``benchmarks.hardware``).
+
+Two assumptions are made, and stated in each table's provenance. The base's runtime is declared to have been
+measured on one instance type, ml.p2.xlarge unless another is given: what machine it was really measured on
+is mostly unknown, and the choice scales all runtimes and costs alike. Relative times are those of a single
+training script: one factor per instance type is all that the data support, whatever the model.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from benchmarks import checks, hardware
+from benchmarks.columns import Column, Objective
+from benchmarks.errors import InputError
+from benchmarks.interface import AnyTable
+from benchmarks.prices import priced
+from benchmarks.table import Table, table_arrays, table_from, table_metadata, write_file
+
+FORMAT = "mohb-crossing-1"
+RUNTIME = Objective("runtime", "min", "s")
+COST = Objective("cost", "min", "USD")
+MOST_NUMBERS = 1 << 26
+"""Most numbers that ``CrossedTable.cells`` makes at once: half a gigabyte."""
+
+
+def cross_table(
+    table: AnyTable, base_instance: str = hardware.BASE, name: str | None = None
+) -> "CrossedTable":
+    """A table on every instance type of the catalogue.
+
+    The base's objectives named ``runtime`` or ``cost``, in money, or equal to its runtime give way to
+    runtime in s and cost in USD; the others come first, in their order.
+
+    Args:
+        table: without hardware columns, with measured or modelled runtime.
+        base_instance: instance type that its runtime is declared to belong to.
+        name: of the crossing; ``<base>-cloud`` if None.
+
+    Raises:
+        InputError: if the table has hardware columns or no runtime of its own, or there is no such instance
+        type.
+    """
+    instance = hardware.instance(base_instance)
+    _check_no_hardware(table)
+    base = table.base
+    _check_runtime(base)
+    kept = [objective for m, objective in enumerate(base.objectives) if not _gives_way(base, m)]
+    return CrossedTable(
+        name=name or f"{table.name}-cloud",
+        table=_with_runtime(base, [objective.name for objective in kept]),
+        column=hardware.instance_column(),
+        relative_times=hardware.relative_times(instance.name),
+        prices=hardware.prices(),
+        objectives=(*kept, RUNTIME, COST),
+        provenance=(
+            f"{table.provenance} Crossed with 37 instance types (github.com/talesa/syne-tune, Apache-2.0; "
+            "measured December 2020 with one training script, prices 2022): runtime = base runtime, declared "
+            f"to be that on {instance.name}, x relative time; cost = runtime x price / 3600."
+        ).strip(),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class CrossedTable(AnyTable):
+    """A table whose rows are those of a smaller one on each of H types of machine; see the module.
+
+    Row ``H * c + h`` is configuration ``c`` of the base on type ``h``. Only the base's cells are held. A cell
+    is available where the base's is.
+
+    Attributes:
+        name: unique among benchmarks.
+        table: the base; one of its objectives is ``runtime``, its runtime.
+        column: categorical, its levels are the H types.
+        relative_times: seconds on each type for a second of the base.
+        prices: USD per hour of each type.
+        objectives: of the base (without ``runtime``), ``RUNTIME`` and ``COST``, or some of these.
+        provenance: see ``Table``.
+
+    The other attributes of ``AnyTable`` follow from these.
+    """
+
+    name: str
+    table: Table
+    column: Column
+    relative_times: np.ndarray  # [types] float64
+    prices: np.ndarray  # [types] float64
+    objectives: tuple[Objective, ...]
+    provenance: str = ""
+    columns: tuple[Column, ...] = dataclasses.field(init=False)
+    configs: np.ndarray = dataclasses.field(init=False)  # [rows, columns] float64
+    tasks: tuple[str, ...] = dataclasses.field(init=False)
+    fidelities: tuple[float | int, ...] = dataclasses.field(init=False)
+    fidelity_name: str = dataclasses.field(init=False)
+    fidelity_unit: str = dataclasses.field(init=False)
+    resumable: bool = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        for field in ("relative_times", "prices"):
+            object.__setattr__(self, field, self._per_type(field))
+        object.__setattr__(self, "objectives", tuple(self.objectives))
+        object.__setattr__(self, "columns", (*self.table.columns, self.column))
+        object.__setattr__(self, "configs", self._configs())
+        for field in ("tasks", "fidelities", "fidelity_name", "fidelity_unit", "resumable"):
+            object.__setattr__(self, field, getattr(self.table, field))
+        checks.check_names(self)
+        _ = self.sources  # for its error: the base must know every objective
+        for array in (self.configs, self.relative_times, self.prices):
+            array.setflags(write=False)
+
+    @property
+    def num_types(self) -> int:
+        """H, the number of types of machine."""
+        return len(self.column.levels)
+
+    @property
+    def base(self) -> Table:
+        """See ``AnyTable``."""
+        return self.table
+
+    @functools.cached_property
+    def factors(self) -> Float[np.ndarray, "types fields"]:
+        """See ``AnyTable``: 1, the relative time, or USD for a second of the base."""
+        kinds = {RUNTIME: self.relative_times, COST: self.relative_times * self.prices / 3600}
+        same = np.ones(self.num_types)
+        return np.stack([kinds.get(objective, same) for objective in (*self.objectives, RUNTIME)], axis=1)
+
+    @functools.cached_property
+    def sources(self) -> Int[np.ndarray, " fields"]:
+        """See ``AnyTable``; runtime and cost come from the base's objective ``runtime``.
+
+        Unlike the base's runtime itself, that is infinite in unavailable cells, as an objective must be.
+        """
+        names = [RUNTIME.name if objective == COST else objective.name for objective in self.objectives]
+        return np.array([*(self.table.objective_index(name) for name in names), self.table.num_objectives])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """See ``AnyTable``."""
+        digest = hashlib.sha256(self.table.fingerprint.encode())
+        digest.update(json.dumps(self._metadata(), sort_keys=True).encode())
+        for array in (self.relative_times, self.prices):
+            digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+    def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
+        """See ``AnyTable``."""
+        return self._crossed(self.table.costs[task, :, -1])
+
+    def final_available(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return np.repeat(self.table.mask[task, :, -1], self.num_types)
+
+    def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return (self.table.runtime[task, :, -1, None] * self.relative_times).reshape(-1)
+
+    def lowest_costs(self) -> Float[np.ndarray, "tasks objectives"]:
+        """See ``AnyTable``."""
+        # What is multiplied is never negative, so the smallest product is that of the smallest numbers.
+        return self.table.lowest_costs()[:, self.sources[:-1]] * self.factors[:, :-1].min(axis=0)
+
+    def cells(
+        self, fidelities: Sequence[int]
+    ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
+        """See ``AnyTable``. For small tables and few fidelities: the product is made here."""
+        chosen = checks.fidelity_indices(self, fidelities)
+        numbers = self.num_tasks * self.num_rows * len(chosen) * (self.num_objectives + 1)
+        if numbers > MOST_NUMBERS:
+            raise InputError(
+                f"table {self.name!r} has {numbers:,} numbers at these fidelities, and at most "
+                f"{MOST_NUMBERS:,} are made at once: select fewer tasks or fidelities"
+            )
+        shape = (self.num_tasks, self.num_rows, len(chosen))
+        costs = self._crossed(np.moveaxis(self.table.costs[:, :, chosen], 2, 1))
+        runtime = self.table.runtime[:, :, None, chosen] * self.relative_times[:, None]
+        return np.moveaxis(costs, 1, 2), runtime.reshape(shape)
+
+    def select(
+        self,
+        tasks: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
+        fidelities: Sequence[float | int] | None = None,
+    ) -> "CrossedTable":
+        """See ``AnyTable``; the base keeps all its objectives."""
+        names = [o.name for o in self.objectives] if objectives is None else objectives
+        for task in tasks or ():
+            self.task_index(task)  # for its error, which names this table and not its base
+        return dataclasses.replace(
+            self,
+            table=self.table.select(tasks=tasks, fidelities=fidelities),
+            objectives=tuple(self.objectives[self.objective_index(name)] for name in names),
+        )
+
+    def with_prices(self, prices: Mapping[str, float | int]) -> "CrossedTable":
+        """See ``AnyTable``."""
+        return dataclasses.replace(self, prices=priced(self.column, self.prices, prices))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """See ``AnyTable``."""
+        base = {**table_metadata(self.table), "provenance": self.table.provenance}
+        metadata = {**self._metadata(), "provenance": self.provenance, "base": base}
+        arrays = {"relative_times": self.relative_times, "prices": self.prices}
+        write_file(path, FORMAT, metadata, {**table_arrays(self.table), **arrays})
+
+    def _crossed(self, base: Float[np.ndarray, "*cells base"]) -> Float[np.ndarray, "*rows objectives"]:
+        """Costs on all types from the base's; the last axis but one holds configurations, and then rows."""
+        fields = base[..., None, self.sources[:-1]] * self.factors[:, :-1]
+        return fields.reshape(*base.shape[:-2], self.num_types * base.shape[-2], self.num_objectives)
+
+    def _configs(self) -> Float[np.ndarray, "rows columns"]:
+        """Every configuration on every type, which is in the last column and varies fastest."""
+        types = np.tile(np.arange(self.num_types, dtype=np.float64), self.table.num_rows)
+        return np.column_stack([np.repeat(self.table.configs, self.num_types, axis=0), types])
+
+    def _per_type(self, field: str) -> Float[np.ndarray, " types"]:
+        values = np.array(getattr(self, field), np.float64)
+        if values.shape != (self.num_types,) or not (np.isfinite(values) & (values > 0)).all():
+            raise InputError(f"table {self.name!r}: {field} must be {self.num_types} numbers above 0")
+        return values
+
+    def _metadata(self) -> dict[str, Any]:
+        """Everything but the arrays, the base and the provenance, as JSON can hold it."""
+        return {
+            "name": self.name,
+            "column": dataclasses.asdict(self.column),
+            "objectives": [dataclasses.asdict(objective) for objective in self.objectives],
+        }
+
+
+def crossed_from(metadata: dict[str, Any], arrays: dict[str, Any]) -> CrossedTable:
+    """The inverse of ``CrossedTable.save``; ``KeyError`` or ``TypeError`` if something else was saved."""
+    own = {field: arrays.pop(field) for field in ("relative_times", "prices")}
+    column = metadata.pop("column")
+    return CrossedTable(
+        table=table_from(metadata.pop("base"), arrays),
+        column=Column(**{**column, "levels": tuple(column["levels"])}),
+        objectives=tuple(Objective(**objective) for objective in metadata.pop("objectives")),
+        **own,
+        **metadata,
+    )
+
+
+def _check_no_hardware(table: AnyTable) -> None:
+    hardware_column = next((column.name for column in table.columns if column.role == "hardware"), None)
+    if hardware_column is not None:
+        raise InputError(
+            f"table {table.name!r} cannot be crossed with the catalogue: its column {hardware_column!r} is "
+            "hardware already"
+        )
+
+
+def _check_runtime(table: Table) -> None:
+    if np.array_equal(table.runtime, np.broadcast_to(np.array(table.fidelities), table.runtime.shape)):
+        raise InputError(
+            f"table {table.name!r} cannot be crossed with the catalogue: it has no runtime of its own (every "
+            "evaluation takes as many seconds as its fidelity)"
+        )
+
+
+def _gives_way(table: Table, objective: int) -> bool:
+    """True for an objective that runtime and cost of the crossing stand for."""
+    described = table.objectives[objective]
+    if described.name in (RUNTIME.name, COST.name) or described.unit in ("USD", "EUR"):
+        return True
+    return bool(np.array_equal(table.costs[..., objective][table.mask], table.runtime[table.mask]))
+
+
+def _with_runtime(table: Table, kept: list[str]) -> Table:
+    """The table with the objectives kept and, last, its runtime."""
+    goals = [table.objective_index(name) for name in kept]
+    return dataclasses.replace(
+        table,
+        objectives=(*(table.objectives[m] for m in goals), RUNTIME),
+        costs=np.concatenate([table.costs[..., goals], table.runtime[..., None]], axis=-1),
+    )

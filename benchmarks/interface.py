@@ -1,0 +1,192 @@
+"""What can be asked of any table, whether it holds all its cells or makes them from a smaller one."""
+
+import abc
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from benchmarks.columns import Column, Level, Objective, require_choice, whole
+
+if TYPE_CHECKING:
+    from benchmarks.table import Table
+
+Kind = TypeVar("Kind", bound="AnyTable")
+"""The caller's own kind of table."""
+
+
+class AnyTable(abc.ABC):
+    """A table as drivers, studies and reports see it: ``Table`` or ``benchmarks.crossing.CrossedTable``.
+
+    The attributes are those of ``Table``. A driver reads ``base``, ``factors`` and ``sources``: with H the
+    number of rows of ``factors``, field j of the record of (task, row, fidelity) is
+
+        ``base_field[task, row // H, fidelity, sources[j]] * factors[row % H, j]``
+
+    where the base's fields are its objectives and then its runtime, and the record's are this table's
+    objectives and then its runtime. In a ``Table`` H is 1, the base is the table and all factors are 1.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    configs: np.ndarray  # [rows, columns] float64
+    tasks: tuple[str, ...]
+    fidelities: tuple[float | int, ...]
+    fidelity_name: str
+    fidelity_unit: str
+    objectives: tuple[Objective, ...]
+    resumable: bool
+    provenance: str
+
+    def __repr__(self) -> str:
+        shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"
+        goals = ", ".join(objective.name for objective in self.objectives)
+        return f"{type(self).__name__}({self.name!r}, {shape}, objectives {goals})"
+
+    @property
+    @abc.abstractmethod
+    def base(self) -> "Table":
+        """The table whose cells are held."""
+
+    @property
+    @abc.abstractmethod
+    def factors(self) -> Float[np.ndarray, "types fields"]:
+        """What each field of the record is multiplied by; see the class."""
+
+    @property
+    @abc.abstractmethod
+    def sources(self) -> Int[np.ndarray, " fields"]:
+        """The base's field behind each field of the record; see the class."""
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything a result can depend on: all but ``provenance``."""
+
+    @abc.abstractmethod
+    def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
+        """Minimised costs of one task at the highest fidelity, ``+inf`` in all where unavailable."""
+
+    @abc.abstractmethod
+    def final_available(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """True for the rows of one task that are available at the highest fidelity."""
+
+    @abc.abstractmethod
+    def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
+        """Seconds of each row of one task from scratch to the highest fidelity, finite everywhere."""
+
+    @abc.abstractmethod
+    def lowest_costs(self) -> Float[np.ndarray, "tasks objectives"]:
+        """The smallest value of each objective over all available cells, fidelities included."""
+
+    @abc.abstractmethod
+    def cells(
+        self, fidelities: Sequence[int]
+    ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
+        """Costs and runtime at the given indices into ``fidelities``.
+
+        Args:
+            fidelities: indices from 0 (not fidelity values), in the order wanted.
+
+        Returns:
+            costs, ``+inf`` in every objective where the cell is unavailable; cumulative runtime in seconds,
+            finite everywhere (see ``Table`` for what an unavailable cell consumes).
+
+        Raises:
+            InputError: if there is no such fidelity, or the arrays would not fit in memory.
+        """
+
+    @abc.abstractmethod
+    def select(
+        self: Kind,
+        tasks: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
+        fidelities: Sequence[float | int] | None = None,
+    ) -> Kind:
+        """The table restricted to some tasks, objectives and fidelities, in the order given.
+
+        Args:
+            tasks: names; None keeps all, here and below.
+            objectives: names.
+            fidelities: values, not indices.
+
+        Raises:
+            InputError: with the accepted names, if one is unknown.
+        """
+
+    @abc.abstractmethod
+    def with_prices(self: Kind, prices: Mapping[str, float | int]) -> Kind:
+        """The same table at other prices: amounts of money follow them, all else stays as it is.
+
+        Args:
+            prices: USD per hour of instance types; those left out keep theirs.
+
+        Raises:
+            InputError: if a type is unknown, a price is not above 0, or the table's costs do not follow from
+                one price per type.
+        """
+
+    @abc.abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one ``.npz`` file without pickles. An interrupted write leaves the old file, or none."""
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.tasks)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of configurations."""
+        return int(self.configs.shape[0])
+
+    @property
+    def num_columns(self) -> int:
+        """Number of configuration columns."""
+        return len(self.columns)
+
+    @property
+    def num_fidelities(self) -> int:
+        """Number of stored fidelities."""
+        return len(self.fidelities)
+
+    @property
+    def num_objectives(self) -> int:
+        """Number of objectives."""
+        return len(self.objectives)
+
+    def task_index(self, name: str) -> int:
+        """Index of a task; ``InputError`` with the accepted names if there is none of that name."""
+        require_choice(f"task of benchmark {self.name!r}:", name, self.tasks)
+        return self.tasks.index(name)
+
+    def objective_index(self, name: str) -> int:
+        """Index of an objective; ``InputError`` with the accepted names if there is none of that name."""
+        names = [objective.name for objective in self.objectives]
+        require_choice(f"objective of benchmark {self.name!r}:", name, names)
+        return names.index(name)
+
+    def fidelity_index(self, value: float | int) -> int:
+        """Index of a stored fidelity; ``InputError`` with the stored ones if it is not among them."""
+        require_choice(f"fidelity of benchmark {self.name!r}:", whole(value), self.fidelities)
+        return self.fidelities.index(value)
+
+    def config(self, row: int) -> dict[str, Level]:
+        """The configuration of a row as people write it: column name to value or level."""
+        values = self.configs[row]
+        return {c.name: _decode(c, float(value)) for c, value in zip(self.columns, values, strict=True)}
+
+    def to_values(self, costs: Float[np.ndarray, "... objectives"]) -> Float[np.ndarray, "... objectives"]:
+        """Minimised costs, objectives last, as published values: senses turned back."""
+        parts = [objective.to_value(costs[..., m]) for m, objective in enumerate(self.objectives)]
+        return np.stack(parts, axis=-1)
+
+    def at_maximum(self: Kind) -> Kind:
+        """The table with its highest fidelity only."""
+        return self.select(fidelities=self.fidelities[-1:])
+
+
+def _decode(column: Column, value: float) -> Level:
+    return column.levels[int(value)] if column.has_levels else whole(value)
