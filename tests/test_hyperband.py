@@ -324,3 +324,13 @@ def test_adding_seeds_and_tasks_changes_nothing():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         simulate(**({"table": integer_table(), "method": "mo-hb"} | arguments))
+
+
+def test_small_batches_of_lanes_change_nothing(monkeypatch):
+    """Rung steps go through the lanes in batches that fit the processor's cache."""
+    whole = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)
+    monkeypatch.setattr(driver, "CACHED_PAIRS", 3 * 27**2)  # three lanes of the widest rung at a time
+    jax.clear_caches()
+    parts = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)

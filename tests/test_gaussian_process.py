@@ -1,0 +1,161 @@
+"""The Gaussian process for few observations."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from surrogates import gaussian_process as gp
+
+LENGTH = 40
+COMPILED = jax.jit(gp.fit)
+PREDICT = jax.jit(gp.predict)
+FIXED = gp.Hyperparameters(
+    jnp.log(jnp.asarray([0.3, 0.7, 2.0])), jnp.log(jnp.asarray(1.7)), jnp.log(jnp.asarray(0.02))
+)
+CANDIDATES = np.random.default_rng(9).random((40, 3))
+
+
+def fit(*arrays, num_steps=100):
+    """The compiled fit; the number of steps is an argument, so that it compiles once."""
+    return COMPILED(*arrays, num_steps)
+
+
+def observations(n, seed=0):
+    """A smooth function of two of three columns, with noise, in a unit far from 1."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((n, 3))
+    targets = np.sin(5 * features[:, 0]) + features[:, 1] ** 2 + 0.05 * rng.normal(size=n)
+    return features, 100 + 20 * targets
+
+
+def padded(features, targets, length=LENGTH, fill=np.nan):
+    """Arrays of a fixed length, and the mask of what is real."""
+    n = len(targets)
+    wide, long = np.full((length, 3), fill), np.full(length, fill)
+    wide[:n], long[:n] = features, targets
+    return jnp.asarray(wide), jnp.asarray(long), jnp.arange(length) < n
+
+
+def peer(process, hyperparameters, features):
+    """scikit-learn's regressor with the same kernel; its targets are ours less the constant mean."""
+    signal = float(jnp.exp(hyperparameters.log_signal))
+    noise = gp.LEAST_NOISE + float(jnp.exp(hyperparameters.log_noise)) + gp.JITTER * signal
+    lengthscales = np.exp(hyperparameters.log_lengthscales)
+    kernel = ConstantKernel(signal) * Matern(lengthscales, nu=2.5)
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 40])
+def test_prediction_equals_scikit_learn(n):
+    features, targets = observations(n)
+    process = gp.condition(FIXED, *padded(features, targets))
+    constant, offset, deviation = (float(x) for x in (process.constant, process.offset, process.deviation))
+    rival = peer(process, FIXED, features).fit(features, (targets - offset) / deviation - constant)
+    mean, std = rival.predict(CANDIDATES, return_std=True)
+    ours, variance = PREDICT(process, jnp.asarray(CANDIDATES))
+    np.testing.assert_allclose(ours, offset + deviation * (constant + mean), rtol=1e-6)
+    np.testing.assert_allclose(variance, (deviation * std) ** 2, rtol=1e-6)
+
+
+def test_likelihood_equals_scikit_learn_and_its_constant_is_the_best():
+    features, targets = observations(25)
+    targets = (targets - targets.mean()) / targets.std() + 0.4
+    arrays = padded(features, targets, fill=0.0)
+    value = float(gp.log_marginal_likelihood(FIXED, *arrays))
+    constants = 0.4 + np.linspace(-1.5, 1.5, 601)
+    rival = [
+        peer(None, FIXED, features).fit(features, targets - c).log_marginal_likelihood_value_
+        for c in constants
+    ]
+    assert value == pytest.approx(max(rival), abs=1e-4)  # of a parabola read at steps of 0.005
+    assert value >= max(rival) - 1e-9
+
+
+@pytest.mark.parametrize("fill", [0.0, 7.0, np.nan, np.inf])
+def test_padding_is_inert(fill):
+    features, targets = observations(12)
+    alone = fit(*padded(features, targets, 12))
+    more = fit(*padded(features, targets, fill=fill))
+    for one, other in zip(alone.hyperparameters, more.hyperparameters, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-7)
+    for one, other in zip(PREDICT(alone, CANDIDATES), PREDICT(more, CANDIDATES), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-7)
+
+
+def test_more_steps_never_lower_the_density_and_many_raise_it():
+    arrays = padded(*observations(30), fill=0.0)
+    features, scaled, _, _ = gp._standardised(*arrays)
+    density = [
+        float(gp._log_density(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2]))
+        for steps in (0, 1, 5, 20, 100)
+    ]
+    assert density == sorted(density)
+    assert density[-1] > density[0] + 3
+    start, end = (
+        gp.log_marginal_likelihood(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2])
+        for steps in (0, 100)
+    )
+    assert end > start + 3
+
+
+def test_learns_the_function_and_which_column_is_idle():
+    features, targets = observations(40)
+    process = fit(*padded(features, targets))
+    test_features, test_targets = observations(200, seed=1)
+    mean, variance = PREDICT(process, jnp.asarray(test_features))
+    assert np.sqrt(np.mean((mean - test_targets) ** 2)) < 0.2 * test_targets.std()
+    lengthscales = np.asarray(process.hyperparameters.log_lengthscales)
+    assert lengthscales[2] == lengthscales.max()
+    noise = float(process.deviation) ** 2 * (gp.LEAST_NOISE + jnp.exp(process.hyperparameters.log_noise))
+    within = np.abs(mean - test_targets) < 1.96 * np.sqrt(variance + noise)
+    assert within.mean() > 0.85
+
+
+def test_nothing_observed_gives_the_prior():
+    mean, variance = PREDICT(fit(*padded(*observations(0))), CANDIDATES)
+    np.testing.assert_allclose(mean, 0)
+    np.testing.assert_allclose(variance, 1, rtol=1e-6)
+
+
+def test_one_observation_is_the_mean_everywhere():
+    features, targets = observations(1)
+    mean, variance = PREDICT(fit(*padded(features, targets)), jnp.asarray(np.r_[features, CANDIDATES]))
+    np.testing.assert_allclose(mean, targets[0])
+    assert variance[0] < 0.5 * variance[1:].min()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_duplicates_and_constant_targets_stay_finite(dtype):
+    features = np.repeat(observations(3)[0], 6, axis=0).astype(dtype)
+    for targets in (np.repeat([1.0, 4.0, 2.0], 6), np.tile([1.0, 2.0], 9), np.full(18, 3.0)):
+        wide, long, valid = padded(features, targets)
+        process = fit(wide.astype(dtype), long.astype(dtype), valid)
+        mean, variance = PREDICT(process, jnp.asarray(CANDIDATES.astype(dtype)))
+        assert mean.dtype == dtype
+        assert np.isfinite(mean).all()
+        assert (np.asarray(variance) >= 0).all()
+        at_rows, _ = PREDICT(process, jnp.asarray(features[::6]))
+        np.testing.assert_allclose(at_rows, targets.reshape(3, 6).mean(axis=1), atol=0.15)
+
+
+def test_noise_has_a_floor_and_variance_stays_above_what_it_leaves():
+    features, _ = observations(20)
+    process = fit(*padded(features, features[:, 0]))  # without any noise
+    smallest = np.linalg.eigvalsh(np.asarray(process.factor @ process.factor.T)).min()
+    assert smallest >= gp.LEAST_NOISE
+
+
+def test_lane_of_a_batch_equals_the_lane_alone():
+    lanes = [padded(*observations(n, seed=n)) for n in (0, 1, 7, 16)]
+    stacked = [jnp.stack(part) for part in zip(*lanes, strict=True)]
+    batch = jax.jit(jax.vmap(functools.partial(gp.fit, num_steps=30)))(*stacked)
+    means, variances = jax.vmap(gp.predict, (0, None))(batch, jnp.asarray(CANDIDATES))
+    for index, lane in enumerate(lanes):
+        mean, variance = PREDICT(fit(*lane, num_steps=30), CANDIDATES)
+        np.testing.assert_allclose(means[index], mean, rtol=1e-6)
+        np.testing.assert_allclose(variances[index], variance, rtol=1e-6)
