@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from mohb_jax.types import Array
 
-SWEEP_FROM = 192
+SWEEP_FROM = 128
 """Rows from which sorting and sweeping beats the n x n matrix for two objectives (docs/performance.md)."""
 
 
