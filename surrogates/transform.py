@@ -1,0 +1,61 @@
+"""Transforms that make objective values of different tasks comparable."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float
+
+from surrogates import Array
+
+LEAST_DEVIATION = 1e-3
+"""A task whose values deviate less is divided by this instead, by ``standard_transform``."""
+
+
+def quantile_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> Float[Array, " n"]:
+    """Empirical quantiles of the valid values, winsorised, as quantiles of the standard normal.
+
+    With ``q`` the share of valid values that are strictly less, the result is the normal quantile of ``q``
+    clipped to ``[d, 1 - d]``, where ``d = 1 / (4 n^(1/4) sqrt(pi ln n))`` and ``n`` counts the valid values.
+    Only their order matters, so any strictly increasing change of the objective leaves the result as it is.
+    Its mean is slightly negative, since the least value has ``q = 0`` and the greatest ``1 - 1/n``.
+
+    Args:
+        values: one objective of one task, NaN-free where valid; +inf, a failed evaluation, is the worst.
+        valid: False marks padding, which may hold anything.
+
+    Returns:
+        Values in z-space. Equal values share the lowest quantile, so a constant objective gets the quantile
+        of ``d`` throughout. A single valid value gets 0, and so does padding.
+
+    References:
+        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020,
+        section 4.1 (the cut ``d`` is that of Liu, Lafferty and Wasserman, 2009).
+    """
+    ascending = jnp.sort(jnp.where(valid, values, jnp.inf))
+    num_less = jnp.searchsorted(ascending, values, side="left").astype(values.dtype)
+    num_valid = jnp.sum(valid, dtype=values.dtype)
+    n = jnp.maximum(num_valid, 2)  # the logarithm of 1 is 0; the branch is not taken below 2
+    cut = 1 / (4 * n**0.25 * jnp.sqrt(jnp.pi * jnp.log(n)))
+    z = jax.scipy.special.ndtri(jnp.clip(num_less / n, cut, 1 - cut))
+    return jnp.where(valid & (num_valid > 1), z, 0).astype(values.dtype)
+
+
+def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> Float[Array, " n"]:
+    """Values less their mean, divided by their standard deviation or 1e-3, whichever is more.
+
+    The alternative to ``quantile_transform`` that the paper compares with and finds clearly weaker.
+
+    Args:
+        values: one objective of one task, finite where valid.
+        valid: False marks padding, which may hold anything.
+
+    Returns:
+        Values in z-space; 0 for padding and for a constant objective.
+
+    References:
+        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020,
+        section 5.
+    """
+    n = jnp.maximum(jnp.sum(valid, dtype=values.dtype), 1)
+    centred = jnp.where(valid, values - jnp.sum(jnp.where(valid, values, 0)) / n, 0)
+    deviation = jnp.sqrt(jnp.sum(centred**2) / n)
+    return centred / jnp.maximum(deviation, LEAST_DEVIATION)
