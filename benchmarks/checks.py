@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmarks.columns import UNITS, Column, require_choice
+from benchmarks.columns import Column, require_unit
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def check_names(table: "AnyTable") -> None:
         ("task", list(table.tasks)),
     ):
         _check_distinct(table.name, what, names)
-    require_choice(f"fidelity unit of table {table.name!r}:", table.fidelity_unit, UNITS)
+    require_unit(f"fidelity unit of table {table.name!r}", table.fidelity_unit)
     _check_fidelities(table.name, table.fidelities)
 
 

@@ -44,15 +44,43 @@ UNITS = (
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds in one unit of time."""
 
+SYNONYMS = {
+    **dict.fromkeys(("percent", "percentage", "pct"), "%"),
+    **dict.fromkeys(("dollar", "dollars", "usd", "$"), "USD"),
+    **dict.fromkeys(("euro", "euros", "eur", "€"), "EUR"),
+    **dict.fromkeys(("millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
+    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("joule", "joules"), "J"),
+    **dict.fromkeys(("watt", "watts"), "W"),
+    **dict.fromkeys(("none", "number", "unitless"), "1"),
+}
+"""Other words for a unit, in lower case: errors suggest the unit itself."""
 
-def require_choice(what: str, value: object, accepted: Iterable[object]) -> None:
-    """Raises an ``InputError`` with the accepted values and the closest match, unless ``value`` is one."""
+
+def require_choice(what: str, value: object, accepted: Iterable[object], more: str = "") -> None:
+    """Raises an ``InputError`` with the accepted values and the closest match, unless ``value`` is one.
+
+    ``more`` ends the message: what else is accepted.
+    """
     names = [str(name) for name in accepted]
     if str(value) in names:
         return
     close = difflib.get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(f"unknown {what} {str(value)!r}{hint}; accepted: {', '.join(names)}")
+    raise InputError(f"unknown {what} {str(value)!r}{hint}; accepted: {', '.join(names)}{more}")
+
+
+def require_unit(what: str, unit: str, accepted: Iterable[str] = UNITS) -> None:
+    """Raises an ``InputError`` with the accepted units and the one that was meant, unless ``unit`` is one."""
+    names = list(accepted)
+    if unit in names:
+        return
+    meant = SYNONYMS.get(unit.lower())
+    close = [meant] if meant in names else difflib.get_close_matches(unit, names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(f"{what} is {unit!r}{hint}: accepted are {', '.join(names)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +138,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         require_choice(f"sense of objective {self.name!r}", self.sense, SENSES)
-        require_choice(f"unit of objective {self.name!r}", self.unit, UNITS)
+        require_unit(f"unit of objective {self.name!r}", self.unit)
 
     def to_cost(self, value: Number) -> Number:
         """The minimised cost of a published value.

@@ -66,16 +66,18 @@ def import_file(file: str | os.PathLike[str], spec_path: str | os.PathLike[str])
         InputError: if either file cannot be read or is wrong.
     """
     spec = load_spec(spec_path)
-    return _build(_read_file(Path(file)), spec, os.fspath(file))
+    frame, lines = _read_file(Path(file))
+    return _build(frame, spec, os.fspath(file), lines)
 
 
-def _build(frame: pl.DataFrame, spec: Spec, source: str) -> Table:
+def _build(frame: pl.DataFrame, spec: Spec, source: str, lines: Sequence[int] = ()) -> Table:
+    """``lines``: where each record starts in its text file, from 1; empty if it comes from elsewhere."""
     _check_present(frame, spec, source)
     axes, cells = _axes(frame, spec, source)
     objectives = tuple(Objective(name, o.sense, o.unit) for name, o in spec.objectives.items())
     costs = np.stack([_costs(frame, objective, source) for objective in objectives], axis=-1)
     runtime = _runtime(frame, spec, source, needed=np.isfinite(costs).all(axis=-1))
-    _check_records(cells, runtime, spec, source)
+    _check_records(cells, runtime, spec, source, lines)
     grid_costs = _scatter(costs, cells, axes)
     return Table(
         name=spec.name,
@@ -106,24 +108,27 @@ def _as_polars(frame: Any) -> pl.DataFrame:
         raise InputError(f"a {type(frame).__name__} is no frame; accepted: {accepted}") from error
 
 
-def _read_file(path: Path) -> pl.DataFrame:
+def _read_file(path: Path) -> tuple[pl.DataFrame, list[int]]:
+    """The frame and the line of each record; no lines for a Parquet file."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the file {os.fspath(path)!r}: {error.strerror}") from error
     try:
-        return pl.read_parquet(io.BytesIO(content)) if content[:4] == b"PAR1" else _read_csv(content, path)
+        if content[:4] == b"PAR1":
+            return pl.read_parquet(io.BytesIO(content)), []
+        return _read_csv(content, path)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, csv.Error, OSError) as error:
         wanted = "a CSV file in UTF-8 or a Parquet file"
         raise InputError(f"{os.fspath(path)!r} is damaged or in another format; expected {wanted}") from error
 
 
-def _read_csv(content: bytes, path: Path) -> pl.DataFrame:
+def _read_csv(content: bytes, path: Path) -> tuple[pl.DataFrame, list[int]]:
     """All columns as text: what a column means is for the specification to say, not for its first rows."""
     text = content.decode("utf-8-sig")
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+    rows, lines = _split(text, delimiter)
     if not rows:
         raise InputError(f"{os.fspath(path)!r} is empty")
     names, records = [name.strip() for name in rows[0]], rows[1:]
@@ -136,10 +141,25 @@ def _read_csv(content: bytes, path: Path) -> pl.DataFrame:
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise InputError(f"{os.fspath(path)!r}: two columns are named {twice!r}")
     columns = list(zip(*records, strict=True)) if records else [()] * len(names)
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         {name: list(column) for name, column in zip(names, columns, strict=True)},
         dict.fromkeys(names, pl.String),
     )
+    return frame, lines[1:]
+
+
+def _split(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Rows of a CSV file, blank ones left out, and each one's first line: quoted text may hold line ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    start = 1
+    for row in reader:
+        if row:
+            rows.append(row)
+            lines.append(start)
+        start = reader.line_num + 1
+    return rows, lines
 
 
 def _check_present(frame: pl.DataFrame, spec: Spec, source: str) -> None:
@@ -273,7 +293,9 @@ def _runtime(
     return seconds
 
 
-def _check_records(cells: _Cells, runtime: Float[np.ndarray, " records"], spec: Spec, source: str) -> None:
+def _check_records(
+    cells: _Cells, runtime: Float[np.ndarray, " records"], spec: Spec, source: str, lines: Sequence[int]
+) -> None:
     """Unless repeats are averaged: one record per cell, whose runtime does not fall if resumable."""
     if spec.repeats == "mean":
         return
@@ -282,14 +304,27 @@ def _check_records(cells: _Cells, runtime: Float[np.ndarray, " records"], spec: 
     same = (cells.task[here] == cells.task[after]) & (cells.row[here] == cells.row[after])
     again = np.flatnonzero(same & (cells.fidelity[here] == cells.fidelity[after]))
     if again.size:
-        first, second = sorted((here[again[0]] + 1, after[again[0]] + 1))
-        meaning = "are one configuration, task and fidelity; 'repeats: mean' averages them"
-        raise InputError(f"{source}: rows {first} and {second} {meaning}")
+        first, second = sorted((int(here[again[0]]), int(after[again[0]])))
+        place = _pair(first, second, lines)
+        raise InputError(f"{source}: {place} are one configuration, task and fidelity; {_repeats_hint(spec)}")
     falls = np.flatnonzero(same & (runtime[after] < runtime[here]))
     if falls.size and spec.resumable:
-        first, second = here[falls[0]] + 1, after[falls[0]] + 1
+        place = _pair(int(here[falls[0]]), int(after[falls[0]]), lines)
         meaning = "runtime falls as fidelity rises; 'resumable: false' accepts this"
-        raise InputError(f"{source}: rows {first} and {second} are one configuration whose {meaning}")
+        raise InputError(f"{source}: {place} are one configuration whose {meaning}")
+
+
+def _pair(first: int, second: int, lines: Sequence[int]) -> str:
+    """Two records as people count them, from 1, and where they stand in a text file."""
+    where = f" (lines {lines[first]} and {lines[second]} of the file)" if lines else ""
+    return f"rows {first + 1} and {second + 1}{where}"
+
+
+def _repeats_hint(spec: Spec) -> str:
+    """How to have repeats averaged, and which section may have been forgotten."""
+    absent = [f"no {name!r}" for name in ("fidelity", "task") if getattr(spec, name) is None]
+    forgotten = f"; it has {' and '.join(absent)}: is one missing?" if absent else ""
+    return f"'repeats: mean' at the top level of the specification averages them{forgotten}"
 
 
 def _scatter(

@@ -19,6 +19,8 @@ from benchmarks.trimtuner import FILES, load_trimtuner
 
 Folder = str | os.PathLike[str] | None
 
+_OWN_TABLE = "; a table file ends in .npz: 'mohb data import' makes one from CSV or Parquet"
+
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
@@ -213,7 +215,7 @@ def _entries(chosen: Sequence[str] | None) -> list[Benchmark]:
 
 
 def _entry(name: str) -> Benchmark:
-    require_choice("benchmark", name, BENCHMARKS)
+    require_choice("benchmark", name, BENCHMARKS, more=_OWN_TABLE)
     return BENCHMARKS[name]
 
 

@@ -1,15 +1,24 @@
 """The mapping that says what the columns of a user's own file mean, as YAML or as a Python mapping."""
 
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, UNITS, Kind, Level, Role, Sense, require_choice
+from benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, Kind, Level, Role, Sense, require_unit
 from benchmarks.errors import InputError
+
+
+def _unit_text(unit: object) -> object:
+    """YAML reads the unit ``1`` as a number."""
+    return str(unit) if type(unit) is int else unit
+
+
+Unit = Annotated[str, BeforeValidator(_unit_text)]
 
 
 class _Strict(BaseModel):
@@ -28,21 +37,21 @@ class FidelitySpec(_Strict):
     """Which column holds the fidelity, and its unit."""
 
     column: str
-    unit: str = "1"
+    unit: Unit = "1"
 
 
 class ObjectiveSpec(_Strict):
     """Sense and unit of an objective column."""
 
     sense: Sense
-    unit: str = "1"
+    unit: Unit = "1"
 
 
 class RuntimeSpec(_Strict):
     """Which column holds the runtime from scratch to the fidelity, and its unit."""
 
     column: str
-    unit: str = "s"
+    unit: Unit = "s"
 
 
 class Spec(_Strict):
@@ -70,6 +79,20 @@ class Spec(_Strict):
 
 
 _CHOICES = {"kind": KINDS, "role": ROLES, "sense": SENSES, "repeats": ("error", "mean")}
+_TEXT = "text (a number goes in quotes)"
+_ACCEPTED = {
+    "name": _TEXT,
+    "columns": "a mapping of one column or more, such as {rate: {kind: log}}",
+    "objectives": "a mapping of one column or more, such as {cost: {sense: min, unit: USD}}",
+    "fidelity": "a mapping such as {column: epochs, unit: epoch}",
+    "runtime": "a mapping such as {column: seconds, unit: s}",
+    "task": "the name of a column",
+    "resumable": "true or false",
+    "column": "the name of a column",
+    "unit": "text such as s or USD",
+    "levels": "a list such as [low, high]",
+}
+_ENTRIES = {"columns": "a mapping such as {kind: log}", "objectives": "a mapping such as {sense: min}"}
 
 
 def read_spec(mapping: object, source: str = "spec") -> Spec:
@@ -119,7 +142,21 @@ def _explain(error: ValidationError) -> str:
         return f"field {place!r} is missing"
     if first["type"] == "literal_error" and field in _CHOICES:
         return f"{place} is {first['input']!r}; accepted: {', '.join(_CHOICES[field])}"
-    return f"{place}: {first['msg']}, got {first['input']!r}"
+    if first["type"] == "invalid_key" or field == "[key]":
+        return f"the name {first['input']!r} is not text: put it in quotes"
+    return _wrong_value(first["loc"], first["input"])
+
+
+def _wrong_value(place: tuple[int | str, ...], value: object) -> str:
+    """What stands at a place, and what is accepted there; pydantic's own words are for programmers."""
+    if "levels" in place[2:-1]:  # then come the entry's index and the type that pydantic tried
+        place, accepted = place[:4], "text or a number"
+    elif len(place) == 2 and place[0] in _ENTRIES:
+        accepted = _ENTRIES[str(place[0])]
+    else:
+        accepted = _ACCEPTED[str(place[-1])]
+    shown = "empty" if value is None else " ".join(reprlib.repr(value).split())
+    return f"{'.'.join(map(str, place))} is {shown}: accepted is {accepted}"
 
 
 def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
@@ -135,11 +172,11 @@ def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
 
 def _check_units(spec: Spec, source: str) -> None:
     for name, objective in spec.objectives.items():
-        require_choice(f"{source}: unit of objective {name!r}:", objective.unit, UNITS)
+        require_unit(f"{source}: unit of objective {name!r}", objective.unit)
     if spec.fidelity is not None:
-        require_choice(f"{source}: unit of the fidelity:", spec.fidelity.unit, UNITS)
+        require_unit(f"{source}: unit of the fidelity", spec.fidelity.unit)
     if spec.runtime is not None:
-        require_choice(f"{source}: unit of the runtime:", spec.runtime.unit, SECONDS)
+        require_unit(f"{source}: unit of the runtime", spec.runtime.unit, SECONDS)
 
 
 def _check_columns(spec: Spec, source: str) -> None:

@@ -93,6 +93,11 @@ class Table(AnyTable):
         return self.available
 
     @property
+    def num_missing(self) -> int:
+        """Number of cells (task, row, fidelity) that are unavailable."""
+        return int(np.count_nonzero(~self.mask))
+
+    @property
     def base(self) -> "Table":
         """The table itself: all its cells are held."""
         return self

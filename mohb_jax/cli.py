@@ -167,6 +167,10 @@ def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
     studies.require_folder(directory)
     num_lanes = sum(unit.num_lanes for unit in units)
     print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
+    if studies.replaces_another(study, directory):
+        print(
+            "The folder held another study: its units stay, study.json is now of this one (--out keeps both)"
+        )
     began, num_kept = time.perf_counter(), 0
     with _progress() as progress:
         bar = progress.add_task("starting", total=num_lanes)
@@ -200,11 +204,12 @@ def _print_results(directory: Path) -> None:
         "95 % interval",
         "front found",
         "evaluations",
+        "in full",
         "simulated s",
-        "mean rank",
     ):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in result_rows(summarise(directory)):
+    summary = summarise(directory)
+    for row in result_rows(summary):
         interval = "-" if row["low"] is None else f"{row['low']:.4f} {row['high']:.4f}"
         table.add_row(
             row["benchmark"],
@@ -214,11 +219,14 @@ def _print_results(directory: Path) -> None:
             interval,
             f"{row['front_found']:.1%}",
             f"{row['evaluations']:.0f}",
+            f"{row['full_evaluations']:.0f}",
             f"{row['simulated_seconds']:,.0f}",
-            "-" if row["rank"] is None else f"{row['rank']:.2f}",
         )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
+    print("evaluations: mean per run at any fidelity; in full: those at the highest one, which alone count")
+    if any(row["full_evaluations"] == 0 for row in summary["rows"]):
+        print("Some runs ended before their first full evaluation: give more --seconds or --evaluations")
 
 
 @app.command()
@@ -231,10 +239,14 @@ def report(
 
     _use_compilation_cache()
     began = time.perf_counter()
-    write_report(directory, out)
+    units = write_report(directory, out)["units"]
     target = out or directory / "report"
     print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
     print(f"Figures and tables: {target}")
+    if units["finished"] < units["expected"]:
+        print(
+            f"{units['finished']} of {units['expected']} work units are finished; mohb run goes on with the study"
+        )
 
 
 @app.command("list")
@@ -310,6 +322,8 @@ def import_table(
     table = benchmarks.import_file(file, spec)
     table.save(out)
     print(f"{table} -> {out}")
+    if table.num_missing:
+        print(f"{table.num_missing:,} of {table.mask.size:,} cells are missing; evaluating one fails")
     print(f"\nNext: mohb run --benchmark {shlex.quote(str(out))} --method mo-hb --method random")
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import benchmarks
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
@@ -184,7 +185,7 @@ def method_named(name: str) -> Method:
 
 
 def simulate(
-    table: AnyTable,
+    table: AnyTable | str,
     method: str,
     *,
     num_seeds: int = 1,
@@ -198,9 +199,8 @@ def simulate(
     """Simulates ``num_seeds`` tuning runs on each task, all together.
 
     Args:
-        table: the benchmark; all its objectives are used (``table.select(objectives=...)`` for fewer).
-        Objective 0
-            is the one that single-objective methods minimise.
+        table: the benchmark or its name; all its objectives are used (``table.select(objectives=...)`` for
+            fewer). Objective 0 is the one that single-objective methods minimise.
         method: a name from ``METHODS``.
         num_seeds: runs per task.
         first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
@@ -219,6 +219,7 @@ def simulate(
         InputError: naming the argument at fault.
     """
     chosen = make_settings(**settings)
+    table = benchmarks.load(table) if isinstance(table, str) else table
     names = table.tasks if tasks is None else tuple(tasks)
     indices = np.array([table.task_index(name) for name in names], np.int32)
     _require_count("num_seeds", num_seeds)

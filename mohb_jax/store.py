@@ -142,10 +142,10 @@ def read_units(directory: Path) -> list[Unit]:
 
 
 def is_whole(path: Path) -> bool:
-    """True if a unit's file exists and its footer, which is written last, can be read."""
+    """True if a unit's file exists and all of it can be read."""
     try:
-        return b"mohb" in (pq.read_metadata(path).metadata or {})
-    except (pa.ArrowException, OSError):
+        return path.is_file() and bool(read_unit(path))
+    except InputError:
         return False
 
 

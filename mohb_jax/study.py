@@ -103,7 +103,8 @@ def load_study(path: Path) -> Study:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"study file {path} cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: a date, deep nesting
-        raise InputError(f"study file {path} is not YAML: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise InputError(f"study file {path} is not YAML: {reason}") from error
     if not isinstance(content, dict):
         raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
     return make_study(content, f"study file {path}")
@@ -119,6 +120,8 @@ def make_study(content: Mapping[str, Any], source: str) -> Study:
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated:
         raise InputError(f"{source}: method {repeated!r} stands there twice: give each a name of its own")
+    for entry in study.methods:
+        method_named(entry.method)
     if study.reference is not None and study.reference not in labels:
         raise InputError(
             f"{source}: reference {study.reference!r} is no method: accepted are {', '.join(labels)}"
@@ -280,6 +283,13 @@ def _prepare(
     store.write_json(directory / "study.json", _description(study, tables, units, command))
     for table in tables:
         store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
+
+
+def replaces_another(study: Study, directory: Path) -> bool:
+    """True if the folder holds a study that asked for something else."""
+    if not (directory / "study.json").is_file():
+        return False
+    return bool(store.read_study(directory).get("settings") != study.model_dump(mode="json"))
 
 
 def require_folder(directory: Path) -> None:

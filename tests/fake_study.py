@@ -124,6 +124,7 @@ def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -
         "settings": {"seeds": 5, "settings": {"eta": 3}},
         "tables": {table.name: table for table in tables},
         "units": tuple(units),
+        "num_units": len(units),
     }
     return Study(**(fields | changes))
 

@@ -89,9 +89,23 @@ def test_a_lane_that_reads_another_cell_is_caught_before_anything_is_timed(monke
     assert timed == []
 
 
-def test_a_missing_peer_names_the_extra():
-    with pytest.raises(InputError, match="compares with no_such_peer: install the extra"):
+def test_a_missing_peer_is_named():
+    with pytest.raises(InputError, match="compares with no_such_peer, which is missing: pip install"):
         bench._peer("no_such_peer")
+
+
+def test_a_bench_of_everything_goes_on_without_a_peer(monkeypatch, capsys):
+    def lacks():
+        yield bench._peer("no_such_peer")
+
+    def has():
+        yield "row"
+
+    monkeypatch.setattr(bench, "BENCHES", {"lacks": lacks, "has": has})
+    assert list(bench.run()) == ["row"]
+    assert "left out lacks" in capsys.readouterr().err
+    with pytest.raises(InputError, match="no_such_peer"):
+        list(bench.run(["lacks"]))
 
 
 def test_an_unknown_name_runs_nothing(monkeypatch):

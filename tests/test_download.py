@@ -137,6 +137,12 @@ def test_unknown_names_are_answered_with_the_known_ones():
         assert name in str(e.value)
 
 
+@pytest.mark.parametrize("name", ["results.csv", "my-table"])
+def test_a_name_that_may_be_a_file_is_answered_with_how_to_make_one(name):
+    with pytest.raises(InputError, match=rf"'{name}'.*ends in \.npz: 'mohb data import' makes one from CSV"):
+        benchmarks.load(name)
+
+
 def test_a_path_is_a_benchmark_too(tmp_path):
     table = synthetic(20)
     table.save(tmp_path / "mine.npz")

@@ -326,6 +326,13 @@ def test_bad_arguments_are_named(arguments, message):
         simulate(**({"table": integer_table(), "method": "mo-hb"} | arguments))
 
 
+def test_a_benchmark_may_be_named():
+    named = simulate("synthetic", "random", num_seeds=1, evaluations=3)
+    np.testing.assert_array_equal(named.row, simulate(synthetic(), "random", num_seeds=1, evaluations=3).row)
+    with pytest.raises(InputError, match="nowhere"):
+        simulate("nowhere", "random")
+
+
 def test_small_batches_of_lanes_change_nothing(monkeypatch):
     """Rung steps go through the lanes in batches that fit the processor's cache."""
     whole = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)

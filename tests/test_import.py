@@ -136,6 +136,51 @@ def test_repeats_are_averaged_only_when_asked_for():
     assert table.runtime[0, 0, 0] == 180
 
 
+def test_repeats_name_the_lines_of_the_file(tmp_path):
+    lines = [*LINES[:1], '"big",16,0.1,3,"a\nb",0.75,3.0,"5"', "", "big,16,0.1,1,a,0.25,2.0,4"]
+    with pytest.raises(
+        InputError, match=r"rows 1 and 3 \(lines 2 and 6 of the file\).*mean' at the top level"
+    ):
+        imported(tmp_path, csv_text(lines))
+    frame([*LINES, LINES[0]]).write_parquet(tmp_path / "data.parquet")
+    with pytest.raises(InputError, match="rows 1 and 7 are one") as caught:
+        benchmarks.import_file(tmp_path / "data.parquet", tmp_path / "spec.yaml")
+    assert "is one missing" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        (("fidelity",), r"it has no 'fidelity': is one missing\?"),
+        (("task",), r"it has no 'task': is one missing\?"),
+        (("fidelity", "task"), r"it has no 'fidelity' and no 'task': is one missing\?"),
+    ],
+)
+def test_repeats_may_come_from_a_section_left_out(left_out, message):
+    spec = {key: value for key, value in SPEC.items() if key not in left_out}
+    with pytest.raises(InputError, match=message):
+        benchmarks.from_frame(frame(), spec)
+
+
+def test_a_plain_number_may_be_a_unit_without_quotes(tmp_path):
+    spec = changed(objectives={"cost": {"sense": "min", "unit": 1}}, fidelity={"column": "epochs", "unit": 1})
+    table = imported(tmp_path, csv_text(), spec)
+    assert (table.objectives[0].unit, table.fidelity_unit) == ("1", "1")
+
+
+@pytest.mark.parametrize(
+    ("unit", "meant"),
+    [
+        *[("percent", "%"), ("dollars", "USD"), ("usd", "USD")],
+        *[("Seconds", "s"), ("minutes", "min"), ("hours", "h")],
+    ],
+)
+def test_other_words_for_units_are_answered_with_the_unit(unit, meant):
+    spec = changed(objectives={"cost": {"sense": "min", "unit": unit}})
+    with pytest.raises(InputError, match=rf"is '{unit}' \(did you mean '{meant}'\?\): accepted are"):
+        benchmarks.from_frame(frame(), spec)
+
+
 def test_ordinal_text_takes_its_order_from_the_specification():
     spec = changed()
     spec["columns"]["machine"] = {"kind": "ordinal", "levels": ["small", "big"]}
@@ -159,7 +204,10 @@ def test_ordinal_text_takes_its_order_from_the_specification():
         ("big,16,0.1,0,a,0.5,1,9", r"row 7, column 'epochs' holds '0'; a fidelity must be above 0"),
         ("big,16,0.1,9,a,0.5,1,-2", r"row 7, column 'minutes' holds '-2'"),
         ("big,16,0.1,9,a,0.5,1,", r"row 7, column 'minutes'.*runtime is missing"),
-        ("big,16,0.1,9,a,0.5,1,1", r"rows 2 and 7 are one configuration whose runtime falls"),
+        (
+            "big,16,0.1,9,a,0.5,1,1",
+            r"rows 2 and 7 \(lines 3 and 8 of the file\) are one .* whose runtime falls",
+        ),
         ("big,16,0.1,9,a,0.5", r"row 7: 6 values for 8 columns"),
     ],
 )
@@ -182,21 +230,43 @@ def test_a_bad_row_is_named(tmp_path, line, message):
             r"columns.rate.kind is 'logarithmic'; accepted: continuous",
         ),
         ({"columns": {"rate": {"kind": "log", "rol": "hardware"}}}, r"unknown field 'columns.rate.rol'"),
-        ({"columns": {}}, r"columns: "),
+        ({"columns": {}}, r"columns is {}: accepted is a mapping of one column or more"),
+        ({"columns": {"rate": "log"}}, r"columns.rate is 'log': accepted is a mapping such as {kind: log}"),
+        ({"columns": {True: {"kind": "log"}}}, r"the name True is not text"),
+        ({"columns": {3: {"kind": "log"}}}, r"the name 3 is not text: put it in quotes"),
+        ({"columns": {"levels": {"kind": "ordinal", "levels": 3}}}, r"columns.levels.levels is 3: .* a list"),
+        (
+            {"columns": {"x": {"kind": "ordinal", "levels": [[]]}}},
+            r"levels.0 is \[\]: accepted is text or a nu",
+        ),
+        ({"objectives": ["cost"]}, r"objectives is \['cost'\]: accepted is a mapping of"),
+        ({"objectives": {"cost": "min"}}, r"objectives.cost is 'min': accepted is .* {sense: min}"),
+        ({"objectives": {"cost": {"sense": "min", "unit": 5}}}, r"unit of objective 'cost' is '5': accepted"),
+        (
+            {"objectives": {"cost": {"sense": "min", "unit": []}}},
+            r"objectives.cost.unit is \[\]: .* text such",
+        ),
+        ({"fidelity": "epochs"}, r"fidelity is 'epochs': accepted is a mapping such as {column: epochs"),
+        ({"fidelity": {"column": None}}, r"fidelity.column is empty: accepted is the name of a column"),
+        ({"runtime": "s"}, r"runtime is 's': accepted is a mapping such as"),
+        ({"task": 3}, r"task is 3: accepted is the name of a column"),
+        ({"resumable": "maybe"}, r"resumable is 'maybe': accepted is true or false"),
+        ({"columns": {"rate": {"kind": "log", 3: 3}}}, r"the name 3 is not text: put it in quotes"),
         ({"objectives": {"cost": {"sense": "low"}}}, r"objectives.cost.sense is 'low'; accepted: min, max"),
         (
             {"objectives": {"cost": {"sense": "min", "unit": "dollars"}}},
-            r"unknown .*unit.*'dollars'.*accepted:.*USD",
+            r"spec.yaml: unit of objective 'cost' is 'dollars' \(did you mean 'USD'\?\): accepted are 1, %",
         ),
         ({"objectives": {"cost": {}}}, r"field 'objectives.cost.sense' is missing"),
         (
             {"runtime": {"column": "minutes", "unit": "days"}},
-            r"unit of the runtime: 'days'; accepted: ms, s, min, h",
+            r"unit of the runtime is 'days': accepted are ms, s, min, h",
         ),
         ({"runtme": {}}, r"unknown field 'runtme'; accepted beside it: name"),
         ({"task": "machine"}, r"column 'machine' has two meanings"),
         ({"repeats": "median"}, r"repeats is 'median'; accepted: error, mean"),
-        ({"name": ""}, r"name: "),
+        ({"name": ""}, r"name is '': accepted is text"),
+        ({"name": 3}, r"name is 3: accepted is text"),
     ],
 )
 def test_a_bad_specification_is_named(tmp_path, change, message):

@@ -1,5 +1,6 @@
 """The page in a real browser: plots are drawn, points show their configuration, data stay data."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -83,6 +84,22 @@ def test_plots_are_drawn_and_names_are_only_shown(chromium, folder):
     assert "&lt;img src=x onerror=" in drawn
 
 
+def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, tmp_path):
+    table = make_table(tasks=("only",)).select(objectives=["error", "cost"])
+    costs = table.costs.copy()
+    costs[0, 7] = costs.min(axis=(0, 1)) / 2  # the true front is this row alone
+    table = dataclasses.replace(table, costs=costs)
+    units = [make_unit(table, f"m{index}", 60, num_seeds=1) for index in range(9)]
+    report_study(make_study([table], units), tmp_path)
+    dom = browse(chromium, tmp_path / "index.html", "--dump-dom")
+    drawn = dom[dom.index('id="front-plot"') : dom.index('id="progress"')]
+    dashes = re.findall(r'class="js-line" d="M5,0h30" style="([^"]*)"', drawn)
+    assert len(dashes) == 10  # the true front and nine methods
+    assert ["stroke-dasharray" in style for style in dashes] == [False] * 9 + [True]
+    true_point, method_point = re.findall(r'<path class="point[ "][^>]*? d="M([\d.]+),0A', drawn)[:2]
+    assert float(true_point) > float(method_point)
+
+
 def test_screenshot_shows_both_methods(chromium, folder, tmp_path):
     target = tmp_path / "page.png"
     browse(chromium, folder / "index.html", f"--screenshot={target}", "--window-size=1200,2600")
@@ -99,7 +116,7 @@ def test_pointing_at_a_point_shows_its_configuration(chromium, folder):
     document.body.dataset.probe = 1;
     setTimeout(() => {
       const plot = document.getElementById("front-plot");
-      const shown = plot.querySelectorAll(".scatterlayer .trace")[5].querySelector(".point");
+      const shown = plot.querySelectorAll(".scatterlayer .trace")[4].querySelector(".point");
       const box = shown.getBoundingClientRect();
       const at = { bubbles: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
       plot.querySelector(".nsewdrag").dispatchEvent(new MouseEvent("mousemove", at));

@@ -19,14 +19,15 @@ from benchmarks.errors import InputError
 from benchmarks.normalise import normalisation, true_front
 from benchmarks.table import Table
 from mohb_jax.report import page, report_study, result_rows, write_report
+from mohb_jax.report import summarise as summarise_folder
 from mohb_jax.report.curves import Cell, benchmark_cells, step_curve, time_grid
 from mohb_jax.report.figures import plain, staircase, write_figures
 from mohb_jax.report.indicators import improving
 from mohb_jax.report.page import embedded_json, thinned
 from mohb_jax.report.statistics import average_ranks, intervals, summarise, summary_rows
 from mohb_jax.report.study import study_cells
-from mohb_jax.report.style import duration, file_names, number
-from mohb_jax.store import Unit
+from mohb_jax.report.style import duration, file_names, look, number
+from mohb_jax.store import Unit, unit_path
 from tests.fake_study import make_spec, make_study, make_table, make_unit, one_lane, write_folder
 
 REFERENCE = 1.1
@@ -371,6 +372,7 @@ def test_result_rows_are_flat_and_over_all_tasks(folder):
         ("lone", "mo-hb"),
     ]
     assert all(isinstance(value, (str, int, float)) for row in rows for value in row.values())
+    assert all(0 < row["full_evaluations"] < row["evaluations"] for row in rows)
     assert [row["task"] for row in result_rows(write_report(folder), "second")] == ["second"] * 2
 
 
@@ -387,6 +389,23 @@ def test_a_run_without_any_result_still_gives_a_report(tmp_path):
     table = make_table(tasks=("only",))
     summary = report_study(make_study([table], [one_lane(table, [], [])]), tmp_path)
     assert summary["rows"][0]["hypervolume"]["mean"] == 0
+
+
+def test_an_incomplete_study_says_so(tmp_path):
+    table = make_table(tasks=("only",))
+    units = [make_unit(table, name, 1, num_seeds=2, seed=seed) for seed, name in enumerate("abc")]
+    write_folder(tmp_path, [table], units)
+    page_path = tmp_path / "report" / "index.html"
+    assert write_report(tmp_path)["units"] == {"finished": 3, "expected": 3}
+    assert "work units" not in page_path.read_text()
+    unit_path(tmp_path, units[1].spec).unlink()
+    assert write_report(tmp_path)["units"] == {"finished": 2, "expected": 3}
+    assert summarise_folder(tmp_path)["units"] == {"finished": 2, "expected": 3}
+    header = page_path.read_text().split("</header>")[0]
+    assert "2 of 3 work units are finished; these numbers are of a part of the study" in header
+    unit_path(tmp_path, units[2].spec).unlink()
+    write_report(tmp_path)
+    assert "1 of 3 work units is finished" in page_path.read_text()
 
 
 # --- bad input -------------------------------------------------------------------------------------------
@@ -456,6 +475,41 @@ def test_a_unit_of_an_unknown_task_or_row_is_refused():
 
 
 # --- figures and page ------------------------------------------------------------------------------------
+
+
+def test_eight_methods_differ_in_colour_and_marker_and_more_in_line():
+    looks = [look(index) for index in range(20)]
+    assert len(set(looks)) == 20
+    assert len({style.colour for style in looks[:8]}) == len({style.marker for style in looks[:8]}) == 8
+    assert {style.marker for style in looks} == page._SYMBOLS.keys()
+
+
+def test_sentence_and_table_give_a_difference_with_one_sign():
+    table = make_table(tasks=("only",))
+    study = make_study([table], [make_unit(table, "best", 1), make_unit(table, "poor", 60)])
+    rows = summary_rows(study_cells(study), "best")
+    poor = next(row["difference"] for row in rows if row["method"] == "poor")
+    assert poor["ci95"][1] < 0  # clearly behind, so the sentence names a size
+    answer = page._answer(study, "toy", rows)
+    assert f"It is ahead of <strong>poor</strong> ({page._signed(poor)})." in answer
+    assert "Differences are the other method minus best, as in the table." in answer
+    overview = page._overview(study, rows)
+    assert page._signed(poor) in overview
+    assert "Difference: method minus best" in overview
+    assert "(bold: highest mean)" in overview
+
+
+def test_tables_say_how_many_configurations_the_true_front_has():
+    table = make_table()
+    study = make_study([table], [make_unit(table, "m", 1)])
+    rows = summary_rows(study_cells(study), "m")
+    first, second = (true_front(table, task).size for task in (0, 1))
+    assert first != second
+    low, high = sorted((first, second))
+    assert f"true fronts of {low} to {high} configurations" in page._overview(study, rows)
+    assert f"second; true front of {second} configurations" in page._by_task(study, rows)
+    lone = table.select(objectives=["error"])
+    assert page._front_sizes(lone, ["first"]) == "true front of 1 configuration"
 
 
 def test_staircase_turns_senses_back_and_keeps_the_pairs_front():

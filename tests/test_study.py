@@ -334,12 +334,21 @@ def test_two_studies_share_a_folder(content, tmp_path):
     assert [row["method"] for row in summarise(out)["rows"] if row["task"] == "all"] == ["random"]
 
 
-def test_a_truncated_unit_is_done_again(content, tmp_path):
+def cut_short(content: bytes) -> bytes:
+    return content[:-100]
+
+
+def changed_inside(content: bytes) -> bytes:
+    return content[:200] + bytes(200) + content[400:]
+
+
+@pytest.mark.parametrize("damage", [cut_short, changed_inside])
+def test_a_damaged_unit_is_done_again(content, tmp_path, damage):
     out = tmp_path / "out"
     run(content, out)
     whole, before = store.read_units(out), unit_files(out)
     broken = out / sorted(before)[0]
-    broken.write_bytes(broken.read_bytes()[:-100])
+    broken.write_bytes(damage(broken.read_bytes()))
     assert run(content, out) == 1
     assert_same_units(store.read_units(out), whole)
     assert [name for name, changed in unit_files(out).items() if changed != before[name]] == [
@@ -484,3 +493,16 @@ def test_a_run_killed_while_it_writes_goes_on_to_the_same_end(content, tmp_path,
     assert len(store.read_units(out)) == 2  # a report of what is there is possible at once
     finish(content, out)
     assert_same_units(store.read_units(out), undisturbed)
+
+
+def test_another_study_in_the_folder_is_noticed(content, tmp_path):
+    out = tmp_path / "out"
+    assert not studies.replaces_another(made(content)[0], out)
+    run(content, out)
+    assert not studies.replaces_another(made(content)[0], out)
+    assert studies.replaces_another(made(content, seeds=7)[0], out)
+
+
+def test_an_unknown_method_is_named_before_the_reference(content):
+    with pytest.raises(InputError, match="method 'randm' is unknown"):
+        made(content, methods=["randm"], reference="random")

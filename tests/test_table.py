@@ -95,7 +95,10 @@ def test_sizes_and_configurations_as_people_read_them():
         (parts(fidelities=()), r"has no fidelity"),
         (parts(fidelities=(9, 1)), r"fidelities must be positive and increasing, got \(9, 1\)"),
         (parts(fidelities=(0, 1)), r"fidelities must be positive"),
-        (parts(fidelity_unit="epochs"), r"fidelity unit.*'epochs' \(did you mean 'epoch'\?\); accepted: "),
+        (
+            parts(fidelity_unit="epochs"),
+            r"fidelity unit of table 't' is 'epochs' \(did you mean 'epoch'\?\): accepted are ",
+        ),
         (with_cell("costs", (1, 2, 0, 0), np.nan), r"task 'b', row 2, fidelity 1, objective 'error': nan"),
         (with_cell("costs", (0, 1, 1, 2), -np.inf), r"task 'a', row 1, fidelity 9, objective 'cost': -inf"),
         (with_cell("runtime", (0, 1, 0), -1.0), r"task 'a', row 1, fidelity 1: runtime -1 s"),
@@ -125,7 +128,10 @@ def test_bad_tables_are_refused_with_the_place(arguments, message):
         (lambda: Column("x", "categorical", levels=("a", "a")), r"levels must be distinct"),
         (lambda: Column("x", "ordinal", levels=(2, 1)), r"ordinal numbers must increase"),
         (lambda: Objective("y", "lowest", "s"), r"sense of objective 'y' 'lowest'; accepted: min, max"),
-        (lambda: Objective("y", "min", "dollars"), r"unit of objective 'y' 'dollars'; accepted: 1, %"),
+        (
+            lambda: Objective("y", "min", "dollars"),
+            r"unit of objective 'y' is 'dollars' .*'USD'\?\): accepted are 1, %",
+        ),
     ],
 )
 def test_bad_columns_and_objectives_are_refused(make, message):
@@ -162,6 +168,7 @@ def test_published_values_of_a_whole_table():
 
 def test_missing_cells_are_infinite_in_all_objectives_and_take_the_median_time():
     table = missing((1, 2, 1), resumable=False)
+    assert (table.num_missing, Table(**parts()).num_missing) == (1, 0)
     costs, runtime = table.cells([0, 1])
     assert np.isposinf(costs[1, 2, 1]).all()
     assert np.isinf(costs).sum() == 3

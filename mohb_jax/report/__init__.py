@@ -24,8 +24,10 @@ def write_report(
             replaced.
 
     Returns:
-        What ``summary.json`` holds: ``study``, ``versions``, ``command``, ``reference_method`` and ``rows``,
-        one per benchmark, task and method, and one with task ``all`` per benchmark and method.
+        What ``summary.json`` holds: ``study``, ``versions``, ``command``, ``reference_method``, ``units``
+        (how many work units are ``finished`` and ``expected``; fewer finished means that the numbers are of
+        a part of the study) and ``rows``, one per benchmark, task and method, and one with task ``all`` per
+        benchmark and method.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].
 
     Raises:
@@ -67,6 +69,7 @@ def _summary(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         "command": study.command,
         "versions": study.versions,
         "reference_method": study.reference,
+        "units": {"finished": len(study.units), "expected": study.num_units},
         "rows": summary_rows(cells, study.reference),
     }
 
@@ -80,7 +83,8 @@ def result_rows(summary: dict[str, Any], task: str | None = None) -> list[Row]:
 
     Returns:
         Flat rows: benchmark, task, method, num_seeds, hypervolume (mean), low and high (ends of its 95 %
-        interval, or None), front_found (mean share), evaluations, simulated_seconds, rank.
+        interval, or None), front_found (mean share), evaluations, full_evaluations (those at the
+        highest fidelity), simulated_seconds, rank.
     """
     wanted = ALL_TASKS if task is None else task
     return [_flat(row) for row in summary["rows"] if row["task"] == wanted]
@@ -91,4 +95,4 @@ def _flat(row: Row) -> Row:
     flat = {key: row[key] for key in ("benchmark", "task", "method", "num_seeds")}
     flat |= {"hypervolume": row["hypervolume"]["mean"], "low": low, "high": high}
     flat["front_found"] = row["front_found"]["mean"]
-    return flat | {key: row[key] for key in ("evaluations", "simulated_seconds", "rank")}
+    return flat | {key: row[key] for key in ("evaluations", "full_evaluations", "simulated_seconds", "rank")}

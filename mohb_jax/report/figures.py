@@ -51,6 +51,10 @@ _STYLE: Any = {
 }
 
 
+# Points larger than a method's, which lie in front of them: a true front may be a single point.
+_TRUE_FRONT: Any = {"color": TRUE_FRONT_COLOUR, "lw": 3, "alpha": 0.35, "ms": 6, "mew": 0}
+
+
 class Panels(NamedTuple):
     """A figure of one panel per task."""
 
@@ -122,7 +126,7 @@ def _footer(cells: Sequence[Cell]) -> str:
 
 def _fronts(name: str, view: View, x: int, y: int) -> Panels:
     """Attained fronts of one pair of objectives before the true one."""
-    true_line = Line2D([], [], color=TRUE_FRONT_COLOUR, lw=3, alpha=0.35, label="true front of the table")
+    true_line = Line2D([], [], **_TRUE_FRONT, marker="o", label="true front of the table")
     more = " Only the two objectives shown count here." if view.table.num_objectives > 2 else ""
     return Panels(
         title=f"{name}: {view.table.objectives[y].name} against {view.table.objectives[x].name}",
@@ -138,7 +142,7 @@ def _fronts(name: str, view: View, x: int, y: int) -> Panels:
 def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> None:
     task = view.table.task_index(cells[0].task)
     front = staircase(view.table, task, true_front(view.table, task), x, y)
-    axes.step(*front, where="post", color=TRUE_FRONT_COLOUR, lw=3, alpha=0.35, solid_joinstyle="miter")
+    axes.step(*front, where="post", marker="o", **_TRUE_FRONT, solid_joinstyle="miter")
     for cell in cells:
         style = look(view.colour[cell.method])
         points = staircase(view.table, task, cell.typical_front, x, y)

@@ -14,6 +14,11 @@
   const withUnit = (value, unit) => short(value) + (unit === "1" ? "" : " " + unit);
   const axisName = (objective) => objective.name + (objective.unit === "1" ? "" : " [" + objective.unit + "]");
 
+  function faded(colour, opacity) {
+    const rgb = colour.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16)).join(",");
+    return "rgba(" + rgb + "," + opacity + ")";
+  }
+
   function element(name, text) {
     const made = document.createElement(name);
     if (text !== undefined) made.textContent = text;
@@ -86,22 +91,18 @@
     const signs = benchmark.objectives.map((objective) => (objective.sense === "max" ? -1 : 1));
     const line = staircase(panel, points, x, y, signs);
     const onLine = new Set(line);
-    const at = (list, index) => list.map((point) => panel.values[point][index]);
+    const trace = (list, size, opacity) => ({
+      x: list.map((point) => panel.values[point][x]), y: list.map((point) => panel.values[point][y]),
+      name: plain(who), legendgroup: who, type: "scatter", mode: "markers",
+      marker: { color: look.colour, symbol: look.symbol, line: { width: 0 }, size, opacity },
+      hovertext: list.map((point) => hoverText(benchmark, panel, point, who)), hoverinfo: "text",
+      customdata: list, meta: who,
+    });
+    // One trace has line and markers, so that the legend shows the dash as well as the symbol.
+    const stroke = { shape: "hv", color: faded(look.colour, look.opacity), width: look.width, dash: look.dash };
     return [
-      {
-        x: at(line, x), y: at(line, y), mode: "lines", line: { shape: "hv", color: look.colour, width: look.width, dash: look.dash },
-        opacity: look.opacity, hoverinfo: "skip", showlegend: false, legendgroup: who, type: "scatter",
-      },
-      {
-        x: at(points, x), y: at(points, y), mode: "markers", name: plain(who), legendgroup: who, type: "scatter",
-        marker: {
-          color: look.colour, symbol: look.symbol, line: { width: 0 },
-          size: points.map((point) => (onLine.has(point) ? look.size : look.size - 3)),
-          opacity: points.map((point) => (onLine.has(point) ? look.opacity + 0.25 : 0.35)),
-        },
-        hovertext: points.map((point) => hoverText(benchmark, panel, point, who)), hoverinfo: "text",
-        customdata: points, meta: who,
-      },
+      Object.assign(trace(line, look.size, look.opacity + 0.25), { mode: "lines+markers", line: stroke }),
+      Object.assign(trace(points.filter((point) => !onLine.has(point)), 5, 0.35), { showlegend: false }),
     ];
   }
 
@@ -141,7 +142,8 @@
     }
     const panel = benchmark.panels[frontChoice.task.value];
     const pair = benchmark.pairs[frontChoice.pair.value];
-    const grey = { colour: "#777777", width: 5, dash: "solid", opacity: 0.4, size: 6, symbol: "circle" };
+    // Larger than a method's points, which lie in front of it: a true front may be a single point.
+    const grey = { colour: "#777777", width: 5, dash: "solid", opacity: 0.4, size: 14, symbol: "circle" };
     const traces = frontTraces(benchmark, panel, panel.front, pair, grey, "true front of the table");
     panel.methods.forEach((entry) => {
       const method = data.methods[entry.method];
@@ -188,10 +190,9 @@
     const line = Object.assign({ y: height(middle), name: plain(method.name), hovertext: text, hoverinfo: "text",
       line: { color: method.colour, dash: method.dash, width: 2.2, shape: "hv" } }, common);
     if (share) return [line];
-    const rgb = method.colour.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16)).join(",");
     return [
       Object.assign({ y: height(entry.low) }, common, edge),
-      Object.assign({ y: height(entry.high), fill: "tonexty", fillcolor: "rgba(" + rgb + ",0.15)" }, common, edge),
+      Object.assign({ y: height(entry.high), fill: "tonexty", fillcolor: faded(method.colour, 0.15) }, common, edge),
       line,
     ];
   }

@@ -25,7 +25,8 @@ POINTS_ON_PAGE = 12_000
 """Points of all fronts together that the page holds with their configurations, to stay a small file."""
 CURVE_VALUES_ON_PAGE = 300_000
 """Numbers of all curves together; more are thinned along the time grid."""
-_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
+# Short enough to show beside a legend's marker, which hides the middle of the legend's short line.
+_DASHES = {"-": "solid", "--": "4px,3px", "-.": "5px,2px,1px,2px", ":": "1px,2px"}
 _SYMBOLS = {
     "o": "circle",
     "s": "square",
@@ -34,6 +35,7 @@ _SYMBOLS = {
     "v": "triangle-down",
     "P": "cross",
     "X": "x",
+    "*": "star",
 }
 
 
@@ -52,6 +54,7 @@ def page_html(study: Study, cells: Sequence[Cell], rows: Sequence[Row], figures:
         title=html.escape(f"{study.name} · tuning report"),
         study=html.escape(study.name),
         style=_asset("page.css"),
+        notice=_notice(study),
         setting=_setting(study, cells),
         answers="\n".join(_answer(study, name, rows) for name in study.tables),
         overview=_overview(study, rows),
@@ -84,6 +87,18 @@ def embedded_json(value: Any) -> str:
 
 
 # --- words and tables ------------------------------------------------------------------------------------
+
+
+def _notice(study: Study) -> str:
+    """What is missing from an incomplete study; nothing for a whole one."""
+    finished = len(study.units)
+    if finished >= study.num_units:
+        return ""
+    return (
+        f'<p class="notice" role="note">{finished:,} of {study.num_units:,} work units '
+        f"{'is' if finished == 1 else 'are'} finished; these numbers are of a part of the study. "
+        "The same <code>mohb run</code> command finishes it.</p>"
+    )
 
 
 def _setting(study: Study, cells: Sequence[Cell]) -> str:
@@ -129,7 +144,11 @@ def _comparison(others: Sequence[Row]) -> str:
     groups: dict[str, list[str]] = {}
     for row in others:
         groups.setdefault(_verdict(row["difference"]), []).append(_gap(row))
-    return " ".join(f"{words} {_listed(groups[words])}." for words in _VERDICTS if words in groups)
+    parts = [f"{words} {_listed(groups[words])}." for words in _VERDICTS if words in groups]
+    if others:
+        reference = html.escape(others[0]["difference"]["reference"])
+        parts.append(f"Differences are the other method minus {reference}, as in the table.")
+    return " ".join(parts)
 
 
 _VERDICTS = (
@@ -148,16 +167,8 @@ def _verdict(difference: Row) -> str:
 
 
 def _gap(row: Row) -> str:
-    """A method and how far the reference is from it."""
-    name, difference = f"<strong>{html.escape(row['method'])}</strong>", row["difference"]
-    if difference["ci95"] is None:
-        return f"{name} (difference {-difference['mean']:+.3f})"
-    low, high = difference["ci95"]
-    size = abs(difference["mean"])
-    if low <= 0 <= high:
-        return f"{name} ({-difference['mean']:+.3f}, interval {-high:+.3f} to {-low:+.3f})"
-    low, high = sorted((abs(low), abs(high)))
-    return f"{name} by {size:.3f} ({low:.3f} to {high:.3f})"
+    """A method and its difference to the reference, with the sign that the table has."""
+    return f"<strong>{html.escape(row['method'])}</strong> ({_signed(row['difference'])})"
 
 
 def _overview(study: Study, rows: Sequence[Row]) -> str:
@@ -168,7 +179,8 @@ def _overview(study: Study, rows: Sequence[Row]) -> str:
         tasks = [task for task in dict.fromkeys(row["task"] for row in own) if task != ALL_TASKS]
         what = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
         over = [row for row in own if row["task"] == ALL_TASKS]
-        parts += [_table(study, f"{name}, {what}", over)] if over else []
+        caption = f"{name}, {what}; {_front_sizes(study.tables[name], tasks)}"
+        parts += [_table(study, caption, over)] if over else []
     return "\n".join(parts)
 
 
@@ -178,24 +190,44 @@ def _by_task(study: Study, rows: Sequence[Row]) -> str:
     for name in study.tables:
         own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
         tasks = list(dict.fromkeys(row["task"] for row in own))
-        tables = [_table(study, task, [row for row in own if row["task"] == task]) for task in tasks]
+        tables = [
+            _table(
+                study,
+                f"{task}; {_front_sizes(study.tables[name], [task])}",
+                [row for row in own if row["task"] == task],
+            )
+            for task in tasks
+        ]
         opened = " open" if len(tasks) <= 3 else ""
         label = f"{name}: {len(tasks)} task" + "s" * (len(tasks) != 1)
         parts += [f"<details{opened}><summary>{html.escape(label)}</summary>", *tables, "</details>"]
     return "\n".join(parts)
 
 
+def _front_sizes(table: AnyTable, tasks: Sequence[str]) -> str:
+    """How many configurations the tasks' true fronts have, which the share found refers to."""
+    sizes = [true_front(table, table.task_index(task)).size for task in tasks]
+    low, high = min(sizes), max(sizes)
+    size = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"true front{'s' * (len(tasks) > 1)} of {size} configuration{'s' * (high > 1)}"
+
+
 def _table(study: Study, caption: str, rows: Sequence[Row]) -> str:
     """Methods of one task, the best mean hypervolume in bold."""
     money = any("spent_usd" in row for row in rows)
     heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found", "Rank"]
-    heads += [f"Difference to {study.reference}", "Evaluations (at full fidelity)", "Simulated time"]
+    heads += [
+        f"Difference: method minus {study.reference}",
+        "Evaluations (at full fidelity)",
+        "Simulated time",
+    ]
     heads += ["Spent [USD]"] * money + ["Seeds"]
     best = max(row["hypervolume"]["mean"] for row in rows)
     body = "\n".join(_table_row(study, row, money, row["hypervolume"]["mean"] == best) for row in rows)
     head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
     return (
-        f'<div class="table"><table><caption>{html.escape(caption)}</caption>'
+        f'<div class="table"><table><caption>{html.escape(caption)} '
+        '<span class="interval">(bold: highest mean)</span></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 

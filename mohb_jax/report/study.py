@@ -35,6 +35,9 @@ class Study:
     tables: dict[str, AnyTable]
     """Each benchmark's table at its highest fidelity with the study's objectives."""
     units: tuple[Unit, ...]
+    """The finished work units."""
+    num_units: int
+    """Work units of the whole study; more than ``units`` holds while the study is incomplete."""
 
 
 def load_study(directory: Path) -> Study:
@@ -78,6 +81,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[Unit, ...]) -> St
         settings=dict(meta.get("settings", {})),
         tables={name: load_table(table_path(directory, name)) for name in names if name in used},
         units=units,
+        num_units=len(meta["units"]),
     )
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from benchmarks.interface import AnyTable
 
-# Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white, and
-# black is kept for the true front.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B4C9A")
+# Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white,
+# so a purple stands in for it.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B4C9A", "#000000")
 _LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 TRUE_FRONT_COLOUR = "#555555"
 
 
@@ -24,7 +24,8 @@ class Look(NamedTuple):
 
 
 def look(index: int) -> Look:
-    """The look of the study's method number ``index``; past seven, colours come again with another line."""
+    """The look of the study's method number ``index``; past eight, colours and markers come again
+    with another line."""
     number = len(_COLOURS)
     return Look(_COLOURS[index % number], _LINES[index // number % len(_LINES)], _MARKERS[index % number])
 
