@@ -244,9 +244,7 @@ def report(
     print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
     print(f"Figures and tables: {target}")
     if units["finished"] < units["expected"]:
-        print(
-            f"{units['finished']} of {units['expected']} work units are finished; mohb run goes on with the study"
-        )
+        print(f"{units['finished']} of {units['expected']} work units are finished: mohb run goes on")
 
 
 @app.command("list")

@@ -125,8 +125,8 @@ def fit_network(
         uses it too.
 
     References:
-        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020,
-        section 4.1 and appendix.
+        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020;
+        sizes and rates are those of the authors' published code.
     """
     shared, low, width = _to_unit_range(features)
     shift, scale = _moments(shared, valid)

@@ -27,8 +27,8 @@ def quantile_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
         of ``d`` throughout. A single valid value gets 0, and so does padding.
 
     References:
-        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020,
-        section 4.1 (the cut ``d`` is that of Liu, Lafferty and Wasserman, 2009).
+        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020;
+        the cut ``d`` is that of Liu, Lafferty, Wasserman, "The nonparanormal", 2009.
     """
     ascending = jnp.sort(jnp.where(valid, values, jnp.inf))
     num_less = jnp.searchsorted(ascending, values, side="left").astype(values.dtype)
@@ -52,8 +52,7 @@ def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
         Values in z-space; 0 for padding and for a constant objective.
 
     References:
-        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020,
-        section 5.
+        Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020.
     """
     n = jnp.maximum(jnp.sum(valid, dtype=values.dtype), 1)
     centred = jnp.where(valid, values - jnp.sum(jnp.where(valid, values, 0)) / n, 0)
