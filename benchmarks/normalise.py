@@ -1,6 +1,7 @@
 """Objectives on a common scale, and the true Pareto front of a table."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,6 +15,8 @@ DECADES = 2.0
 """Strictly positive objectives that span more decades than this are normalised after log10."""
 
 _BLOCK = 256
+
+_FRONTS: weakref.WeakKeyDictionary[AnyTable, dict[int, np.ndarray]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,10 +82,16 @@ def true_front(table: AnyTable, task: int | str) -> Int[np.ndarray, " front"]:
         task: index or name.
 
     Returns:
-        Row indices in increasing order; rows with equal costs are all kept, unavailable rows are left out.
+        Row indices in increasing order, read-only; rows with equal costs are all kept, unavailable rows are
+        left out. A table never changes, so the answer is kept for as long as the table is.
     """
-    index = table.task_index(task) if isinstance(task, str) else task
-    return np.flatnonzero(table.final_available(index))[non_dominated(_available_costs(table, index))]
+    index = table.task_index(task) if isinstance(task, str) else int(task)
+    fronts = _FRONTS.setdefault(table, {})
+    if index not in fronts:
+        rows = np.flatnonzero(table.final_available(index))
+        fronts[index] = rows[non_dominated(_available_costs(table, index))]
+        fronts[index].setflags(write=False)
+    return fronts[index]
 
 
 def _available_costs(table: AnyTable, task: int) -> Float[np.ndarray, "rows objectives"]:

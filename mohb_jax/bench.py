@@ -6,7 +6,6 @@ transfers to and from the device are counted in.
 """
 
 import dataclasses
-import difflib
 import functools
 import os
 import statistics
@@ -26,7 +25,7 @@ from benchmarks.errors import InputError
 from benchmarks.synthetic import synthetic
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
-from mohb_jax.methods import Settings, make_plan, method_named, simulate
+from mohb_jax.methods import Settings, make_plan, method_named, require_known, simulate
 from mohb_jax.types import Array
 
 REPEATS = 15
@@ -64,10 +63,7 @@ class Row:
 def run(names: Sequence[str] | None = None) -> Iterator[Row]:
     """Measures the named groups of rows, all if None, and yields each row when it is there."""
     for name in names or BENCHES:
-        if name not in BENCHES:
-            close = difflib.get_close_matches(name, BENCHES, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise InputError(f"bench {name!r} is unknown{hint}: accepted are {', '.join(BENCHES)}")
+        require_known("bench", name, BENCHES)
     for name in names or BENCHES:
         try:
             yield from BENCHES[name]()

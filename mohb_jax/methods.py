@@ -3,7 +3,7 @@ them."""
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -177,11 +177,17 @@ METHODS: dict[str, Method] = {
 
 def method_named(name: str) -> Method:
     """The method of that name; ``InputError`` with the known names, and the likeliest, if there is none."""
-    if name in METHODS:
-        return METHODS[name]
-    close = difflib.get_close_matches(name, METHODS, n=1)
+    require_known("method", name, METHODS)
+    return METHODS[name]
+
+
+def require_known(kind: str, name: str, known: Collection[str]) -> None:
+    """``InputError`` with the known names of a registry, and the likeliest, unless ``name`` is one."""
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    raise InputError(f"method {name!r} is unknown{hint}: accepted are {', '.join(METHODS)}")
+    raise InputError(f"{kind} {name!r} is unknown{hint}: accepted are {', '.join(known)}")
 
 
 def simulate(

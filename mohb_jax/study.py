@@ -200,6 +200,7 @@ def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUn
     make_plan(table, method, settings, study.evaluations)
     horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
     ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
+    versions = store.versions()
     for first_run, num_seeds in _seed_ranges(study.seeds, table.num_tasks):
         spec = {
             "benchmark": table.name,
@@ -215,8 +216,8 @@ def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUn
             "num_seeds": num_seeds,
             "evaluations": study.evaluations,
             "horizon": ends or dict.fromkeys(table.tasks),
-            "version": store.versions()["mohb-jax"],
-            "dtype": store.versions()["dtype"],
+            "version": versions["mohb-jax"],
+            "dtype": versions["dtype"],
         }
         yield WorkUnit(spec, table, entry.label, method.name, settings, ends)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.columns import Column, Objective
 from benchmarks.errors import InputError
 from benchmarks.normalise import non_dominated, normalisation, true_front
+from benchmarks.synthetic import synthetic
 from benchmarks.table import Table, load_table
 
 COLUMNS = (
@@ -400,3 +401,12 @@ def test_a_large_table_is_checked_and_hashed_within_seconds():
     assert true_front(table, 0).size > 0
     assert table.fingerprint
     assert time.perf_counter() - start < 10
+
+
+def test_a_true_front_is_found_once_per_table():
+    table = synthetic(num_rows=40, num_tasks=2, fidelities=(1, 3))
+    first = true_front(table, 1)
+    assert true_front(table, table.tasks[1]) is first
+    assert true_front(table, 0) is not first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
