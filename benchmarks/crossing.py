@@ -164,6 +164,10 @@ class CrossedTable(AnyTable):
         """See ``AnyTable``."""
         return np.repeat(self.table.mask[task, :, -1], self.num_types)
 
+    def measured(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return np.repeat(self.table.measured(task), self.num_types)
+
     def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
         """See ``AnyTable``."""
         return (self.table.runtime[task, :, -1, None] * self.relative_times).reshape(-1)

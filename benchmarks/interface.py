@@ -74,6 +74,14 @@ class AnyTable(abc.ABC):
         """True for the rows of one task that are available at the highest fidelity."""
 
     @abc.abstractmethod
+    def measured(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """True for the rows of one task that are available at some fidelity: those that can be proposed.
+
+        A row that is available early but not at the highest fidelity is a failed run; a row that is available
+        nowhere was never tried in this task.
+        """
+
+    @abc.abstractmethod
     def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
         """Seconds of each row of one task from scratch to the highest fidelity, finite everywhere."""
 

@@ -13,6 +13,7 @@ from benchmarks.download import RemoteFile, locate, state
 from benchmarks.embedded import load_embedded
 from benchmarks.hardware import instances
 from benchmarks.interface import AnyTable
+from benchmarks.joining import join_tables
 from benchmarks.synthetic import synthetic
 from benchmarks.table import load_table
 from benchmarks.trimtuner import FILES, load_trimtuner
@@ -61,6 +62,12 @@ def _trimtuner(network: str, kind: str) -> Benchmark:
         files=(FILES[network],),
         load=lambda data: load_trimtuner(network, data),
     )
+
+
+_TRIMTUNER = [
+    _trimtuner("cnn", "convolutional network"),
+    _trimtuner("rnn", "recurrent network"),
+]
 
 
 def _cloud(entry: Benchmark) -> Benchmark:
@@ -127,8 +134,16 @@ BENCHMARKS = {
             files=(),
             load=lambda data: load_embedded(),
         ),
-        _trimtuner("cnn", "convolutional network"),
-        _trimtuner("rnn", "recurrent network"),
+        *_TRIMTUNER,
+        dataclasses.replace(
+            _TRIMTUNER[0],
+            name="trimtuner",
+            summary="both networks of trimtuner as two tasks, for methods that transfer (measured)",
+            needs="download, 4 MB",
+            tasks=tuple(FILES),
+            files=tuple(FILES.values()),
+            load=lambda data: join_tables([load_trimtuner(network, data) for network in FILES], "trimtuner"),
+        ),
         Benchmark(
             name="zeus",
             summary="six workloads x four GPU models x power caps, time and energy to a target (measured)",

@@ -120,6 +120,10 @@ class Table(AnyTable):
         """See ``AnyTable``."""
         return self.mask[task, :, -1]
 
+    def measured(self, task: int) -> Bool[np.ndarray, " rows"]:
+        """See ``AnyTable``."""
+        return self.mask[task].any(axis=-1)
+
     def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
         """See ``AnyTable``."""
         return self.runtime[task, :, -1]

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Searcher, Seen, State
+from mohb_jax.searchers.base import Context, Searcher, Seen, State
 from mohb_jax.types import Array, Key, RunLog
 
 CACHED_PAIRS = 1 << 22
@@ -113,22 +113,29 @@ class _Slots(NamedTuple):
     valid: Bool[Array, " n"]
 
 
-def simulate_lanes(plan: Plan, cells: Cells, lanes: Lanes) -> RunLog:
+def simulate_lanes(plan: Plan, cells: Cells, context: Context, most_rows: int, lanes: Lanes) -> RunLog:
     """Runs every lane to its end; the fidelities of the log are levels of ``cells``.
+
+    Args:
+        plan: what is static.
+        cells: the table.
+        context: what the plan's searcher prepared for the tasks of ``cells``.
+        most_rows: the most rows that any task offers: no run goes on for longer.
+        lanes: the runs.
 
     Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
     per pass says whether any lane has time left; it is read after the next pass was dispatched.
     """
-    state = _init(plan.searcher, cells.num_rows, lanes.key)
+    state = _init(plan.searcher, context, lanes.task, lanes.key)
     free = jnp.zeros((len(lanes.task), plan.num_workers), cells.values.dtype)
     waits, counts = _clock_marks(plan)
     slots: list[_Slots] = []
     timelines: list[Timeline] = []
     may_go_on: list[Array] = []
-    for number in range(max_passes(plan, cells.num_rows)):
+    for number in range(max_passes(plan, most_rows)):
         if plan.budget is None and number > 1 and not may_go_on[-2]:
             break
-        state, launched = _pass(plan, cells, lanes, state, number)
+        state, launched = _pass(plan, cells, context, lanes, state, number)
         free, timeline, time_left = _clock(launched, free, lanes.horizon, waits, counts)
         slots.append(launched)
         timelines.append(timeline)
@@ -150,17 +157,19 @@ def max_passes(plan: Plan, num_rows: int) -> int:
     return min(until_empty, -(-plan.budget // per_pass))
 
 
-@functools.partial(jax.jit, static_argnames=("searcher", "num_rows"))
-def _init(searcher: Searcher, num_rows: int, keys: Key) -> State:
-    return jax.vmap(lambda key: searcher.init(jax.random.fold_in(key, 0), num_rows))(keys)
+@functools.partial(jax.jit, static_argnames="searcher")
+def _init(searcher: Searcher, context: Context, task: Array, keys: Key) -> State:
+    return jax.vmap(lambda task, key: searcher.init(context, task, jax.random.fold_in(key, 0)))(task, keys)
 
 
-def _pass(plan: Plan, cells: Cells, lanes: Lanes, state: State, number: int) -> tuple[State, _Slots]:
+def _pass(
+    plan: Plan, cells: Cells, context: Context, lanes: Lanes, state: State, number: int
+) -> tuple[State, _Slots]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     slots = []
     for index, bracket in enumerate(plan.brackets):
         bracket_number = np.int32(1 + number * len(plan.brackets) + index)
-        state, rung = _open_bracket(plan.searcher, cells.num_rows, bracket.sizes[0], state)
+        state, rung = _open_bracket(plan.searcher, bracket.sizes[0], context, lanes.task, state)
         for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
             state, launched, rung = _rung_step(
                 plan.searcher, plan.promotion, num_keep, plan.resumable,
@@ -170,13 +179,15 @@ def _pass(plan: Plan, cells: Cells, lanes: Lanes, state: State, number: int) -> 
     return state, _join(slots)
 
 
-@functools.partial(jax.jit, static_argnames=("searcher", "num_rows", "size"))
-def _open_bracket(searcher: Searcher, num_rows: int, size: int, state: State) -> tuple[State, _Rung]:
-    def lane(state: State) -> tuple[State, _Rung]:
-        state, row, valid = searcher.suggest(state, num_rows, size)
+@functools.partial(jax.jit, static_argnames=("searcher", "size"))
+def _open_bracket(
+    searcher: Searcher, size: int, context: Context, task: Array, state: State
+) -> tuple[State, _Rung]:
+    def lane(task: Array, state: State) -> tuple[State, _Rung]:
+        state, row, valid = searcher.suggest(context, task, state, size)
         return state, _Rung(row, valid, jnp.zeros(size, jnp.result_type(float)))
 
-    return jax.vmap(lane)(state)
+    return jax.vmap(lane)(task, state)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -232,13 +243,13 @@ def _clock_marks(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Which slots of a pass wait for idle workers, and which count, in the clock that runs along with the
     passes.
 
-    Without overlap every rung waits for the one before it, except in a row of single-rung brackets, where
-    nothing depends on anything. With overlap the final times are found at the end (``overlap_schedule``);
-    along the way only first rungs count, for the next pass cannot start before theirs are launched: that ends
-    the run in time.
+    Without overlap every rung waits for the one before it, except in a row of single-rung brackets whose
+    searcher does not learn: there nothing depends on anything. With overlap the final times are found at the
+    end (``overlap_schedule``); along the way only first rungs count, for the next pass cannot start before
+    theirs are launched: that ends the run in time.
     """
     waits, counts = [], []
-    depends = any(len(bracket.sizes) > 1 for bracket in plan.brackets)
+    depends = plan.searcher.learns or any(len(bracket.sizes) > 1 for bracket in plan.brackets)
     for bracket in plan.brackets:
         for rung, size in enumerate(bracket.sizes):
             waits += [depends and not plan.overlap] + [False] * (size - 1)

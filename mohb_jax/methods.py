@@ -19,7 +19,10 @@ from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket, full_fidelity, hyperband
 from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.portfolio import bounding_box, zero_shot
+from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
+from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import RunLog
 
 MODES = ("barrier", "overlap")
@@ -29,6 +32,8 @@ MIN_ETA = 1.1
 """The smallest reduction factor: nearer to 1, Hyperband would have hundreds of brackets."""
 MAX_WORKERS = 10_000
 """A lane keeps a clock for each worker."""
+MAX_DRAWS = 1 << 20
+"""A draw takes a kilobyte per task."""
 DEFAULT_EVALUATIONS = 50
 """The default horizon is the time of this many average evaluations at full fidelity, shared by the
 workers."""
@@ -51,6 +56,7 @@ class Settings:
         scale: scale on which the epsilon-net measures distances.
         seed_objective: index of the objective whose best row opens each front of the epsilon-net.
         weights: fixed weights of the scalarised rule; None to draw them anew for every bracket.
+        draws: joint draws from the transfer prior per task, which the proposals of all runs share.
     """
 
     eta: float | int = 3
@@ -63,11 +69,13 @@ class Settings:
     scale: str = "minmax"
     seed_objective: int = 0
     weights: tuple[float | int, ...] | None = None
+    draws: int = 1024
 
     def __post_init__(self) -> None:
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
         _require_count("workers", self.workers, MAX_WORKERS)
+        _require_count("draws", self.draws, MAX_DRAWS)
         is_number = isinstance(self.eta, int | float) and not isinstance(self.eta, bool)
         if not is_number or not MIN_ETA <= self.eta < np.inf:
             raise InputError(f"eta is {self.eta!r}: it must be a finite number of at least {MIN_ETA}")
@@ -89,10 +97,13 @@ class Method:
     searcher: Callable[[Settings], Searcher]
     promotion: Callable[[Settings], PromotionRule]
     max_objectives: int | None = None
+    transfers: bool = False
 
     @property
     def needs(self) -> str:
         """What a table must have, for people."""
+        if self.transfers:
+            return "at least two tasks"
         return f"at most {self.max_objectives} objectives" if self.max_objectives else "any table"
 
 
@@ -112,6 +123,18 @@ _RANDOM = random_search()
 def _random(settings: Settings) -> Searcher:
     del settings
     return _RANDOM
+
+
+def _prior(settings: Settings) -> Searcher:
+    return transfer_prior(settings.draws)
+
+
+def _prior_one_by_one(settings: Settings) -> Searcher:
+    return transfer_prior(settings.draws, one_by_one=True)
+
+
+def _copula(settings: Settings) -> Searcher:
+    return transfer_prior(settings.draws, one_by_one=True, objective=0)
 
 
 def _epsilon_net(settings: Settings) -> PromotionRule:
@@ -171,6 +194,54 @@ METHODS: dict[str, Method] = {
             _random,
             lambda settings: promotion.random_order(),
         ),
+        Method(
+            "random+prior",
+            "draws from the transfer prior, one by one, at full fidelity",
+            _full_fidelity,
+            _prior_one_by_one,
+            lambda settings: promotion.single(0),
+            transfers=True,
+        ),
+        Method(
+            "hb+prior",
+            "hb with configurations proposed by the transfer prior",
+            _hyperband,
+            _prior,
+            lambda settings: promotion.single(0),
+            transfers=True,
+        ),
+        Method(
+            "mo-hb+prior",
+            "mo-hb with configurations proposed by the transfer prior (Salinas et al. 2021)",
+            _hyperband,
+            _prior,
+            _epsilon_net,
+            transfers=True,
+        ),
+        Method(
+            "cts",
+            "copula Thompson sampling: the prior on the first objective alone (Salinas et al. 2020)",
+            _full_fidelity,
+            _copula,
+            lambda settings: promotion.single(0),
+            transfers=True,
+        ),
+        Method(
+            "zero-shot",
+            "a portfolio that does well on the other tasks, at full fidelity (Winkelmolen et al. 2020)",
+            _full_fidelity,
+            lambda settings: zero_shot(),
+            lambda settings: promotion.single(0),
+            transfers=True,
+        ),
+        Method(
+            "bounding-box",
+            "random search in a box around the other tasks' fronts (Perrone et al. 2019)",
+            _full_fidelity,
+            lambda settings: bounding_box(),
+            lambda settings: promotion.single(0),
+            transfers=True,
+        ),
     )
 }
 
@@ -200,6 +271,7 @@ def simulate(
     tasks: Sequence[str] | None = None,
     evaluations: int | None = None,
     seconds: float | int | Mapping[str, float | int] | None = None,
+    prior: Prior | None = None,
     **settings: Any,
 ) -> RunLog:
     """Simulates ``num_seeds`` tuning runs on each task, all together.
@@ -212,10 +284,12 @@ def simulate(
         first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
             to 99 and 100 to 199 made apart are those that 0 to 199 gives.
         seed: root seed; equal runs of different methods are paired through it.
-        tasks: names; all tasks if None.
+        tasks: names; all tasks if None. Methods that transfer learn from all tasks of the table but the one
+            they run on, whatever tasks are named here.
         evaluations: budget of evaluations per run, counted in launch order.
         seconds: horizon in simulated seconds, one for all tasks or one per task name. With neither budget nor
             horizon, the time in which the workers evaluate 50 average configurations at full fidelity.
+        prior: the transfer prior of this table, from ``learn_prior``; learnt here if None.
         **settings: fields of ``Settings``.
 
     Returns:
@@ -233,13 +307,17 @@ def simulate(
         raise InputError(f"tasks is empty: accepted are {', '.join(table.tasks)}")
     horizon = horizons(table, names, chosen.workers, evaluations, seconds)
     plan = make_plan(table, method_named(method), chosen, evaluations)
-    plan, cells, fidelities = _on_device(table, plan)
+    context = plan.searcher.prepare(table, tuple(indices.tolist()), seed, prior)
+    most_rows = max(int(table.measured(task).sum()) for task in indices.tolist())
+    plan, cells, fidelities = _on_device(table if names == table.tasks else table.select(tasks=names), plan)
     runs = np.arange(first_run, first_run + num_seeds, dtype=np.int32)
     run = np.tile(runs, len(indices))
     keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
-    lanes = Lanes(np.repeat(indices, num_seeds), run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
-    log = simulate_lanes(plan, cells, lanes)
-    return log._replace(fidelity=np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32))
+    task = np.repeat(np.arange(len(indices), dtype=np.int32), num_seeds)
+    lanes = Lanes(task, run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
+    log = simulate_lanes(plan, cells, context, most_rows, lanes)
+    fidelity = np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32)
+    return log._replace(task=indices[log.task], fidelity=fidelity)
 
 
 def make_settings(**settings: Any) -> Settings:
@@ -265,6 +343,8 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
         raise InputError(
             f"seed_objective is {settings.seed_objective}: accepted are 0 to {table.num_objectives - 1}"
         )
+    if method.transfers:
+        require_other_tasks(table)
     return Plan(
         brackets=method.schedule(table, settings),
         searcher=method.searcher(settings),
@@ -289,7 +369,7 @@ def horizons(
     if seconds is None and evaluations is not None:
         return [np.inf] * len(tasks)
     if seconds is None:
-        full = [float(table.final_runtime(table.task_index(task)).mean()) for task in tasks]
+        full = [_average_runtime(table, table.task_index(task)) for task in tasks]
         return [seconds * DEFAULT_EVALUATIONS / workers for seconds in full]
     per_task = seconds if isinstance(seconds, Mapping) else dict.fromkeys(tasks, seconds)
     for task in tasks:
@@ -300,6 +380,11 @@ def horizons(
                 f"seconds is {per_task[task]} for task {task!r}: it must be a positive, finite number"
             )
     return [float(per_task[task]) for task in tasks]
+
+
+def _average_runtime(table: AnyTable, task: int) -> float:
+    """Mean seconds of a full evaluation, over the rows that the task offers."""
+    return float(table.final_runtime(task)[table.measured(task)].mean())
 
 
 def _on_device(table: AnyTable, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:

@@ -87,6 +87,14 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
+def read_json(path: Path) -> Any:
+    """What ``write_json`` wrote; ``InputError`` if that is not what the file holds."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
 def write_unit(directory: Path, unit: Unit) -> Path:
     """Writes a unit; only slots that hold an evaluation become rows."""
     path = unit_path(directory, unit.spec)

@@ -4,8 +4,9 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pydantic
 import yaml
 
@@ -15,6 +16,7 @@ from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax import store
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
 
 EMBEDDED = Path(__file__).with_name("embedded.yaml")
@@ -149,6 +151,7 @@ class WorkUnit:
 
     spec: dict[str, Any]
     table: AnyTable
+    """With all its tasks: methods that transfer learn from those that the study does not run, too."""
     label: str
     method: str
     settings: Settings
@@ -159,10 +162,11 @@ class WorkUnit:
         return len(self.spec["tasks"]) * self.spec["num_seeds"]
 
     def run(self) -> RunLog:
-        """Simulates the unit."""
-        return simulate(
+        """Simulates the unit; tasks of the log are places in ``spec["tasks"]``."""
+        log = simulate(
             self.table,
             self.method,
+            tasks=self.spec["tasks"],
             num_seeds=self.spec["num_seeds"],
             first_run=self.spec["first_run"],
             seed=self.spec["seed"],
@@ -170,34 +174,49 @@ class WorkUnit:
             seconds=self.seconds,
             **dataclasses.asdict(self.settings),
         )
+        place = np.zeros(self.table.num_tasks, np.int32)
+        place[[self.table.task_index(task) for task in self.spec["tasks"]]] = np.arange(
+            len(self.spec["tasks"])
+        )
+        return log._replace(task=place[log.task])
 
 
-def load_tables(study: Study, data: str | None = None) -> list[AnyTable]:
-    """The study's benchmarks, reduced to the tasks and objectives that it uses."""
+class StudyTable(NamedTuple):
+    """A benchmark of a study."""
+
+    whole: AnyTable
+    """Reduced to the objectives that the study uses, with all tasks."""
+    table: AnyTable
+    """Reduced to its tasks, too."""
+
+
+def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
+    """The study's benchmarks."""
     tables = []
     for entry in study.benchmarks:
-        table = benchmarks.load(entry.name, data=data)
-        tables.append(table.select(tasks=entry.tasks, objectives=entry.objectives))
-    names = [table.name for table in tables]
+        whole = benchmarks.load(entry.name, data=data)
+        whole = whole if entry.objectives is None else whole.select(objectives=entry.objectives)
+        tables.append(StudyTable(whole, whole if entry.tasks is None else whole.select(tasks=entry.tasks)))
+    names = [table.name for _, table in tables]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
         raise InputError(f"benchmark {repeated!r} stands in the study twice")
     return tables
 
 
-def work_units(study: Study, tables: list[AnyTable]) -> list[WorkUnit]:
+def work_units(study: Study, tables: list[StudyTable]) -> list[WorkUnit]:
     """All units of a study, every method and setting checked before any of them runs."""
     if isinstance(study.seconds, dict):
-        tasks = [task for table in tables for task in table.tasks]
+        tasks = [task for _, table in tables for task in table.tasks]
         for name in study.seconds:
             require_choice("task of seconds:", name, tasks)
-    return [unit for table in tables for entry in study.methods for unit in _units(study, table, entry)]
+    return [unit for both in tables for entry in study.methods for unit in _units(study, *both, entry)]
 
 
-def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUnit]:
+def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUnit]:
     method = method_named(entry.method)
     settings = _settings(study.settings | entry.settings)
-    make_plan(table, method, settings, study.evaluations)
+    make_plan(whole, method, settings, study.evaluations)
     horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
     ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
     versions = store.versions()
@@ -205,6 +224,7 @@ def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUn
         spec = {
             "benchmark": table.name,
             "fingerprint": table.fingerprint,
+            "learnt_from": whole.fingerprint if method.transfers else None,
             "tasks": list(table.tasks),
             "objectives": [objective.name for objective in table.objectives],
             "highest_fidelity": table.num_fidelities - 1,
@@ -219,7 +239,7 @@ def _units(study: Study, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUn
             "version": versions["mohb-jax"],
             "dtype": versions["dtype"],
         }
-        yield WorkUnit(spec, table, entry.label, method.name, settings, ends)
+        yield WorkUnit(spec, whole, entry.label, method.name, settings, ends)
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -243,7 +263,7 @@ def _seed_ranges(num_seeds: int, num_tasks: int) -> list[tuple[int, int]]:
 
 def run_study(
     study: Study,
-    tables: list[AnyTable],
+    tables: list[StudyTable],
     directory: Path,
     command: str,
     on_unit: Callable[[WorkUnit, float, bool], None] = lambda unit, seconds, done_before: None,
@@ -262,19 +282,39 @@ def run_study(
     """
     units = work_units(study, tables)
     _prepare(study, tables, units, directory, command)
-    num_run = 0
+    num_run = {table.name: 0 for _, table in tables}
     for unit in units:
         began = time.perf_counter()
         found = store.is_whole(store.unit_path(directory, unit.spec))
         if not found:
             store.write_unit(directory, store.Unit(unit.spec, unit.run()))
-            num_run += 1
+            num_run[unit.table.name] += 1
         on_unit(unit, time.perf_counter() - began, found)
-    return num_run
+    _write_calibration(study, tables, directory, num_run)
+    return sum(num_run.values())
+
+
+def _write_calibration(
+    study: Study, tables: list[StudyTable], directory: Path, num_run: dict[str, int]
+) -> None:
+    """How well the prior of each benchmark predicts; kept from an earlier call where nothing was run."""
+    path = directory / "calibration.json"
+    if not any(method_named(entry.method).transfers for entry in study.methods):
+        path.unlink(missing_ok=True)
+        return
+    known = store.read_json(path) if path.is_file() else []
+    rows = []
+    for entry in tables:
+        table = entry.table
+        kept = [row for row in known if row["benchmark"] == table.name and row["task"] in table.tasks]
+        if num_run[table.name] or len(kept) < table.num_tasks * table.num_objectives:
+            kept = calibration(entry.whole, learn_prior(entry.whole, study.seed))
+        rows += [row for row in kept if row["task"] in table.tasks]
+    store.write_json(path, rows)
 
 
 def _prepare(
-    study: Study, tables: list[AnyTable], units: list[WorkUnit], directory: Path, command: str
+    study: Study, tables: list[StudyTable], units: list[WorkUnit], directory: Path, command: str
 ) -> None:
     """Writes what the report needs beside the units; clears what a killed run was writing."""
     require_folder(directory)
@@ -282,7 +322,7 @@ def _prepare(
         partial.unlink(missing_ok=True)
     # First of all study.json: it is what makes the folder a study that may be continued.
     store.write_json(directory / "study.json", _description(study, tables, units, command))
-    for table in tables:
+    for _, table in tables:
         store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
 
 
@@ -308,7 +348,9 @@ def require_folder(directory: Path) -> None:
         raise InputError(f"{directory} cannot be made: {error.strerror}") from error
 
 
-def _description(study: Study, tables: list[AnyTable], units: list[WorkUnit], command: str) -> dict[str, Any]:
+def _description(
+    study: Study, tables: list[StudyTable], units: list[WorkUnit], command: str
+) -> dict[str, Any]:
     return {
         "name": study.name,
         "command": command,
@@ -325,7 +367,7 @@ def _description(study: Study, tables: list[AnyTable], units: list[WorkUnit], co
                 "objectives": [objective.name for objective in table.objectives],
                 "provenance": table.provenance,
             }
-            for table in tables
+            for _, table in tables
         ],
         "reference_method": study.reference,
         "settings": study.model_dump(mode="json"),

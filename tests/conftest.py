@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import pytest
 
 import mohb_jax  # noqa: F401  (turns on 64 bits before anything is traced)
+from mohb_jax import transfer
+from surrogates.prior_network import Training
 
 # Most kernels compile in less than the time from which jax would keep a program.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -22,6 +24,10 @@ hypothesis.settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, max_examples=30
 )
 hypothesis.settings.load_profile("repeatable")
+
+
+# Few steps where a test needs a prior, and not a good one.
+transfer.PUBLISHED = Training(num_phases=1, steps_per_phase=100, steps_per_validation=50)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 
 from mohb_jax.searchers.base import Seen
-from mohb_jax.searchers.random import RandomState, num_rounds, permuted, random_search
+from mohb_jax.searchers.random import Candidates, RandomState, listed, num_rounds, permuted, random_search
 from tests import reference
 
 ALARM = 1e-4
@@ -23,16 +23,25 @@ SEARCHER = random_search()
 @functools.cache
 def compiled(num_rows):
     """Elements of the permutation at given positions."""
-    return jax.jit(lambda keys, position: permuted(keys, position, num_rows))
+    return jax.jit(lambda keys, position: permuted(keys, position, num_rows, num_rows))
+
+
+def candidates(num_rows):
+    count = jnp.full(1, num_rows, jnp.int32)
+    return Candidates(None, count, count, num_rows)
+
+
+def initial_state(seed, num_rows):
+    return SEARCHER.init(candidates(num_rows), jnp.int32(0), jax.random.key(seed))
 
 
 @functools.cache
 def compiled_suggest(num_rows, num_suggestions):
-    return jax.jit(lambda state: SEARCHER.suggest(state, num_rows, num_suggestions))
+    return jax.jit(lambda state: SEARCHER.suggest(candidates(num_rows), jnp.int32(0), state, num_suggestions))
 
 
 def round_keys(seed, num_rows):
-    return SEARCHER.init(jax.random.key(seed), num_rows).round_keys
+    return initial_state(seed, num_rows).round_keys
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 7, 12, 63, 64, 70, 288, 9472])
@@ -55,7 +64,7 @@ def test_every_small_size_gives_permutations():
 
 def test_variants_agree(variant):
     keys, position = round_keys(5, 30), jnp.arange(30, dtype=jnp.int32)
-    rows = variant(lambda keys, position: permuted(keys, position, 30))(keys, position)
+    rows = variant(lambda keys, position: permuted(keys, position, 30, 30))(keys, position)
     assert np.asarray(rows).tolist() == reference.permutation(np.asarray(keys).tolist(), 30)
 
 
@@ -63,7 +72,7 @@ def test_variants_agree(variant):
 def test_first_rows_and_pairs_are_uniform(num_rows):
     num_keys, first_two = 60_000, jnp.arange(2, dtype=jnp.int32)
     keys = jax.random.bits(jax.random.key(num_rows), (num_keys, num_rounds(num_rows)), jnp.uint32)
-    lanes = jax.jit(jax.vmap(lambda keys: permuted(keys, first_two, num_rows)))
+    lanes = jax.jit(jax.vmap(lambda keys: permuted(keys, first_two, num_rows, num_rows)))
     first, second = np.asarray(lanes(keys)).T
     assert scipy.stats.chisquare(np.bincount(first, minlength=num_rows)).pvalue > ALARM
     counts = np.bincount(first * num_rows + second, minlength=num_rows**2).reshape(num_rows, num_rows)
@@ -74,7 +83,7 @@ def test_first_rows_and_pairs_are_uniform(num_rows):
 
 def suggest_in_batches(seed, num_rows, sizes):
     """All suggestions of one lane, and which of them are valid."""
-    state, rows, valid = SEARCHER.init(jax.random.key(seed), num_rows), [], []
+    state, rows, valid = initial_state(seed, num_rows), [], []
     for size in sizes:
         state, some_rows, some_valid = compiled_suggest(num_rows, size)(state)
         rows += some_rows.tolist()
@@ -101,7 +110,7 @@ def test_an_exhausted_table_gives_suggestions_that_are_not_valid():
 
 
 def test_observing_changes_nothing():
-    state = SEARCHER.init(jax.random.key(2), 20)
+    state = initial_state(2, 20)
     seen = Seen(jnp.arange(3), jnp.int32(0), jnp.zeros((3, 2)), jnp.ones(3, bool))
     jax.tree.map(np.testing.assert_array_equal, SEARCHER.observe(state, seen), state)
 
@@ -109,3 +118,22 @@ def test_observing_changes_nothing():
 def test_different_keys_give_different_orders():
     orders = {tuple(suggest_in_batches(seed, 20, [20])[0].tolist()) for seed in range(200)}
     assert len(orders) == 200
+
+
+def test_each_task_gives_its_own_rows():
+    own = [np.array([3, 8, 9]), np.arange(20, 40), np.array([5])]
+    context = listed(own)
+    for task, rows in enumerate(own):
+        state = SEARCHER.init(context, jnp.int32(task), jax.random.key(task))
+        _, row, valid = SEARCHER.suggest(context, jnp.int32(task), state, 24)
+        assert sorted(np.asarray(row)[np.asarray(valid)]) == rows.tolist()
+        assert np.asarray(valid).sum() == len(rows)
+
+
+def test_rows_after_the_shuffled_ones_keep_their_order():
+    context = listed([np.arange(100, 130)], num_shuffled=[10])
+    state = SEARCHER.init(context, jnp.int32(0), jax.random.key(0))
+    row = np.asarray(SEARCHER.suggest(context, jnp.int32(0), state, 30)[1])
+    assert sorted(row[:10]) == list(range(100, 110))
+    assert row[:10].tolist() != list(range(100, 110))
+    assert row[10:].tolist() == list(range(110, 130))

@@ -1,0 +1,52 @@
+"""Several tables of one space as one table with several tasks."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.errors import InputError
+from benchmarks.table import Table
+
+SHARED = ("columns", "objectives", "fidelities", "fidelity_name", "fidelity_unit", "resumable")
+
+
+def join_tables(tables: Sequence[Table], name: str) -> Table:
+    """One table with the tasks of all, for methods that transfer between them.
+
+    Args:
+        tables: with the same columns, rows in the same order, objectives and fidelities.
+        name: of the result.
+
+    Raises:
+        InputError: naming what two of them differ in, or a task that stands in both.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        for field in SHARED:
+            if getattr(first, field) != getattr(other, field):
+                raise InputError(
+                    f"tables {first.name!r} and {other.name!r} cannot be joined: their {field} differ, "
+                    f"{_brief(getattr(first, field))} and {_brief(getattr(other, field))}"
+                )
+        if not np.array_equal(first.configs, other.configs):
+            raise InputError(
+                f"tables {first.name!r} and {other.name!r} cannot be joined: their rows differ; the "
+                f"{first.num_rows} and {other.num_rows} must be the same configurations in the same order"
+            )
+    return dataclasses.replace(
+        first,
+        name=name,
+        tasks=tuple(task for table in tables for task in table.tasks),
+        costs=np.concatenate([np.where(table.mask[..., None], table.costs, np.nan) for table in tables]),
+        runtime=np.concatenate([table.runtime for table in tables]),
+        available=np.concatenate([table.mask for table in tables]),
+        provenance=" ".join(dict.fromkeys(table.provenance for table in tables)),
+    )
+
+
+def _brief(value: object) -> str:
+    """Names of columns and objectives, other values as they are."""
+    if isinstance(value, tuple):
+        return ", ".join(str(getattr(entry, "name", entry)) for entry in value)
+    return repr(value)

@@ -1,0 +1,286 @@
+"""Searchers that go through prepared lists of rows: draws of the transfer prior, or one portfolio.
+
+A list is the order in which one joint draw of all candidates' objectives would have them tried. Drawing and
+sorting thousands of candidates takes far longer than all else that a lane does for a proposal, so each task
+has a bank of lists, made once, and each proposal of a lane takes one of them at random.
+"""
+
+import dataclasses
+import functools
+import weakref
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt32
+
+from benchmarks.interface import AnyTable
+from mohb_jax.kernels.dominance import pareto_rank
+from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
+from mohb_jax.searchers.base import Searcher, ignore
+from mohb_jax.searchers.random import (
+    Candidates,
+    RandomState,
+    all_candidates,
+    candidate_rows,
+    num_rounds,
+    permuted,
+)
+from mohb_jax.searchers.random import init as init_random
+from mohb_jax.transfer import PRIOR_STREAM, Prior, learn_prior
+from mohb_jax.types import Array, Key
+
+MOST_CANDIDATES = 20_000
+"""Tables with more rows than this draw a fresh random subset of ``SUBSET`` rows for each list."""
+SUBSET = 2000
+LIST_LENGTH = 256
+"""Rows of a list: more than three brackets of R=81 propose. A lane that has tried them all goes on at
+random."""
+SORTED = 384
+"""Candidates of a draw that are sorted; see ``_promising``."""
+DRAWS_AT_A_TIME = 16
+
+
+class Order(NamedTuple):
+    """How lists are made.
+
+    Attributes:
+        draws: lists per task.
+        spread: rows of one front as an epsilon-net; otherwise in random order.
+        objective: sort by this one alone; None for all.
+    """
+
+    draws: int
+    spread: bool
+    objective: int | None
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["candidates", "rows"], meta_fields=["num_rows"]
+)
+@dataclasses.dataclass(frozen=True)
+class Lists:
+    """What lanes propose from.
+
+    Attributes:
+        candidates: of each task, for what the lists do not hold.
+        rows: the bank: rows in the order of each list, -1 where a list has ended.
+        num_rows: of the table.
+    """
+
+    candidates: Candidates
+    rows: Int[Array, "tasks draws length"]
+    num_rows: int
+
+
+class ListState(NamedTuple):
+    """Where a lane is: which lists it has used, and which rows it has seen."""
+
+    random: RandomState
+    list_keys: UInt32[Array, " rounds"]
+    num_used: Int[Array, ""]
+    seen: UInt32[Array, " words"]
+    """One bit per row of the table."""
+
+
+@functools.cache
+def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None = None) -> Searcher:
+    """Proposes what one joint draw from the transfer prior would try first.
+
+    A proposal of k configurations takes one list of the bank: a draw of all objectives of all candidates from
+    the prior's normal distributions, sorted by front, and the rows of a front spread as an epsilon-net. The
+    first k rows that the lane has not seen are proposed. Lists are used without repetition until all were.
+
+    Args:
+        draws: lists per task.
+        one_by_one: each configuration comes from a list of its own, in which the rows of a front stand in
+            random order: for schedules that ask for one configuration at a time.
+        objective: sort by this one alone (copula Thompson sampling); None for all.
+
+    References:
+        Salinas et al., "A multi-objective perspective on jointly tuning hardware and hyperparameters", 2021;
+        with one objective, Salinas, Shen, Perrone 2020, section 4.
+    """
+
+    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
+        prior = learn_prior(table, seed) if prior is None else prior
+        prior.require_space(table)
+        return _bank(table, prior, tasks, seed, Order(draws, not one_by_one, objective))
+
+    return list_searcher(prepare, one_by_one)
+
+
+def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
+    """A searcher that goes through the lists that ``prepare`` makes."""
+
+    return Searcher(prepare, _init, _propose_one_by_one if one_by_one else _propose, ignore)
+
+
+def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
+    # The same permutation as random search takes: methods are paired as far as that goes.
+    random = init_random(context.candidates, task, key)
+    rounds = num_rounds(context.rows.shape[1])
+    list_keys = jax.random.bits(jax.random.fold_in(key, 1), (rounds,), jnp.uint32)
+    words = -(-context.num_rows // 32)
+    return ListState(random, list_keys, jnp.int32(0), jnp.zeros(words, jnp.uint32))
+
+
+def _propose(
+    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
+) -> tuple[ListState, Array, Array]:
+    """The first unseen rows of the lane's next list, and random ones after its end."""
+    draws = context.rows.shape[1]
+    number = permuted(state.list_keys, state.num_used % draws, draws, draws)
+    row, place = _first_unseen(context.rows[task, number], state.seen, num_suggestions)
+    num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
+    state = state._replace(num_used=state.num_used + 1, seen=_marked(state.seen, row))
+    return _fill(context.candidates, task, state, row, num_found)
+
+
+def _propose_one_by_one(
+    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
+) -> tuple[ListState, Array, Array]:
+    """Each suggestion from a list of its own."""
+
+    def single(state: ListState, _: None) -> tuple[ListState, tuple[Array, Array]]:
+        state, row, valid = _propose(context, task, state, 1)
+        return state, (row[0], valid[0])
+
+    state, found = jax.lax.scan(single, state, None, length=num_suggestions)
+    return state, *found
+
+
+def _first_unseen(
+    rows: Int[Array, " n"], seen: UInt32[Array, " words"], num_wanted: int
+) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
+    """The first rows that are not marked, and their places; -1 and n where there are no more."""
+    unseen = (rows >= 0) & (seen[rows >> 5] >> (rows & 31).astype(jnp.uint32) & 1 == 0)
+    count = jnp.cumsum(unseen, dtype=jnp.int32)
+    # The t-th stands where the count reaches t + 1.
+    number = jnp.arange(num_wanted, dtype=jnp.int32)
+    place = jnp.sum(count[None] <= number[:, None], axis=1, dtype=jnp.int32)
+    last = rows.shape[0] - 1
+    return jnp.where(place <= last, rows[jnp.minimum(place, last)], -1), place
+
+
+def _marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
+    """The rows marked as seen; they are distinct and were not, so that adding their bits is right."""
+    bit = jnp.where(row >= 0, jnp.uint32(1) << (row & 31).astype(jnp.uint32), jnp.uint32(0))
+    return jnp.asarray(seen).at[jnp.maximum(row, 0) >> 5].add(bit)
+
+
+def _fill(
+    candidates: Candidates,
+    task: Int[Array, ""],
+    state: ListState,
+    row: Int[Array, " k"],
+    num_found: Int[Array, ""],
+) -> tuple[ListState, Array, Array]:
+    """Puts unseen random candidates where the list had no more rows, for as long as there are any."""
+    k = row.shape[0]
+    index = jnp.arange(k, dtype=jnp.int32)
+    num_rows = candidates.num_rows[task]
+
+    def unfinished(carry: tuple) -> jax.Array:
+        state, _, num_found = carry
+        return (num_found < k) & (state.random.num_taken < num_rows)
+
+    def more(carry: tuple) -> tuple:
+        state, row, num_found = carry
+        position = state.random.num_taken + index
+        drawn = candidate_rows(candidates, task, state.random.round_keys, jnp.minimum(position, num_rows - 1))
+        drawn, place = _first_unseen(jnp.where(position < num_rows, drawn, -1), state.seen, k)
+        num_missing = k - num_found
+        drawn = jnp.where(index < num_missing, drawn, -1)
+        # Reading goes on after the last row that was taken, and after all if they were not enough.
+        num_read = jnp.minimum(place[num_missing - 1] + 1, k)
+        random = state.random._replace(num_taken=state.random.num_taken + num_read)
+        row = jnp.where(index < num_found, row, drawn[jnp.maximum(index - num_found, 0)])
+        num_found = num_found + jnp.sum(drawn >= 0, dtype=jnp.int32)
+        return state._replace(random=random, seen=_marked(state.seen, drawn)), row, num_found
+
+    state, row, num_found = jax.lax.while_loop(unfinished, more, (state, row, num_found))
+    return state, jnp.maximum(row, 0), index < num_found
+
+
+@functools.partial(jax.jit, static_argnames="order")
+def _draw_lists(
+    key: Key, mu: Float[Array, "m n"], sigma: Float[Array, "m n"], num_rows: Int[Array, ""], order: Order
+) -> Int[Array, "draws length"]:
+    """Lists of one task as places among its candidates; -1 after their end."""
+
+    def draw(number: Array) -> Array:
+        noise_key, place_key = jax.random.split(jax.random.fold_in(key, number))
+        place = _subset(place_key, num_rows, mu.shape[1])
+        means, deviations = (mu, sigma) if place is None else (mu[:, place], sigma[:, place])
+        costs = means + deviations * jax.random.normal(noise_key, means.shape, jnp.float32)
+        valid = jnp.arange(means.shape[1]) < num_rows
+        listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid, order)
+        return jnp.where(valid[listed], listed if place is None else place[listed], -1)
+
+    return jax.lax.map(draw, jnp.arange(order.draws), batch_size=DRAWS_AT_A_TIME)
+
+
+def _subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
+    """Distinct random places among many candidates; None where there are few enough to draw them all."""
+    if most <= MOST_CANDIDATES:
+        return None
+    round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
+    return permuted(round_keys, jnp.arange(SUBSET, dtype=jnp.int32), num_rows, most)
+
+
+def _sorted(
+    key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"], order: Order
+) -> Int[Array, " length"]:
+    """The candidates that come first in a draw."""
+    length = min(LIST_LENGTH, costs.shape[1])
+    if costs.shape[0] == 1:
+        return jax.lax.top_k(-costs[0], length)[1]
+    promising = _promising(costs)
+    # float64, in which distances are exact on the grid of the epsilon-net
+    points, valid = costs[:, promising].T.astype(jnp.float64), valid[promising]
+    rank = pareto_rank(points, valid, length)
+    if order.spread:
+        scaled = scale_costs(points, valid, "none")
+        first = epsilon_net_order(scaled, rank, valid, length)
+    else:
+        first = jnp.lexsort((jax.random.bits(key, rank.shape), rank))[:length]
+    return promising[first]
+
+
+def _promising(costs: Float[Array, "m n"]) -> Int[Array, " kept"]:
+    """The candidates worth sorting: those that, if objectives were independent, fewest others would dominate.
+
+    The score, a product of shares below, grows with every objective, so whoever dominates a row that is kept
+    is kept too: fronts among the kept are those among all, and only rows at their far ends can be missed
+    (tests measure how many).
+    """
+    below = -jnp.log1p(jnp.exp(-1.702 * costs))  # logarithm of the normal distribution, nearly
+    kept = jax.lax.top_k(-jnp.sum(below, axis=0), min(SORTED, costs.shape[1]))[1]
+    return jnp.sort(kept)  # so that ties go to the lowest row
+
+
+_BANKS: weakref.WeakKeyDictionary[Prior, dict[Any, Lists]] = weakref.WeakKeyDictionary()
+
+
+def _bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int, order: Order) -> Lists:
+    """The lists of some tasks, made once for each prior and kind of list."""
+    kept = _BANKS.setdefault(prior, {})
+    if (tasks, seed, order) not in kept:
+        kept[tasks, seed, order] = _make_bank(table, prior, tasks, seed, order)
+    return kept[tasks, seed, order]
+
+
+def _make_bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int, order: Order) -> Lists:
+    candidates = all_candidates(table, tasks)
+    root = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM + 1)
+    chosen = slice(None) if order.objective is None else slice(order.objective, order.objective + 1)
+    lists = []
+    for position, task in enumerate(tasks):
+        row = np.arange(table.num_rows) if candidates.rows is None else np.asarray(candidates.rows[position])
+        mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row]
+        key = jax.random.fold_in(root, task)
+        place = np.asarray(_draw_lists(key, mu, sigma, candidates.num_rows[position], order))
+        lists.append(np.where(place < 0, -1, row[place]).astype(np.int32))
+    return Lists(candidates, jnp.asarray(np.stack(lists)), table.num_rows)

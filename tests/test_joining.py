@@ -1,0 +1,41 @@
+"""Tables of one space as the tasks of one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from benchmarks.columns import Column
+from benchmarks.errors import InputError
+from benchmarks.joining import join_tables
+from tests.transfer_tables import related_tasks
+
+
+def test_joined_tasks_are_those_of_the_parts():
+    whole = related_tasks(num_rows=10, num_tasks=3)
+    parts = [whole.select(tasks=[name]) for name in whole.tasks]
+    joined = join_tables(parts, "related")
+    assert joined.fingerprint == whole.fingerprint
+    np.testing.assert_array_equal(joined.costs, whole.costs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fidelities": (1, 9)}, "their fidelities differ, 1, 3 and 1, 9"),
+        ({"columns": (Column("x", "continuous"), Column("z", "log"))}, "their columns differ, x, y and x, z"),
+        ({"num_rows": 9}, "their rows differ; the 10 and 9 must be the same configurations"),
+    ],
+)
+def test_other_spaces_are_refused(changes, message):
+    first = related_tasks(num_rows=10, num_tasks=1)
+    other = related_tasks(**({"num_rows": 10, "num_tasks": 1} | changes))
+    other = dataclasses.replace(other, name="other", tasks=("task-9",))
+    with pytest.raises(InputError, match=f"^tables 'related' and 'other' cannot be joined: {message}"):
+        join_tables([first, other], "both")
+
+
+def test_a_task_cannot_stand_in_two_tables():
+    table = related_tasks(num_rows=10, num_tasks=1)
+    with pytest.raises(InputError, match="task-0"):
+        join_tables([table, table], "both")

@@ -1,0 +1,152 @@
+"""Proposals from lists: draws of the transfer prior."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.normalise import normalisation
+from mohb_jax.kernels.dominance import peel_rank
+from mohb_jax.kernels.hypervolume import hypervolume
+from mohb_jax.methods import simulate
+from mohb_jax.searchers.prior import LIST_LENGTH, Order, _draw_lists, _sorted, transfer_prior
+from mohb_jax.transfer import Prior, learn_prior, z_values
+from surrogates.prior_network import Training
+from tests import reference
+from tests.transfer_tables import related_tasks
+
+NET = Order(draws=4, spread=True, objective=None)
+PEEL = jax.jit(peel_rank)
+
+
+def certain(table):
+    """A prior that knows every result."""
+    mu = np.stack([z_values(table, task)[0] for task in range(table.num_tasks)]).astype(np.float32)
+    return Prior(table.name, table.tasks, table.columns, table.objectives, mu, np.zeros_like(mu))
+
+
+def vague(table):
+    """A prior that knows nothing."""
+    known = certain(table)
+    zeros, ones = np.zeros_like(known.mu), np.ones_like(known.mu)
+    return Prior(table.name, table.tasks, table.columns, table.objectives, zeros, ones)
+
+
+def test_with_certainty_proposals_are_the_table_sorted():
+    table = related_tasks()
+    log = simulate(table, "mo-hb+prior", prior=certain(table), num_seeds=2, evaluations=3, draws=4)
+    for lane in range(log.row.shape[0]):
+        z = z_values(table, int(log.task[lane]))[0].T.astype(np.float32).astype(float)
+        assert log.row[lane].tolist() == reference.epsilon_net_order(z)[:3].tolist()
+
+
+def test_with_certainty_one_by_one_starts_in_the_first_front():
+    table = related_tasks()
+    log = simulate(table, "random+prior", prior=certain(table), num_seeds=50, evaluations=1, draws=64)
+    for task in range(table.num_tasks):
+        front = np.flatnonzero(reference.pareto_rank(z_values(table, task)[0].T) == 0)
+        first = log.row[log.task == task, 0]
+        assert set(first.tolist()) <= set(front.tolist())
+        assert len(set(first.tolist())) > 1  # not always the row with the best first objective
+
+
+def test_with_certainty_thompson_sampling_takes_the_best_in_turn():
+    table = related_tasks()
+    log = simulate(table, "cts", prior=certain(table), num_seeds=2, evaluations=10, draws=4)
+    for lane in range(log.row.shape[0]):
+        z = log.costs[lane, :, 0]
+        best = np.sort(table.final_costs(int(log.task[lane]))[:, 0])[:10]
+        assert (z <= best[-1] + 0.1).all()
+        # Equal quantiles are ties: the winsorised best rows come in any order.
+        ranks = np.sort(np.searchsorted(best, z))
+        assert ranks.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("method", ["mo-hb+prior", "random+prior", "cts"])
+def test_nothing_is_proposed_twice_until_all_is_proposed(method):
+    table = related_tasks(num_rows=30, num_tasks=2)
+    log = simulate(table, method, num_seeds=3, evaluations=100, draws=4)
+    for lane in range(6):
+        rows = log.row[lane][log.valid[lane] & (log.fidelity[lane] == log.fidelity[lane].max())]
+        assert len(set(rows.tolist())) == len(rows)
+        assert set(log.row[lane][log.valid[lane]].tolist()) == set(range(30))
+
+
+def test_proposals_one_by_one_do_not_depend_on_batches():
+    table = related_tasks()
+    searcher = transfer_prior(8, one_by_one=True)
+    context = searcher.prepare(table, (0, 1, 2), 0, vague(table))
+    task = jnp.int32(1)
+    start = searcher.init(context, task, jax.random.key(3))
+    whole = searcher.suggest(context, task, start, 20)[1]
+    state, rows = start, []
+    for size in (1, 4, 8, 7):
+        state, row, valid = searcher.suggest(context, task, state, size)
+        assert valid.all()
+        rows += row.tolist()
+    assert rows == whole.tolist()
+
+
+def test_proposals_of_a_vague_prior_are_spread_evenly():
+    table = related_tasks(num_rows=20, num_tasks=2)
+    log = simulate(table, "cts", prior=vague(table), num_seeds=3000, evaluations=1, draws=4096)
+    counts = np.bincount(log.row[log.task == 0, 0], minlength=20)
+    assert counts.min() > 100  # 150 are expected
+    assert counts.max() < 200
+
+
+def test_lists_hold_the_rows_of_their_task_alone():
+    table = related_tasks()
+    available = np.zeros(table.mask.shape, bool)
+    for task, own in enumerate((slice(0, 30), slice(20, 60), slice(60, 80))):
+        available[task, own] = True
+    holes = related_tasks(costs=np.where(available[..., None], table.costs, np.nan), available=available)
+    context = transfer_prior(6).prepare(holes, (2, 0), 0, vague(holes))
+    for rows, own in zip(np.asarray(context.rows), (range(60, 80), range(30)), strict=True):
+        for listed in rows:
+            assert sorted(listed[listed >= 0]) == list(own)
+
+
+@pytest.mark.parametrize(("num_first", "most_missed"), [(81, 0.02), (LIST_LENGTH, 0.15)])
+def test_rows_kept_for_sorting_are_those_that_sorting_needs(num_first, most_missed):
+    """Only far ends of late fronts may be missed, most where objectives disagree."""
+    num_rows = 3000
+    rng = np.random.default_rng(0)
+    for m in (2, 3):
+        draws = rng.normal(size=(3, m, num_rows)).astype(np.float32)
+        draws[1] += 0.8 * draws[1, :1]  # objectives that agree
+        draws[2, 1] -= 0.8 * draws[2, 0]  # and that disagree
+        for draw in draws:
+            listed = np.asarray(_sorted(jax.random.key(0), jnp.asarray(draw), jnp.ones(num_rows, bool), NET))
+            rank = np.asarray(PEEL(draw.T, np.ones(num_rows, bool)))
+            assert (np.diff(rank[listed]) >= 0).all()  # whole fronts follow one another
+            assert (rank[listed[:num_first]] > np.sort(rank)[num_first - 1]).mean() <= most_missed
+
+
+def test_large_tables_draw_a_fresh_subset():
+    mu = jnp.zeros((2, 20_500), jnp.float32)
+    places = np.asarray(_draw_lists(jax.random.key(0), mu, mu + 1, jnp.int32(20_400), NET))
+    assert places.shape == (4, LIST_LENGTH)
+    assert (places >= 0).all()
+    assert places.max() < 20_400
+    assert all(len(set(row)) == LIST_LENGTH for row in places.tolist())
+    assert len(set(places.ravel().tolist())) > 2 * LIST_LENGTH
+
+
+def test_a_rung_of_proposals_beats_random_search_where_tasks_are_alike():
+    table = related_tasks(num_rows=400, shift=0.0, num_tasks=3)
+    prior = learn_prior(table, training=Training())
+    budget = {"num_seeds": 40, "evaluations": 27, "prior": prior, "draws": 512}
+    volumes = [volumes_of(table, simulate(table, name, **budget)) for name in ("random", "random+prior")]
+    assert (volumes[1] > volumes[0]).mean() > 0.95
+
+
+def volumes_of(table, log):
+    """Hypervolume of each lane's highest-fidelity results."""
+    scale = normalisation(table)
+    full = log.valid & (log.fidelity == table.num_fidelities - 1)
+    lanes = []
+    for lane in range(len(log.task)):
+        costs = scale.apply(log.costs[lane], int(log.task[lane]))
+        lanes.append(float(hypervolume(jnp.asarray(costs), jnp.full(2, 1.1), jnp.asarray(full[lane]))))
+    return np.array(lanes)
