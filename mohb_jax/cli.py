@@ -232,19 +232,70 @@ def _print_results(directory: Path) -> None:
 @app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: DIR/report.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write; default: DIR/report, or DIR/report-NAME for prices in NAME.yaml."),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Show the study at other prices, without running it again: a YAML file (INSTANCE TYPE: USD "
+            "per hour) or a CSV file (a header; instance type, USD per hour). Types left out keep theirs.",
+        ),
+    ] = None,
 ) -> None:
     """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
-    from mohb_jax.report import write_report
+    from mohb_jax.report import report_folder, write_report
 
     _use_compilation_cache()
     began = time.perf_counter()
-    units = write_report(directory, out)["units"]
-    target = out or directory / "report"
+    summary = write_report(directory, out, prices)
+    units, target = summary["units"], out or report_folder(directory, prices)
     print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
     print(f"Figures and tables: {target}")
     if units["finished"] < units["expected"]:
         print(f"{units['finished']} of {units['expected']} work units are finished: mohb run goes on")
+    if summary["prices"]:
+        print(_price_outcome(summary["prices"]))
+
+
+def _price_outcome(prices: dict[str, Any]) -> str:
+    """What re-pricing changed, in a line."""
+    text = f"Re-priced: {', '.join(prices['repriced'])}; {prices['decisions']}"
+    return text + (f". Not re-priced: {', '.join(prices['not_repriced'])}" if prices["not_repriced"] else "")
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper, such as salinas2021.")],
+    seeds: Annotated[int, typer.Option(help="Tuning runs per method and task.")] = 1000,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(help="Benchmark of the paper; repeatable; default: all.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the result; default: runs/PAPER.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
+    from mohb_jax import reproduce as reproduction
+    from mohb_jax import study as studies
+    from mohb_jax.report import write_report
+
+    _use_compilation_cache()
+    chosen = reproduction.paper_named(paper)
+    command = shlex.join(["mohb", *sys.argv[1:]])
+    whole = reproduction.prepare(chosen, seeds, benchmark, out or Path("runs") / paper, data, command)
+    for part in whole.parts:
+        _run(studies, part.study, part.tables, part.directory)
+    began = time.perf_counter()
+    page = chosen.write(whole)
+    print(f"Claims in {time.perf_counter() - began:.1f} s")
+    for part in whole.parts:
+        began = time.perf_counter()
+        write_report(part.directory)
+        print(f"Report of {part.benchmark} in {time.perf_counter() - began:.1f} s")
+    print(f"\nOpen {page}")
 
 
 @app.command("list")

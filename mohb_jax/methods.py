@@ -19,6 +19,7 @@ from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket, full_fidelity, hyperband
 from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
@@ -98,6 +99,8 @@ class Method:
     promotion: Callable[[Settings], PromotionRule]
     max_objectives: int | None = None
     transfers: bool = False
+    models: tuple[str, ...] = ()
+    """What it predicts with, for the report's calibration."""
 
     @property
     def needs(self) -> str:
@@ -115,6 +118,11 @@ def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 def _full_fidelity(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     del settings
     return full_fidelity(table.fidelities, RANDOM_SEARCH_BLOCK)
+
+
+def _one_per_worker(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """For searchers that learn: every worker has a configuration, then all results are in."""
+    return full_fidelity(table.fidelities, settings.workers)
 
 
 _RANDOM = random_search()
@@ -201,6 +209,7 @@ METHODS: dict[str, Method] = {
             _prior_one_by_one,
             lambda settings: promotion.single(0),
             transfers=True,
+            models=("prior network",),
         ),
         Method(
             "hb+prior",
@@ -209,6 +218,7 @@ METHODS: dict[str, Method] = {
             _prior,
             lambda settings: promotion.single(0),
             transfers=True,
+            models=("prior network",),
         ),
         Method(
             "mo-hb+prior",
@@ -217,6 +227,7 @@ METHODS: dict[str, Method] = {
             _prior,
             _epsilon_net,
             transfers=True,
+            models=("prior network",),
         ),
         Method(
             "cts",
@@ -225,6 +236,23 @@ METHODS: dict[str, Method] = {
             _copula,
             lambda settings: promotion.single(0),
             transfers=True,
+            models=("prior network",),
+        ),
+        Method(
+            "gcp-prior",
+            "Gaussian process on what the transfer prior leaves over (Salinas et al. 2020)",
+            _one_per_worker,
+            lambda settings: gcp_prior(settings.draws),
+            lambda settings: promotion.single(0),
+            transfers=True,
+            models=("prior network", "gaussian process"),
+        ),
+        Method(
+            "gcp",
+            "Gaussian process on quantiles of the first objective, without a prior",
+            _one_per_worker,
+            lambda settings: gcp(),
+            lambda settings: promotion.single(0),
         ),
         Method(
             "zero-shot",
@@ -345,12 +373,14 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
         )
     if method.transfers:
         require_other_tasks(table)
+    searcher = method.searcher(settings)
     return Plan(
         brackets=method.schedule(table, settings),
-        searcher=method.searcher(settings),
+        searcher=searcher,
         promotion=method.promotion(settings),
         num_workers=settings.workers,
-        overlap=settings.mode == "overlap",
+        # What learns within the run waits for its results: idle workers cannot go on without them.
+        overlap=settings.mode == "overlap" and not searcher.learns,
         resumable=table.resumable if settings.resumable is None else settings.resumable,
         budget=evaluations,
     )

@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import jax
@@ -31,11 +31,36 @@ MAX_NAME = 150
 """Characters of a benchmark's name that its file takes over: file systems allow 255 bytes in all."""
 
 
+Read = TypeVar("Read")
+"""What a reader of a unit's file returns."""
+
+
 class Unit(NamedTuple):
     """A finished work unit: what was asked for, and what came out."""
 
     spec: dict[str, Any]
     log: RunLog
+
+
+class StoredUnit:
+    """A finished work unit whose log stays on disk: those of a large study do not fit in memory together."""
+
+    def __init__(self, spec: dict[str, Any], read: Callable[[], RunLog]) -> None:
+        self.spec = spec
+        self._read = read
+
+    @property
+    def log(self) -> RunLog:
+        """Read anew each time."""
+        return self._read()
+
+
+AnyUnit = Unit | StoredUnit
+
+
+def changed(unit: AnyUnit, change: Callable[[RunLog], RunLog]) -> StoredUnit:
+    """The unit with its log passed through a function, whenever it is read."""
+    return StoredUnit(unit.spec, lambda: change(unit.log))
 
 
 def versions() -> dict[str, str]:
@@ -107,12 +132,26 @@ def write_unit(directory: Path, unit: Unit) -> Path:
 
 def read_unit(path: Path) -> Unit:
     """Reads a unit back; ``InputError`` where the file is damaged or was not written by ``write_unit``."""
+    return _read(path, _unit)
+
+
+def _unit(path: Path) -> Unit:
+    about = _about(path)
+    return Unit(about["spec"], _from_arrow(pq.read_table(path), about["spec"], about["slots"]))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What stands in the file beside the log."""
+    about = json.loads((pq.read_schema(path).metadata or {}).get(b"mohb", b"{}"))
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise InputError(f"{path}: not a work unit of this program (format {FORMAT})")
+    return about
+
+
+def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
+    """What ``reader`` makes of a unit's file; one line that says what to do where it is damaged."""
     try:
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {}).get(b"mohb", b"{}"))
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            raise InputError(f"{path}: not a work unit of this program (format {FORMAT})")
-        return Unit(about["spec"], _from_arrow(table, about["spec"], about["slots"]))
+        return reader(path)
     except InputError:
         raise
     except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -139,14 +178,18 @@ def read_study(directory: Path) -> dict[str, Any]:
     return study
 
 
-def read_units(directory: Path) -> list[Unit]:
+def read_units(directory: Path) -> list[StoredUnit]:
     """The finished units of the study in a folder, in the study's order; units of other studies are left
-    alone."""
+    alone. Their logs are read when they are asked for."""
     paths = [directory / "units" / f"{name}.parquet" for name in read_study(directory)["units"]]
-    found = [read_unit(path) for path in paths if path.is_file()]
+    found = [_stored(path) for path in paths if path.is_file()]
     if not found:
         raise InputError(f"{directory}: no finished unit yet; mohb run continues the study")
     return found
+
+
+def _stored(path: Path) -> StoredUnit:
+    return StoredUnit(_read(path, _about)["spec"], lambda: read_unit(path).log)
 
 
 def is_whole(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Study: a file, or options of the command line -> methods x benchmarks x tasks x seeds -> work units."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax import store
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.searchers.bayesian import process_calibration
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
 
@@ -294,23 +296,31 @@ def run_study(
     return sum(num_run.values())
 
 
+CALIBRATIONS: dict[str, Callable[[AnyTable, int], list[dict[str, Any]]]] = {
+    "prior network": lambda table, seed: calibration(table, learn_prior(table, seed)),
+    "gaussian process": lambda table, seed: process_calibration(table, learn_prior(table, seed), seed),
+}
+"""How well each model predicts the tasks of a table that were held out from it."""
+
+
 def _write_calibration(
     study: Study, tables: list[StudyTable], directory: Path, num_run: dict[str, int]
 ) -> None:
-    """How well the prior of each benchmark predicts; kept from an earlier call where nothing was run."""
+    """Calibration of the models that the study's methods use; rows of an earlier call are kept where nothing
+    was run."""
     path = directory / "calibration.json"
-    if not any(method_named(entry.method).transfers for entry in study.methods):
-        path.unlink(missing_ok=True)
-        return
+    models = {model for entry in study.methods for model in method_named(entry.method).models}
     known = store.read_json(path) if path.is_file() else []
     rows = []
-    for entry in tables:
+    for entry, model in itertools.product(tables, sorted(models)):
         table = entry.table
-        kept = [row for row in known if row["benchmark"] == table.name and row["task"] in table.tasks]
-        if num_run[table.name] or len(kept) < table.num_tasks * table.num_objectives:
-            kept = calibration(entry.whole, learn_prior(entry.whole, study.seed))
+        kept = [row for row in known if (row["benchmark"], row["model"]) == (table.name, model)]
+        if num_run[table.name] or {row["task"] for row in kept} != set(table.tasks):
+            kept = CALIBRATIONS[model](entry.whole, study.seed)
         rows += [row for row in kept if row["task"] in table.tasks]
-    store.write_json(path, rows)
+    path.unlink(missing_ok=True)
+    if rows:
+        store.write_json(path, rows)
 
 
 def _prepare(

@@ -14,6 +14,7 @@ from surrogates import gaussian_process as gp
 LENGTH = 40
 COMPILED = jax.jit(gp.fit)
 PREDICT = jax.jit(gp.predict)
+DENSITY = jax.jit(gp._density_and_gradient)
 FIXED = gp.Hyperparameters(
     jnp.log(jnp.asarray([0.3, 0.7, 2.0])), jnp.log(jnp.asarray(1.7)), jnp.log(jnp.asarray(0.02))
 )
@@ -87,11 +88,50 @@ def test_padding_is_inert(fill):
         np.testing.assert_allclose(one, other, rtol=1e-7)
 
 
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_gradient_equals_automatic_differentiation(n):
+    arrays = padded(*observations(n), fill=0.0)
+    features, scaled, _, _ = gp._standardised(*arrays)
+    likelihood, gradient = gp._likelihood_and_gradient(FIXED, features, scaled, arrays[2])
+    expected, slopes = jax.value_and_grad(gp.log_marginal_likelihood)(FIXED, features, scaled, arrays[2])
+    assert float(likelihood) == pytest.approx(float(expected), rel=1e-12)
+    for one, other in zip(gradient, slopes, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 40, 70])
+def test_whitening_is_the_inverse_of_the_factor(n):
+    root = np.random.default_rng(n).normal(size=(n, n))
+    matrix = root @ root.T + 0.1 * np.eye(n)
+    expected = np.linalg.inv(np.linalg.cholesky(matrix))
+    np.testing.assert_allclose(gp._whitening(jnp.asarray(matrix)), expected, rtol=1e-7, atol=1e-9)
+
+
+def test_fit_goes_on_from_where_it_is_told():
+    arrays = padded(*observations(30), fill=0.0)
+    features, scaled, _, _ = gp._standardised(*arrays)
+    start = fit(*arrays, num_steps=60).hyperparameters
+    unmoved = gp.fit(*arrays, num_steps=0, start=start).hyperparameters
+    for one, other in zip(unmoved, start, strict=True):
+        np.testing.assert_array_equal(one, other)
+    at_start, later = (
+        DENSITY(parameters, features, scaled, arrays[2])[0]
+        for parameters in (start, gp.fit(*arrays, num_steps=5, start=start).hyperparameters)
+    )
+    assert later >= at_start
+
+
+def test_noise_is_what_observations_have_beyond_the_function():
+    features, targets = observations(40)
+    process = fit(*padded(features, targets))
+    assert 0.02 < float(jnp.sqrt(gp.noise_variance(process))) / 20 < 0.1  # 0.05 in units of 20
+
+
 def test_more_steps_never_lower_the_density_and_many_raise_it():
     arrays = padded(*observations(30), fill=0.0)
     features, scaled, _, _ = gp._standardised(*arrays)
     density = [
-        float(gp._log_density(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2]))
+        float(DENSITY(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2])[0])
         for steps in (0, 1, 5, 20, 100)
     ]
     assert density == sorted(density)
@@ -111,8 +151,7 @@ def test_learns_the_function_and_which_column_is_idle():
     assert np.sqrt(np.mean((mean - test_targets) ** 2)) < 0.2 * test_targets.std()
     lengthscales = np.asarray(process.hyperparameters.log_lengthscales)
     assert lengthscales[2] == lengthscales.max()
-    noise = float(process.deviation) ** 2 * (gp.LEAST_NOISE + jnp.exp(process.hyperparameters.log_noise))
-    within = np.abs(mean - test_targets) < 1.96 * np.sqrt(variance + noise)
+    within = np.abs(mean - test_targets) < 1.96 * np.sqrt(variance + gp.noise_variance(process))
     assert within.mean() > 0.85
 
 
@@ -146,8 +185,8 @@ def test_duplicates_and_constant_targets_stay_finite(dtype):
 def test_noise_has_a_floor_and_variance_stays_above_what_it_leaves():
     features, _ = observations(20)
     process = fit(*padded(features, features[:, 0]))  # without any noise
-    smallest = np.linalg.eigvalsh(np.asarray(process.factor @ process.factor.T)).min()
-    assert smallest >= gp.LEAST_NOISE
+    factor = np.linalg.inv(np.asarray(process.whitening))
+    assert np.linalg.eigvalsh(factor @ factor.T).min() >= gp.LEAST_NOISE
 
 
 def test_lane_of_a_batch_equals_the_lane_alone():

@@ -31,9 +31,10 @@ layer("methods", "hyperband", "asha")
 layer("store", "types", "benchmarks")
 layer("report", "store", "kernels")
 layer("study", "methods", "store")
+layer("reproduce", "study", "report")
 layer("engines", "study")
 layer("bench", "methods", "public")
-layer("cli", "study", "engines", "report", "bench", "public")
+layer("cli", "study", "engines", "report", "reproduce", "bench", "public")
 layer("__init__", "methods", "public")
 
 

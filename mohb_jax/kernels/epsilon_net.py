@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.kernels.sortable import to_sortable
-from mohb_jax.types import Array
+from mohb_jax.types import Array, Key
 
 SCALES = ("minmax", "rank", "none")
 
@@ -60,12 +60,13 @@ def epsilon_net_order(
     valid: Bool[Array, " n"],
     num_select: int,
     seed_objective: int = 0,
+    opening_key: Key | None = None,
 ) -> Int[Array, " num_select"]:
     """The first ``num_select`` rows when sorted by front and, within a front, as a greedy epsilon-net.
 
-    The first row of a front is the one best in ``seed_objective``; each next one is the row farthest from
-    those already taken of that front (Euclidean). Ties go to the lowest index, so duplicates come last in
-    their front.
+    The first row of a front is the one best in ``seed_objective``, or a random one; each next one is the row
+    farthest from those already taken of that front (Euclidean). Ties go to the lowest index, so duplicates
+    come last in their front.
 
     Args:
         costs: objective values on comparable scales (``scale_costs``), finite where valid.
@@ -73,6 +74,7 @@ def epsilon_net_order(
         valid: False marks padding.
         num_select: static number of rows wanted, at most n.
         seed_objective: static index of the objective whose minimum opens a front.
+        opening_key: if given, the row that opens a front is drawn at random instead.
 
     Returns:
         Row indices in order: ``order[t]`` is the row that comes t-th. This is not a priority, which would be
@@ -87,7 +89,10 @@ def epsilon_net_order(
     n = costs.shape[0]
     index = jnp.arange(n, dtype=jnp.int32)
     columns = tuple(jnp.moveaxis(costs, 1, 0))
-    opening = ~to_sortable(columns[seed_objective])  # the smaller the cost, the larger the key
+    if opening_key is None:
+        opening = ~to_sortable(columns[seed_objective])  # the smaller the cost, the larger the key
+    else:
+        opening = to_sortable(jax.random.uniform(opening_key, (n,), costs.dtype))
     lowest = jnp.iinfo(opening.dtype).min
 
     def take(carry: tuple, _: None) -> tuple:

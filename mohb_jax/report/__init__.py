@@ -5,36 +5,62 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from benchmarks.prices import read_prices
+from mohb_jax.report.calibration import calibration_frame, calibration_rows
 from mohb_jax.report.curves import Cell
+from mohb_jax.report.prices import marked, price_frame, prices_json, reprice
 from mohb_jax.report.statistics import ALL_TASKS, Row, summary_rows
 from mohb_jax.report.study import Study, load_study, study_cells
+from mohb_jax.report.style import file_names
 from mohb_jax.report.tables import curve_frame, front_frame, json_text, summary_frame
 
-__all__ = ["result_rows", "summarise", "write_report"]
+OPTIONAL = ("prices.csv", "calibration.csv", "figures/calibration.pdf", "figures/calibration.png")
+"""Files that only some reports have; those of an earlier report must not stay beside a later one."""
+
+__all__ = ["report_folder", "result_rows", "summarise", "write_report"]
+
+
+def report_folder(directory: str | os.PathLike[str], prices: str | os.PathLike[str] | None = None) -> Path:
+    """Where a report goes by default: ``DIR/report``, or ``DIR/report-X`` for prices in ``X.yaml``."""
+    if prices is None:
+        return Path(directory) / "report"
+    stem = Path(prices).stem
+    return Path(directory) / f"report-{file_names([stem])[stem]}"
 
 
 def write_report(
-    directory: str | os.PathLike[str], out: str | os.PathLike[str] | None = None
+    directory: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    prices: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Writes the report of a study folder; equal stores give equal files.
 
     Args:
         directory: the folder that ``mohb run`` filled; it may still be incomplete.
-        out: where to write; ``report`` inside ``directory`` by default. Files of an earlier report are
-            replaced.
+        out: where to write; see ``report_folder``. Files of an earlier report are replaced.
+        prices: a price file (see ``benchmarks.prices.read_prices``): results are shown as if they had cost
+            these prices, while the decisions stay those made under the old ones.
 
     Returns:
         What ``summary.json`` holds: ``study``, ``versions``, ``command``, ``reference_method``, ``units``
         (how many work units are ``finished`` and ``expected``; fewer finished means that the numbers are of
-        a part of the study) and ``rows``, one per benchmark, task and method, and one with task ``all`` per
-        benchmark and method.
+        a part of the study), ``prices`` (None, or the price ``file``, the benchmarks ``repriced`` and
+        ``not_repriced`` with the reason, and the types ``changed`` with old and new price), ``calibration``
+        (one row per benchmark, held-out task, objective and model; empty without models) and ``rows``, one
+        per benchmark, task and method, and one with task ``all`` per benchmark and method.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].
 
     Raises:
-        InputError: the folder is missing, is no study, is damaged, or holds no finished work.
+        InputError: the folder is missing, is no study, is damaged, or holds no finished work; the price file
+            is wrong, or fits no benchmark of the study.
     """
+    wanted = None if prices is None else read_prices(prices)
     study = load_study(Path(directory))
-    return report_study(study, Path(out) if out is not None else Path(directory) / "report")
+    if prices is not None and wanted is not None:
+        study = reprice(study, wanted, Path(prices).name)
+    return report_study(study, Path(out) if out is not None else report_folder(directory, prices))
 
 
 def report_study(study: Study, out: Path) -> dict[str, Any]:
@@ -47,14 +73,30 @@ def report_study(study: Study, out: Path) -> dict[str, Any]:
     summary = _summary(study, cells)
     rows = summary["rows"]
     out.mkdir(parents=True, exist_ok=True)
-    figures = write_figures(study, cells, out / "figures")
-    summary_frame(rows).write_csv(out / "summary.csv")
-    curve_frame(cells).write_csv(out / "curves.csv")
-    front_frame(study, cells).write_csv(out / "front.csv")
+    frames = _frames(study, cells, rows)
+    for name in OPTIONAL:
+        (out / name).unlink(missing_ok=True)
+    for name, frame in frames.items():
+        frame.write_csv(out / name)
     (out / "summary.json").write_text(json_text(summary), encoding="utf-8")
-    names = [path.relative_to(out).as_posix() for path in figures]
-    (out / "index.html").write_text(page_html(study, cells, rows, names), encoding="utf-8")
+    figures = [path.relative_to(out).as_posix() for path in write_figures(study, cells, out / "figures")]
+    page = page_html(study, cells, rows, ["summary.json", *frames, *figures], out)
+    (out / "index.html").write_text(page, encoding="utf-8")
     return summary
+
+
+def _frames(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> dict[str, pl.DataFrame]:
+    """The report's CSV tables by file name."""
+    frames = {
+        "summary.csv": marked(summary_frame(rows), study.prices),
+        "curves.csv": marked(curve_frame(cells), study.prices),
+        "front.csv": marked(front_frame(study, cells), study.prices),
+    }
+    if study.prices is not None:
+        frames["prices.csv"] = price_frame(study.prices)
+    if study.calibration:
+        frames["calibration.csv"] = calibration_frame(study.calibration)
+    return frames
 
 
 def summarise(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -70,6 +112,8 @@ def _summary(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         "versions": study.versions,
         "reference_method": study.reference,
         "units": {"finished": len(study.units), "expected": study.num_units},
+        "prices": prices_json(study.prices),
+        "calibration": calibration_rows(study.calibration),
         "rows": summary_rows(cells, study.reference),
     }
 

@@ -11,7 +11,7 @@ from benchmarks.interface import AnyTable
 from benchmarks.normalise import non_dominated, normalisation
 from mohb_jax.report.indicators import TaskScale, indicators, task_scale
 from mohb_jax.report.lanes import Lanes, collect, horizons, usd_objective
-from mohb_jax.store import Unit
+from mohb_jax.store import AnyUnit
 
 NUM_GRID = 100
 """Moments of simulated time at which a curve is sampled."""
@@ -55,7 +55,9 @@ INDICATORS = (
 """Final indicators of every cell; ``anytime`` is the mean hypervolume over the logarithmic time grid."""
 
 
-def benchmark_cells(name: str, table: AnyTable, units: Sequence[Unit], methods: Sequence[str]) -> list[Cell]:
+def benchmark_cells(
+    name: str, table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]
+) -> list[Cell]:
     """Curves and final indicators of every (task, method) of one benchmark.
 
     Args:

@@ -1,7 +1,6 @@
-"""Figures on paper: attained Pareto fronts, hypervolume against time, share of the true front found."""
+"""Figures on paper: attained fronts, hypervolume against time, share of the true front found, calibration."""
 
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,14 +8,15 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
+from mohb_jax.report.calibration import LEVELS, Aggregate, aggregates
 from mohb_jax.report.curves import Cell
+from mohb_jax.report.panels import STYLE, Panels, plain, save_figure, small_multiples
+from mohb_jax.report.prices import DECISIONS
 from mohb_jax.report.study import Study
 from mohb_jax.report.style import (
     TRUE_FRONT_COLOUR,
@@ -30,42 +30,13 @@ from mohb_jax.report.style import (
     time_unit,
 )
 
+CALIBRATION = "calibration"
+"""File name stem of the figure on calibration."""
 SMALLEST_GAP = 1e-3
 """On the stretched hypervolume axis everything above ``1 - SMALLEST_GAP`` is drawn there."""
 GAP_TICKS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-_STYLE: Any = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.5,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "axes.unicode_minus": False,
-    "text.parse_math": False,  # names come from data: a dollar sign is a dollar sign
-}
-
-
 # Points larger than a method's, which lie in front of them: a true front may be a single point.
 _TRUE_FRONT: Any = {"color": TRUE_FRONT_COLOUR, "lw": 3, "alpha": 0.35, "ms": 6, "mew": 0}
-
-
-class Panels(NamedTuple):
-    """A figure of one panel per task."""
-
-    title: str
-    footer: str
-    draw: Callable[[Axes, list[Cell]], None]
-    """Draws the cells of one task."""
-    handles: list[Line2D]
-    """The legend."""
-    x_label: Callable[[list[Cell]], str]
-    y_label: str
 
 
 class View(NamedTuple):
@@ -93,14 +64,26 @@ def write_figures(study: Study, cells: Sequence[Cell], out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     stems = file_names(study.tables)
     written: list[Path] = []
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for name, table in study.tables.items():
             own = [cell for cell in cells if cell.benchmark == name]
             colour = {method: index for index, method in enumerate(study.methods)}
-            view = View(table, own, normalisation(table), colour, _footer(own))
-            for suffix, panels in _figures(name, view):
-                written += _save(_small_multiples(panels, own), out / f"{stems[name]}-{suffix}")
+            view = View(table, own, normalisation(table), colour, _footer(study, name, own))
+            tasks = {task: [cell for cell in own if cell.task == task] for task in _tasks(own)}
+            for suffix, panels in _figures(_title(study, name), view):
+                written += save_figure(small_multiples(panels, tasks), out / f"{stems[name]}-{suffix}")
+        if study.calibration:
+            written += _write_calibration(study, out / CALIBRATION)
     return written
+
+
+def _tasks(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.task for cell in cells))
+
+
+def _title(study: Study, name: str) -> str:
+    """A benchmark's name as titles have it."""
+    return f"{name}, re-priced" if study.prices and name in study.prices.changes else name
 
 
 def _figures(name: str, view: View) -> list[tuple[str, Panels]]:
@@ -113,12 +96,15 @@ def _figures(name: str, view: View) -> list[tuple[str, Panels]]:
     return [*figures, ("hypervolume", _hypervolume(name, view)), ("front-found", _found(name, view))]
 
 
-def _footer(cells: Sequence[Cell]) -> str:
-    """Seeds and horizons, which every figure states."""
+def _footer(study: Study, name: str, cells: Sequence[Cell]) -> str:
+    """Seeds and horizons, and whether prices are other ones than the runs knew: every figure states it."""
     horizons = sorted(cell.horizon for cell in cells)
     ends = list(dict.fromkeys([duration(horizons[0]), duration(horizons[-1])]))
     seeds = seeds_text([cell.runs.size for cell in cells])
-    return f"{seeds} per method and task; runs end at {' to '.join(ends)} of simulated time."
+    text = f"{seeds} per method and task; runs end at {' to '.join(ends)} of simulated time."
+    if study.prices and name in study.prices.changes:
+        text += f"\nRe-priced with {study.prices.source}: nothing was run again, {DECISIONS}."
+    return text
 
 
 # --- the three kinds of figure ---------------------------------------------------------------------------
@@ -231,6 +217,59 @@ def _draw_found(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> None:
     _log_axis(axes, "x")
 
 
+# --- calibration -----------------------------------------------------------------------------------------
+
+_MODELS = {"prior network": (6, "o", -0.6), "gaussian process": (7, "s", 0.6)}
+"""Colour and marker, which are not those of a study's first methods, and a shift in % that parts the bars."""
+
+
+def _write_calibration(study: Study, stem: Path) -> list[Path]:
+    content: dict[str, list[Aggregate]] = {}
+    for item in aggregates(study.calibration):
+        content.setdefault(f"{item.benchmark}: {item.objective}", []).append(item)
+    return save_figure(small_multiples(_calibration(content), content), stem)
+
+
+def _calibration(content: Mapping[str, list[Aggregate]]) -> Panels:
+    """Observed against nominal coverage of each model's central intervals."""
+    present = {item.model for items in content.values() for item in items}
+    handles = [Line2D([], [], color=TRUE_FRONT_COLOUR, lw=1, ls="--", label="calibrated")]
+    for model, (colour, marker, _) in _MODELS.items():
+        if model in present:
+            handles.append(Line2D([], [], color=look(colour).colour, marker=marker, ms=4, label=model))
+    return Panels(
+        title="Calibration: how often intervals hold the values of a held-out task",
+        footer="Points: mean over held-out tasks; bars: least and greatest of them. Below the dashed line a "
+        "model's intervals are too narrow, above it too wide.",
+        draw=_draw_calibration,
+        handles=handles,
+        x_label=lambda items: "central interval [%]",
+        y_label="values within it [%]",
+    )
+
+
+def _draw_calibration(axes: Axes, items: list[Aggregate]) -> None:
+    axes.plot([0, 100], [0, 100], color=TRUE_FRONT_COLOUR, lw=1, ls="--")
+    nominal = 100 * np.array([float(level) for level in LEVELS])
+    for item in items:
+        colour, marker, shift = _MODELS[item.model]
+        mean, least, greatest = 100 * np.array(item.coverage).T
+        axes.errorbar(
+            nominal + shift,
+            mean,
+            [mean - least, greatest - mean],
+            color=look(colour).colour,
+            marker=marker,
+            ms=3.5,
+            lw=1,
+            elinewidth=0.8,
+            capsize=2,
+        )
+    axes.set(xlim=(40, 102), ylim=(-2, 102), xticks=nominal)
+    axes.text(0.97, 0.05, "overconfident", ha="right", transform=axes.transAxes, size=7, color="#777777")
+    axes.text(0.03, 0.93, "too cautious", transform=axes.transAxes, size=7, color="#777777")
+
+
 # --- common parts ----------------------------------------------------------------------------------------
 
 
@@ -267,68 +306,3 @@ def _handles(view: View, markers: bool = False) -> list[Line2D]:
                 Line2D([], [], color=style.colour, ls=style.line, marker=marker, ms=4, label=plain(method))
             )
     return handles
-
-
-def plain(text: str, longest: int = 60) -> str:
-    """Text that matplotlib shows as it is: no line breaks, not hidden from the legend."""
-    text = " ".join(text.split())
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return " " + text if text.startswith("_") else text
-
-
-def _small_multiples(panels: Panels, cells: Sequence[Cell]) -> Figure:
-    """One panel per task under one title and legend; sizes in inches, so that nothing is measured."""
-    tasks = list(dict.fromkeys(cell.task for cell in cells))
-    columns = min(len(tasks), 4 if len(tasks) > 6 else 3)
-    rows = -(-len(tasks) // columns)
-    width = max(2.5 * columns + 0.3, 6.0)
-    legend_columns = min(len(panels.handles), max(2, int(width / 1.45)))
-    head = 0.45 + 0.17 * -(-len(panels.handles) // legend_columns)
-    footer = "\n".join(textwrap.fill(line, int(19 * width)) for line in panels.footer.splitlines())
-    foot = 0.55 + 0.13 * footer.count("\n")
-    height = head + 2.15 * rows + foot - 0.1
-    figure = Figure(figsize=(width, height))
-    figure.text(0.1 / width, 1 - 0.1 / height, plain(panels.title, int(13 * width)), size=10.5, va="top")
-    figure.legend(
-        handles=_by_row(panels.handles, legend_columns),
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1 - 0.27 / height),
-        ncols=legend_columns,
-        borderaxespad=0.2,
-        fontsize=8,
-    )
-    figure.text(0.1 / width, 0.06 / height, footer, size=6.8, color="#444444", va="bottom")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    figure.subplots_adjust(
-        left=0.62 / width,
-        right=1 - 0.12 / width,
-        top=1 - (head + 0.2) / height,
-        bottom=(foot + 0.2) / height,
-        wspace=0.32,
-        hspace=0.55,
-    )
-    for index, panel in enumerate(axes.flat):
-        if index >= len(tasks):
-            panel.set_visible(False)
-            continue
-        own = [cell for cell in cells if cell.task == tasks[index]]
-        panels.draw(panel, own)
-        panel.set_title(plain(tasks[index], 40))
-        panel.set_xlabel(plain(panels.x_label(own)))
-        if index % columns == 0:
-            panel.set_ylabel(plain(panels.y_label))
-    return figure
-
-
-def _by_row(handles: list[Line2D], columns: int) -> list[Line2D]:
-    """The order in which matplotlib, which fills a legend column by column, shows the handles row by row."""
-    return [handle for column in range(columns) for handle in handles[column::columns]]
-
-
-def _save(figure: Figure, stem: Path) -> list[Path]:
-    """PDF and PNG without dates, so that equal studies give equal files."""
-    FigureCanvasAgg(figure)
-    paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
-    figure.savefig(paths[0], metadata={"CreationDate": None})
-    figure.savefig(paths[1], dpi=150, metadata={"Software": None})
-    return paths

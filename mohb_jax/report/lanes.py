@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
-from mohb_jax.store import Unit
+from mohb_jax.store import AnyUnit
 from mohb_jax.types import RunLog
 
 
@@ -27,7 +27,7 @@ class Lanes(NamedTuple):
     end: Float[np.ndarray, " events"]
 
 
-def collect(table: AnyTable, units: Sequence[Unit], methods: Sequence[str]) -> Lanes:
+def collect(table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]) -> Lanes:
     """All lanes of the units, sorted by (task, method, run); a run stored twice is taken once.
 
     Args:
@@ -82,14 +82,13 @@ def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
     return Lanes(**per_lane, **events)
 
 
-def _unit_lanes(table: AnyTable, unit: Unit, methods: Sequence[str]) -> Lanes:
+def _unit_lanes(table: AnyTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
     """One work unit's lanes, with its events at the highest fidelity in order of lane and slot."""
     log = RunLog(*(np.asarray(part) for part in unit.log))
     full = log.valid & (log.fidelity == unit.spec["highest_fidelity"]) & np.isfinite(log.costs).all(axis=-1)
     lane, slot = np.nonzero(full)
     row = np.asarray(log.row[lane, slot], np.int64)
-    if row.max(initial=0) >= table.num_rows:
-        raise InputError(f"a result names row {row.max()} of benchmark {table.name!r} with {table.num_rows}")
+    check_rows(table, row)
     return Lanes(
         method=np.full(log.run.size, _index("method", unit.spec["method"], methods)),
         task=np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task],
@@ -103,6 +102,12 @@ def _unit_lanes(table: AnyTable, unit: Unit, methods: Sequence[str]) -> Lanes:
     )
 
 
+def check_rows(table: AnyTable, row: Int[np.ndarray, "..."]) -> None:
+    """Raises an ``InputError`` if a result names a row that the table does not have."""
+    if row.max(initial=0) >= table.num_rows:
+        raise InputError(f"a result names row {row.max()} of benchmark {table.name!r} with {table.num_rows}")
+
+
 def _index(what: str, name: str, accepted: Sequence[str]) -> int:
     if name not in accepted:
         raise InputError(f"a result names the unknown {what} {name!r}; the study has {', '.join(accepted)}")
@@ -114,7 +119,7 @@ def usd_objective(table: AnyTable) -> int | None:
     return next((i for i, objective in enumerate(table.objectives) if objective.unit == "USD"), None)
 
 
-def _resumable(table: AnyTable, unit: Unit) -> bool:
+def _resumable(table: AnyTable, unit: AnyUnit) -> bool:
     """Whether promotion paid the difference: a setting that overrides the table's own answer."""
     stated = unit.spec.get("settings", {}).get("resumable")
     return table.resumable if stated is None else bool(stated)
@@ -139,7 +144,7 @@ def _spent(table: AnyTable, log: RunLog, resumable: bool) -> Float[np.ndarray, "
     return np.where(dearest, price, 0.0).sum(axis=1)
 
 
-def horizons(table: AnyTable, units: Sequence[Unit], lanes: Lanes) -> dict[int, float]:
+def horizons(table: AnyTable, units: Sequence[AnyUnit], lanes: Lanes) -> dict[int, float]:
     """Seconds at which each task's comparison ends: the longest budget, or without one the latest result."""
     latest = np.zeros(len(table.tasks))
     np.maximum.at(latest, lanes.task, lanes.seconds)

@@ -16,11 +16,13 @@ from plotly.offline import get_plotlyjs
 from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.curves import Cell
+from mohb_jax.report.sections import calibration_section, price_notice, price_section
 from mohb_jax.report.statistics import ALL_TASKS, NUM_RESAMPLES, Row
 from mohb_jax.report.study import Study
 from mohb_jax.report.style import duration, look, number, objective_pairs, seeds_text
 
 FOLDER = Path(__file__).parent
+CALIBRATION_FIGURE = "figures/calibration.png"
 POINTS_ON_PAGE = 12_000
 """Points of all fronts together that the page holds with their configurations, to stay a small file."""
 CURVE_VALUES_ON_PAGE = 300_000
@@ -39,29 +41,35 @@ _SYMBOLS = {
 }
 
 
-def page_html(study: Study, cells: Sequence[Cell], rows: Sequence[Row], figures: Sequence[str]) -> str:
+def page_html(
+    study: Study, cells: Sequence[Cell], rows: Sequence[Row], files: Sequence[str], out: Path = Path()
+) -> str:
     """The page's HTML; it needs no network, and nothing from data is read as markup or script.
 
     Args:
         study: names, methods, tables and provenance.
         cells: curves and fronts of every benchmark, task and method.
         rows: what ``summary_rows`` made of them.
-        figures: paths of the figure files, relative to the page.
+        files: what lies beside the page, relative to it.
+        out: the page's folder, from which the figure on calibration is taken into the page.
     """
     plotly, script = get_plotlyjs(), _asset("page.js")
+    shown = out / CALIBRATION_FIGURE if CALIBRATION_FIGURE in files else None
     return Template(_asset("template.html")).substitute(
         script_hashes=" ".join(_script_hash(text) for text in (plotly, script)),
-        title=html.escape(f"{study.name} · tuning report"),
+        title=html.escape(f"{study.name} · {'re-priced ' * (study.prices is not None)}tuning report"),
         study=html.escape(study.name),
         style=_asset("page.css"),
-        notice=_notice(study),
+        notice=_notice(study) + price_notice(study.prices),
         setting=_setting(study, cells),
         answers="\n".join(_answer(study, name, rows) for name in study.tables),
         overview=_overview(study, rows),
         fronts_note=_fronts_note(study, cells),
         by_task=_by_task(study, rows),
+        calibration=calibration_section(study, shown.read_bytes() if shown else b""),
+        prices=price_section(study.prices),
         resamples=f"{NUM_RESAMPLES:,}",
-        making=_making(study, figures),
+        making=_making(study, files),
         data=embedded_json(_data(study, cells)),
         plotly=plotly,
         script=script,
@@ -246,7 +254,8 @@ def _table_row(study: Study, row: Row, money: bool, best: bool) -> str:
         f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
         html.escape(duration(row["simulated_seconds"])),
     ]
-    fields += [number(row["spent_usd"])] * money + [str(row["num_seeds"])]
+    fields += [number(row["spent_usd"])] if money else []
+    fields += [str(row["num_seeds"])]
     cells = "".join(f"<td>{field}</td>" for field in fields)
     return f"<tr{' class=best' if best else ''}>{cells}</tr>"
 
@@ -268,7 +277,7 @@ def _signed(difference: Row | None) -> str:
     return f'{difference["mean"]:+.3f} <span class="interval">[{low:+.3f}, {high:+.3f}]</span>'
 
 
-def _making(study: Study, figures: Sequence[str]) -> str:
+def _making(study: Study, files: Sequence[str]) -> str:
     """Command, versions, tables and files."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
     settings = _settings(study)
@@ -276,7 +285,6 @@ def _making(study: Study, figures: Sequence[str]) -> str:
     parts += [f"<p>Settings: {html.escape(settings)}.</p>"] if settings else []
     parts += [f"<p>Versions: {html.escape(versions)}.</p>"] if versions else []
     parts += [_provenance(study, name, table) for name, table in study.tables.items()]
-    files = ["summary.json", "summary.csv", "curves.csv", "front.csv", *figures]
     links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
     return "\n".join([*parts, f'<p class="note">Files beside this page: {links}</p>'])
 
@@ -294,8 +302,9 @@ def _settings(study: Study) -> str:
 
 def _provenance(study: Study, name: str, table: AnyTable) -> str:
     fingerprint = study.fingerprints.get(name) or table.fingerprint
+    here = " (as it was run; re-priced here)" if study.prices and name in study.prices.changes else ""
     return (
-        f"<p>Table <strong>{html.escape(name)}</strong>, fingerprint "
+        f"<p>Table <strong>{html.escape(name)}</strong>{here}, fingerprint "
         f"<code>{html.escape(fingerprint)}</code>. {html.escape(table.provenance)}</p>"
     )
 

@@ -8,11 +8,34 @@ from typing import Any
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from benchmarks.table import load_table
+from mohb_jax.report.calibration import CalibrationRow, read_calibration
 from mohb_jax.report.curves import Cell, benchmark_cells
-from mohb_jax.store import Unit, read_study, read_units, table_path
+from mohb_jax.store import AnyUnit, read_study, read_units, table_path
 
 PREFERRED_REFERENCE = "mo-hb"
 """The method that others are compared with when the study does not say."""
+
+
+@dataclass(frozen=True)
+class PriceChange:
+    """A type of machine whose price is not the one under which the runs made their decisions."""
+
+    name: str
+    old: float | None
+    """USD per hour; None where the table holds no full training on this type, which would show it."""
+    new: float
+
+
+@dataclass(frozen=True)
+class Repricing:
+    """What became of a study's prices."""
+
+    source: str
+    """Name of the price file."""
+    changes: dict[str, tuple[PriceChange, ...]]
+    """By benchmark that was re-priced: the types whose price changed, maybe none."""
+    kept: dict[str, str]
+    """By benchmark that was not: the reason."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +57,14 @@ class Study:
     settings: dict[str, Any]
     tables: dict[str, AnyTable]
     """Each benchmark's table at its highest fidelity with the study's objectives."""
-    units: tuple[Unit, ...]
+    units: tuple[AnyUnit, ...]
     """The finished work units."""
     num_units: int
     """Work units of the whole study; more than ``units`` holds while the study is incomplete."""
+    prices: Repricing | None = None
+    """None: results are shown at the prices under which they were made."""
+    calibration: tuple[CalibrationRow, ...] = ()
+    """How well the models behind the methods knew how far off they were; empty if there are none."""
 
 
 def load_study(directory: Path) -> Study:
@@ -61,7 +88,7 @@ def load_study(directory: Path) -> Study:
         raise InputError(f"{str(directory / 'study.json')!r} is not a study written by 'mohb run'") from error
 
 
-def _study(directory: Path, meta: dict[str, Any], units: tuple[Unit, ...]) -> Study:
+def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) -> Study:
     methods = tuple(method["name"] for method in meta["methods"])
     names = [benchmark["name"] for benchmark in meta["benchmarks"]]
     used = {unit.spec["benchmark"] for unit in units}
@@ -82,6 +109,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[Unit, ...]) -> St
         tables={name: load_table(table_path(directory, name)) for name in names if name in used},
         units=units,
         num_units=len(meta["units"]),
+        calibration=read_calibration(directory, names),
     )
 
 

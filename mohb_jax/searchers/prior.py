@@ -47,12 +47,10 @@ class Order(NamedTuple):
 
     Attributes:
         draws: lists per task.
-        spread: rows of one front as an epsilon-net; otherwise in random order.
         objective: sort by this one alone; None for all.
     """
 
     draws: int
-    spread: bool
     objective: int | None
 
 
@@ -94,8 +92,7 @@ def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None =
 
     Args:
         draws: lists per task.
-        one_by_one: each configuration comes from a list of its own, in which the rows of a front stand in
-            random order: for schedules that ask for one configuration at a time.
+        one_by_one: each configuration comes from a list of its own: for schedules that ask for one at a time.
         objective: sort by this one alone (copula Thompson sampling); None for all.
 
     References:
@@ -106,7 +103,7 @@ def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None =
     def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
         prior = learn_prior(table, seed) if prior is None else prior
         prior.require_space(table)
-        return _bank(table, prior, tasks, seed, Order(draws, not one_by_one, objective))
+        return _bank(table, prior, tasks, seed, Order(draws, objective))
 
     return list_searcher(prepare, one_by_one)
 
@@ -134,7 +131,7 @@ def _propose(
     number = permuted(state.list_keys, state.num_used % draws, draws, draws)
     row, place = _first_unseen(context.rows[task, number], state.seen, num_suggestions)
     num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
-    state = state._replace(num_used=state.num_used + 1, seen=_marked(state.seen, row))
+    state = state._replace(num_used=state.num_used + 1, seen=marked(state.seen, row))
     return _fill(context.candidates, task, state, row, num_found)
 
 
@@ -164,7 +161,7 @@ def _first_unseen(
     return jnp.where(place <= last, rows[jnp.minimum(place, last)], -1), place
 
 
-def _marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
+def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
     """The rows marked as seen; they are distinct and were not, so that adding their bits is right."""
     bit = jnp.where(row >= 0, jnp.uint32(1) << (row & 31).astype(jnp.uint32), jnp.uint32(0))
     return jnp.asarray(seen).at[jnp.maximum(row, 0) >> 5].add(bit)
@@ -198,7 +195,7 @@ def _fill(
         random = state.random._replace(num_taken=state.random.num_taken + num_read)
         row = jnp.where(index < num_found, row, drawn[jnp.maximum(index - num_found, 0)])
         num_found = num_found + jnp.sum(drawn >= 0, dtype=jnp.int32)
-        return state._replace(random=random, seen=_marked(state.seen, drawn)), row, num_found
+        return state._replace(random=random, seen=marked(state.seen, drawn)), row, num_found
 
     state, row, num_found = jax.lax.while_loop(unfinished, more, (state, row, num_found))
     return state, jnp.maximum(row, 0), index < num_found
@@ -216,7 +213,7 @@ def _draw_lists(
         means, deviations = (mu, sigma) if place is None else (mu[:, place], sigma[:, place])
         costs = means + deviations * jax.random.normal(noise_key, means.shape, jnp.float32)
         valid = jnp.arange(means.shape[1]) < num_rows
-        listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid, order)
+        listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid)
         return jnp.where(valid[listed], listed if place is None else place[listed], -1)
 
     return jax.lax.map(draw, jnp.arange(order.draws), batch_size=DRAWS_AT_A_TIME)
@@ -230,10 +227,12 @@ def _subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subse
     return permuted(round_keys, jnp.arange(SUBSET, dtype=jnp.int32), num_rows, most)
 
 
-def _sorted(
-    key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"], order: Order
-) -> Int[Array, " length"]:
-    """The candidates that come first in a draw."""
+def _sorted(key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"]) -> Int[Array, " length"]:
+    """The candidates that come first in a draw.
+
+    A random row opens each front. With the best in one objective, as in promotion, whoever takes the first
+    row of every list would hold to that objective.
+    """
     length = min(LIST_LENGTH, costs.shape[1])
     if costs.shape[0] == 1:
         return jax.lax.top_k(-costs[0], length)[1]
@@ -241,12 +240,8 @@ def _sorted(
     # float64, in which distances are exact on the grid of the epsilon-net
     points, valid = costs[:, promising].T.astype(jnp.float64), valid[promising]
     rank = pareto_rank(points, valid, length)
-    if order.spread:
-        scaled = scale_costs(points, valid, "none")
-        first = epsilon_net_order(scaled, rank, valid, length)
-    else:
-        first = jnp.lexsort((jax.random.bits(key, rank.shape), rank))[:length]
-    return promising[first]
+    scaled = scale_costs(points, valid, "none")
+    return promising[epsilon_net_order(scaled, rank, valid, length, opening_key=key)]
 
 
 def _promising(costs: Float[Array, "m n"]) -> Int[Array, " kept"]:

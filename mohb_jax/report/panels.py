@@ -1,0 +1,111 @@
+"""What all figures on paper share: fonts and lines, small multiples under one legend, files without dates."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+STYLE: Any = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "axes.unicode_minus": False,
+    "text.parse_math": False,  # names come from data: a dollar sign is a dollar sign
+}
+
+
+class Panels(NamedTuple):
+    """A figure of several panels with one look."""
+
+    title: str
+    footer: str
+    draw: Callable[[Axes, list[Any]], None]
+    """Draws what one panel shows."""
+    handles: list[Line2D]
+    """The legend."""
+    x_label: Callable[[list[Any]], str]
+    y_label: str
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text that matplotlib shows as it is: no line breaks, not hidden from the legend."""
+    text = " ".join(text.split())
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    return " " + text if text.startswith("_") else text
+
+
+def small_multiples(panels: Panels, content: Mapping[str, list[Any]]) -> Figure:
+    """Panels under one title and legend; sizes in inches, so that nothing is measured.
+
+    Args:
+        panels: the look.
+        content: what each panel shows, by its title.
+    """
+    titles = list(content)
+    columns = min(len(titles), 4 if len(titles) > 6 else 3)
+    rows = -(-len(titles) // columns)
+    width = max(2.5 * columns + 0.3, 6.0)
+    legend_columns = min(len(panels.handles), max(2, int(width / 1.45)))
+    head = 0.45 + 0.17 * -(-len(panels.handles) // legend_columns)
+    footer = "\n".join(textwrap.fill(line, int(19 * width)) for line in panels.footer.splitlines())
+    foot = 0.55 + 0.13 * footer.count("\n")
+    height = head + 2.15 * rows + foot - 0.1
+    figure = Figure(figsize=(width, height))
+    figure.text(0.1 / width, 1 - 0.1 / height, plain(panels.title, int(13 * width)), size=10.5, va="top")
+    figure.legend(
+        handles=_by_row(panels.handles, legend_columns),
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1 - 0.27 / height),
+        ncols=legend_columns,
+        borderaxespad=0.2,
+        fontsize=8,
+    )
+    figure.text(0.1 / width, 0.06 / height, footer, size=6.8, color="#444444", va="bottom")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.62 / width,
+        right=1 - 0.12 / width,
+        top=1 - (head + 0.2) / height,
+        bottom=(foot + 0.2) / height,
+        wspace=0.32,
+        hspace=0.55,
+    )
+    for index, panel in enumerate(axes.flat):
+        if index >= len(titles):
+            panel.set_visible(False)
+            continue
+        own = content[titles[index]]
+        panels.draw(panel, own)
+        panel.set_title(plain(titles[index], 40))
+        panel.set_xlabel(plain(panels.x_label(own)))
+        if index % columns == 0:
+            panel.set_ylabel(plain(panels.y_label))
+    return figure
+
+
+def _by_row(handles: list[Line2D], columns: int) -> list[Line2D]:
+    """The order in which matplotlib, which fills a legend column by column, shows the handles row by row."""
+    return [handle for column in range(columns) for handle in handles[column::columns]]
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """PDF and PNG without dates, so that equal studies give equal files."""
+    FigureCanvasAgg(figure)
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
+    figure.savefig(paths[0], metadata={"CreationDate": None})
+    figure.savefig(paths[1], dpi=150, metadata={"Software": None})
+    return paths
