@@ -268,8 +268,11 @@ def _price_outcome(prices: dict[str, Any]) -> str:
 
 @app.command()
 def reproduce(
-    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper, such as salinas2021.")],
-    seeds: Annotated[int, typer.Option(help="Tuning runs per method and task.")] = 1000,
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021 or salinas2020.")],
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Tuning runs per method and task; default: 1000, or 30 for salinas2020."),
+    ] = None,
     benchmark: Annotated[
         list[str] | None,
         typer.Option(help="Benchmark of the paper; repeatable; default: all.", show_default=False),
@@ -285,7 +288,8 @@ def reproduce(
     _use_compilation_cache()
     chosen = reproduction.paper_named(paper)
     command = shlex.join(["mohb", *sys.argv[1:]])
-    whole = reproduction.prepare(chosen, seeds, benchmark, out or Path("runs") / paper, data, command)
+    num_seeds = chosen.seeds if seeds is None else seeds
+    whole = reproduction.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
     for part in whole.parts:
         _run(studies, part.study, part.tables, part.directory)
     began = time.perf_counter()

@@ -18,7 +18,7 @@ from mohb_jax.reproduce.claims import Claim
 from mohb_jax.reproduce.reductions import ALL_TASKS, DEFINITIONS, STATISTICS, Row
 
 PUBLISHED_COLOUR = "#D55E00"
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -50,14 +50,14 @@ def write_figures(claims: Sequence[Claim], rows: Sequence[Row], out: Path) -> li
     for old in [*out.glob("*.pdf"), *out.glob("*.png")]:
         old.unlink()
     written: list[Path] = []
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for claim in claims:
             own = [row for row in rows if row["claim"] == claim.name]
             pairs = list(dict.fromkeys((row["method"], row["baseline"]) for row in own))
             for method, baseline in (pair for pair in pairs if pair[1] == pairs[0][1]):
                 pair = [row for row in own if (row["method"], row["baseline"]) == (method, baseline)]
                 figure = _claim_figure(claim, pair, f"{baseline} / {method}")
-                written += _save(figure, out / figure_stem(claim, method, baseline))
+                written += save_figure(figure, out / figure_stem(claim, method, baseline))
     return written
 
 
@@ -187,7 +187,7 @@ def _limits(claim: Claim, rows: list[Row]) -> tuple[float, float]:
     return min(shown) / 1.3, max(shown) * 1.3
 
 
-def _save(figure: Figure, stem: Path) -> list[Path]:
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """PDF and PNG without dates, so that equal studies give equal files."""
     FigureCanvasAgg(figure)
     paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]

@@ -47,7 +47,9 @@ def page_html(
         answers="\n".join(_answer(claim, rows) for claim in claims),
         claims="\n".join(_claim(claim, rows, figures) for claim in claims),
         resamples=f"{NUM_RESAMPLES:,}",
-        making=_making(reproduction, figures),
+        making=making(
+            reproduction, ["claims.csv", "claims.json", *(f"figures/{path.name}" for path in figures)]
+        ),
     )
 
 
@@ -195,10 +197,10 @@ def _error(difference: Row | None) -> str:
     return f'{text} <span class="interval">[{low:+.2f}, {high:+.2f}]</span>'
 
 
-def _making(reproduction: Reproduction, figures: Sequence[Path]) -> str:
+def making(reproduction: Reproduction, files: Sequence[str]) -> str:
+    """Command, versions, tables and the files beside a page, ready for HTML."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(store.versions().items()))
-    links = [("claims.csv", "claims.csv"), ("claims.json", "claims.json")]
-    links += [(f"figures/{path.name}", path.name) for path in figures]
+    links = [(file, file.rpartition("/")[2]) for file in files]
     reports = [(f"../{p.directory.name}/report/index.html", p.benchmark) for p in reproduction.parts]
     return "\n".join(
         (

@@ -51,6 +51,7 @@ class Paper:
         benchmarks: names that ``--benchmark`` accepts; all of them by default.
         study: makes the study of one benchmark with a number of seeds.
         write: analyses the finished studies, fills ``Reproduction.claims`` and returns the page's path.
+        seeds: runs per method and task unless the user says otherwise.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Paper:
     benchmarks: tuple[str, ...]
     study: Callable[[str, int], Study]
     write: Callable[[Reproduction], Path]
+    seeds: int = 1000
 
 
 def prepare(

@@ -2,6 +2,7 @@
 what is published, what is ours, and what every word means."""
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.table import load_table
 from mohb_jax import store
@@ -52,7 +53,11 @@ CLAIMS = (
 
 def make_benchmark_study(benchmark: str, seeds: int, methods: tuple[str, ...] = METHODS) -> Study:
     """The study of one benchmark: all its tasks, default settings and horizon."""
-    content = {"name": f"salinas2021-{benchmark}", "benchmarks": [benchmark], "methods": list(methods)}
+    content: dict[str, Any] = {
+        "name": f"salinas2021-{benchmark}",
+        "benchmarks": [benchmark],
+        "methods": list(methods),
+    }
     content |= {"seeds": seeds, "reference": "hb", "settings": {"draws": DRAWS}}
     return make_study(content, "salinas2021")
 
