@@ -26,7 +26,9 @@ from benchmarks.synthetic import synthetic
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.methods import Settings, make_plan, method_named, require_known, simulate
+from mohb_jax.transfer import Prior, z_values
 from mohb_jax.types import Array
+from surrogates.prior_network import fit_networks, leave_one_out
 
 REPEATS = 15
 
@@ -40,7 +42,7 @@ class Row:
     """One line of the table of promises.
 
     ``ratio`` is value over reference, in the direction that ``hold`` speaks of; None where ``hold`` is a
-    plain bound.
+    plain bound, or empty because nothing was promised.
     """
 
     name: str
@@ -144,6 +146,57 @@ def kernels(num_sets: int = 1000, size: int = 81) -> Iterator[Row]:
     )
 
 
+NETWORK_REFERENCE = 12.0
+"""Seconds that the authors' PyTorch code takes for one prior network on two cores (design note; not run
+here)."""
+
+
+def prior(num_tasks: int = 34, num_rows: int = 2000, num_columns: int = 7) -> Iterator[Row]:
+    """Prior networks of 34 held-out tasks x 2 objectives, fitted together; their least error is compared with
+    that of knowing nothing."""
+    rng = np.random.default_rng(0)
+    features = rng.random((num_tasks * num_rows, num_columns))
+    task = np.repeat(np.arange(num_tasks), num_rows)
+    values = np.stack([features @ rng.normal(size=num_columns) for _ in range(2)])
+    values = (values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True)
+    targets, valid = leave_one_out(values, task, num_tasks)
+    fit = functools.partial(fit_networks, jax.random.key(0), features, targets, valid)
+    assert float(jnp.max(fit().validation_rmse)) < 0.2  # 1 for a network that says 0 everywhere
+    each = seconds_of(fit, repeats=3) / (2 * num_tasks)
+    ratio = NETWORK_REFERENCE / each
+    yield Row("prior-network", each, "s/network", "12 s (cited)", ratio, ">= 50 x as fast", ratio >= 50)
+
+
+def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
+    """Runs of R=81 whose configurations a prior proposes, against the same runs with random ones: the lists
+    of the prior are made anew each time, and counted."""
+    table = synthetic(num_rows=num_rows, num_tasks=2)
+    mu = np.stack([z_values(table, task)[0] for task in (1, 0)]).astype(np.float32)
+    given = Prior(table.name, table.tasks, table.columns, table.objectives, mu, np.full_like(mu, 0.3))
+    budget = 2 * make_plan(table, method_named("mo-hb"), Settings(), None).slots_per_pass
+
+    def simulated(method: str, prior: Prior) -> Any:
+        options: dict[str, Any] = {"num_seeds": num_lanes, "evaluations": budget, "prior": prior}
+        return simulate(table, method, tasks=["task-0"], **options)
+
+    log = simulated("mo-hb+prior", given)
+    assert all(len(set(row[:81].tolist())) == 81 for row in log.row[:100])
+    rest = seconds_of(lambda: simulated("mo-hb", given), repeats=3)
+    known = seconds_of(lambda: simulated("mo-hb+prior", given), repeats=3)
+    fresh = seconds_of(lambda: simulated("mo-hb+prior", dataclasses.replace(given)), repeats=3)
+    ratio = (fresh - rest) / rest
+    yield Row("prior-lists", fresh - known, "s/task", "none", None, "", None)
+    yield Row(
+        "prior-proposals",
+        1e6 * (fresh - rest) / num_lanes,
+        "us/lane",
+        "rest of the lane",
+        ratio,
+        "<= 1 x the rest",
+        ratio <= 1,
+    )
+
+
 def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
     rank = pareto_rank(costs, valid)
     return epsilon_net_order(scale_costs(costs, valid, "minmax"), rank, valid, num_select)
@@ -194,6 +247,8 @@ def _peer(name: str) -> Any:
 BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "hyperband": hyperband,
     "kernels": kernels,
+    "prior": prior,
+    "proposals": proposals,
     "memory": memory,
     "demo": demo,
 }

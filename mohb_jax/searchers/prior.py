@@ -39,6 +39,12 @@ LIST_LENGTH = 256
 random."""
 SORTED = 384
 """Candidates of a draw that are sorted; see ``_promising``."""
+SPREAD = 96
+"""Rows of a list that are spread as an epsilon-net: more than any first rung of R=81 takes. The rows behind
+them, which only lanes that have seen the first ones come to, are in random order within their front."""
+NOISE = 1 << 20
+"""Normal numbers that all draws of a task share: each takes a stretch of them from a random start, which gives
+every row another number than in the next draw, at a tenth of the time of drawing anew."""
 DRAWS_AT_A_TIME = 16
 
 
@@ -153,12 +159,12 @@ def _first_unseen(
 ) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
     """The first rows that are not marked, and their places; -1 and n where there are no more."""
     unseen = (rows >= 0) & (seen[rows >> 5] >> (rows & 31).astype(jnp.uint32) & 1 == 0)
-    count = jnp.cumsum(unseen, dtype=jnp.int32)
-    # The t-th stands where the count reaches t + 1.
-    number = jnp.arange(num_wanted, dtype=jnp.int32)
-    place = jnp.sum(count[None] <= number[:, None], axis=1, dtype=jnp.int32)
-    last = rows.shape[0] - 1
-    return jnp.where(place <= last, rows[jnp.minimum(place, last)], -1), place
+    # The t-th unseen row stands where the count of unseen rows before is t.
+    number = jnp.where(unseen, jnp.cumsum(unseen, dtype=jnp.int32) - 1, num_wanted)
+    n = rows.shape[0]
+    place = jnp.full(num_wanted, n, jnp.int32)
+    place = place.at[number].set(jnp.arange(n, dtype=jnp.int32), mode="drop")
+    return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
 
 
 def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
@@ -207,11 +213,15 @@ def _draw_lists(
 ) -> Int[Array, "draws length"]:
     """Lists of one task as places among its candidates; -1 after their end."""
 
+    noise = jax.random.normal(key, (NOISE,), jnp.float32)
+
     def draw(number: Array) -> Array:
         noise_key, place_key = jax.random.split(jax.random.fold_in(key, number))
         place = _subset(place_key, num_rows, mu.shape[1])
         means, deviations = (mu, sigma) if place is None else (mu[:, place], sigma[:, place])
-        costs = means + deviations * jax.random.normal(noise_key, means.shape, jnp.float32)
+        start = jax.random.randint(noise_key, (), 0, NOISE - means.size)
+        own = jax.lax.dynamic_slice(noise, (start,), (means.size,)).reshape(means.shape)
+        costs = means + deviations * own
         valid = jnp.arange(means.shape[1]) < num_rows
         listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid)
         return jnp.where(valid[listed], listed if place is None else place[listed], -1)
@@ -240,8 +250,13 @@ def _sorted(key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"]) -> I
     # float64, in which distances are exact on the grid of the epsilon-net
     points, valid = costs[:, promising].T.astype(jnp.float64), valid[promising]
     rank = pareto_rank(points, valid, length)
+    num_spread = min(SPREAD, length)
     scaled = scale_costs(points, valid, "none")
-    return promising[epsilon_net_order(scaled, rank, valid, length, opening_key=key)]
+    first = epsilon_net_order(scaled, rank, valid, num_spread, opening_key=key)
+    behind = jnp.lexsort(
+        (jax.random.bits(key, rank.shape), jnp.asarray(rank).at[first].set(rank.shape[0] + 1))
+    )
+    return promising[jnp.concatenate([first, behind[: length - num_spread]])]
 
 
 def _promising(costs: Float[Array, "m n"]) -> Int[Array, " kept"]:
