@@ -21,11 +21,13 @@ from mohb_jax.public import (
     igd_plus,
     pareto_rank,
 )
+from mohb_jax.transfer import Prior, learn_prior
 from mohb_jax.types import RunLog
 
 __all__ = [
     "METHODS",
     "InputError",
+    "Prior",
     "RunLog",
     "Settings",
     "additive_epsilon",
@@ -35,6 +37,7 @@ __all__ = [
     "hypervolume_contributions",
     "hypervolume_monte_carlo",
     "igd_plus",
+    "learn_prior",
     "pareto_rank",
     "simulate",
 ]

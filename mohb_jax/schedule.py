@@ -98,3 +98,48 @@ def _bracket(stored: list[Fraction], eta: Fraction, first_rung: str, s: int, s_m
 
 def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
     return max(index for index, value in enumerate(stored) if value <= wanted)
+
+
+def asha_rungs(
+    fidelities: Sequence[float | int],
+    eta: float | int = 3,
+    grace: float | int | None = None,
+    num_brackets: int = 1,
+) -> tuple[tuple[int, ...], ...]:
+    """Levels at which asynchronous successive halving decides, bracket by bracket.
+
+    Rung k of bracket s asks for fidelity ``grace * eta**(k + s)`` and gets the smallest stored one that is
+    not below it; rungs on one stored fidelity are merged, and the highest fidelity ends every bracket.
+
+    Args:
+        fidelities: stored fidelities, increasing.
+        eta: reduction factor, above 1.
+        grace: fidelity before which no trial is stopped; the smallest stored one if None.
+        num_brackets: brackets of ever later first decisions.
+
+    Raises:
+        InputError: eta not above 1, grace outside the stored range, or more brackets than there are rungs.
+
+    References:
+        Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020, algorithm 2.
+    """
+    stored, factor = [_exact(value) for value in fidelities], _exact(eta)
+    if factor <= 1:
+        raise InputError(f"eta is {eta}: it must be greater than 1")
+    first = stored[0] if grace is None else _exact(grace)
+    if not 0 < first <= stored[-1] or first < stored[0]:
+        raise InputError(f"grace is {grace}: accepted are values from {fidelities[0]} to {fidelities[-1]}")
+    num_rungs = _num_reductions(first, stored[-1], factor) + 1
+    if not 1 <= num_brackets <= num_rungs:
+        raise InputError(
+            f"num_brackets is {num_brackets}: accepted are 1 to {num_rungs} at this eta and grace"
+        )
+    return tuple(
+        tuple(dict.fromkeys((*(_smallest_not_below(stored, first * factor**k) for k in range(s, num_rungs)),
+                             len(stored) - 1)))
+        for s in range(num_brackets)
+    )  # fmt: skip
+
+
+def _smallest_not_below(stored: list[Fraction], wanted: Fraction) -> int:
+    return min(index for index, value in enumerate(stored) if value >= wanted)

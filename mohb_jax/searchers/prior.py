@@ -43,8 +43,8 @@ SPREAD = 96
 """Rows of a list that are spread as an epsilon-net: more than any first rung of R=81 takes. The rows behind
 them, which only lanes that have seen the first ones come to, are in random order within their front."""
 NOISE = 1 << 20
-"""Normal numbers that all draws of a task share: each takes a stretch of them from a random start, which gives
-every row another number than in the next draw, at a tenth of the time of drawing anew."""
+"""Normal numbers that all draws of a task share: each takes a stretch of them from a random start, so that a
+row has another number in the next draw, at a tenth of the time of drawing anew."""
 DRAWS_AT_A_TIME = 16
 
 
