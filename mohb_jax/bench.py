@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.errors import InputError
+from benchmarks.interface import AnyTable
 from benchmarks.synthetic import synthetic
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
@@ -89,7 +90,7 @@ def seconds_of(function: Callable[[], Any], repeats: int = REPEATS) -> float:
 def hyperband(num_lanes: int = 4000, num_rows: int = 2000) -> Iterator[Row]:
     """One synchronous pass, R=81, eta=3, two objectives, epsilon-net, against gathering the same rows."""
     table = synthetic(num_rows=num_rows)
-    budget = make_plan(table, method_named("mo-hb"), Settings(), None).slots_per_pass
+    budget = _pass_length(table)
 
     def simulated() -> Any:
         return simulate(table, "mo-hb", num_seeds=num_lanes, evaluations=budget, workers=4)
@@ -112,6 +113,12 @@ def hyperband(num_lanes: int = 4000, num_rows: int = 2000) -> Iterator[Row]:
         "<= 10 x gather",
         ratio <= 10,
     )
+
+
+def _pass_length(table: AnyTable) -> int:
+    """Evaluations of one Hyperband pass."""
+    brackets = make_plan(table, method_named("mo-hb"), Settings(), None).brackets
+    return sum(bracket.num_evaluations for bracket in brackets)
 
 
 def kernels(num_sets: int = 1000, size: int = 81) -> Iterator[Row]:
@@ -173,7 +180,7 @@ def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
     table = synthetic(num_rows=num_rows, num_tasks=2)
     mu = np.stack([z_values(table, task)[0] for task in (1, 0)]).astype(np.float32)
     given = Prior(table.name, table.tasks, table.columns, table.objectives, mu, np.full_like(mu, 0.3))
-    budget = 2 * make_plan(table, method_named("mo-hb"), Settings(), None).slots_per_pass
+    budget = 2 * _pass_length(table)
 
     def simulated(method: str, prior: Prior) -> Any:
         options: dict[str, Any] = {"num_seeds": num_lanes, "evaluations": budget, "prior": prior}

@@ -13,11 +13,13 @@ import numpy as np
 import benchmarks
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
+from mohb_jax.asha import AshaPlan, simulate_asha
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
-from mohb_jax.kernels import promotion
+from mohb_jax.kernels import arrival, promotion
+from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
-from mohb_jax.schedule import Bracket, full_fidelity, hyperband
+from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband
 from mohb_jax.searchers.base import Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
@@ -27,6 +29,7 @@ from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import RunLog
 
 MODES = ("barrier", "overlap")
+COMPAT = ("syne_tune_0_16",)
 RANDOM_SEARCH_BLOCK = 64
 """Configurations that random search proposes at a time: no result depends on it."""
 MIN_ETA = 1.1
@@ -49,7 +52,7 @@ class Settings:
         first_rung: rule for the size of first rungs (``mohb_jax.schedule.hyperband``).
         min_fidelity: smallest fidelity to use; None for the smallest stored one.
         brackets: number of brackets of a pass, the most exploratory first; 1 is successive halving, None is
-        all.
+            all. In asynchronous halving None is 1.
         workers: number of simulated workers.
         mode: ``barrier`` (all workers wait for the end of a rung) or ``overlap`` (idle workers go on with the
             next bracket).
@@ -58,6 +61,9 @@ class Settings:
         seed_objective: index of the objective whose best row opens each front of the epsilon-net.
         weights: fixed weights of the scalarised rule; None to draw them anew for every bracket.
         draws: joint draws from the transfer prior per task, which the proposals of all runs share.
+        grace: fidelity before which asynchronous halving stops nothing; None for the smallest stored one.
+        trials: configurations that an asynchronous run starts at most; None for no limit but the horizon.
+        compat: ``syne_tune_0_16`` decides as that library does, wrongly; None decides as described.
     """
 
     eta: float | int = 3
@@ -71,6 +77,9 @@ class Settings:
     seed_objective: int = 0
     weights: tuple[float | int, ...] | None = None
     draws: int = 1024
+    grace: float | int | None = None
+    trials: int | None = None
+    compat: str | None = None
 
     def __post_init__(self) -> None:
         if self.weights is not None:
@@ -82,6 +91,10 @@ class Settings:
             raise InputError(f"eta is {self.eta!r}: it must be a finite number of at least {MIN_ETA}")
         if self.brackets is not None:
             _require_count("brackets", self.brackets)
+        if self.trials is not None:
+            _require_count("trials", self.trials)
+        if self.compat is not None:
+            _require_choice("compat", self.compat, COMPAT)
         _require_choice("mode", self.mode, MODES)
         _require_choice("scale", self.scale, SCALES)
         if self.weights is not None and (min(self.weights, default=-1) < 0 or sum(self.weights) <= 0):
@@ -101,6 +114,8 @@ class Method:
     transfers: bool = False
     models: tuple[str, ...] = ()
     """What it predicts with, for the report's calibration."""
+    arrival: Callable[[Settings], ArrivalRule] | None = None
+    """How an asynchronous method judges a result; None for methods in rungs, which promote instead."""
 
     @property
     def needs(self) -> str:
@@ -123,6 +138,18 @@ def _full_fidelity(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 def _one_per_worker(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     """For searchers that learn: every worker has a configuration, then all results are in."""
     return full_fidelity(table.fidelities, settings.workers)
+
+
+def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """Rungs as brackets: an asynchronous rung has no size."""
+    rungs = asha_rungs(table.fidelities, settings.eta, settings.grace, settings.brackets or 1)
+    return tuple(Bracket((1,) * len(levels), levels) for levels in rungs)
+
+
+def _net_arrival(settings: Settings) -> ArrivalRule:
+    if settings.compat is not None:
+        return arrival.defective_arrival(settings.seed_objective)
+    return arrival.net_arrival(settings.scale, settings.seed_objective)
 
 
 _RANDOM = random_search()
@@ -239,6 +266,50 @@ METHODS: dict[str, Method] = {
             models=("prior network",),
         ),
         Method(
+            "asha",
+            "asynchronous successive halving on the first objective alone (Li et al. 2020)",
+            _asynchronous,
+            _random,
+            lambda settings: promotion.single(0),
+            arrival=lambda settings: arrival.single_arrival(0),
+        ),
+        Method(
+            "mo-asha",
+            "multi-objective asynchronous halving, stopping: non-dominated sorting with epsilon-net",
+            _asynchronous,
+            _random,
+            _epsilon_net,
+            arrival=_net_arrival,
+        ),
+        Method(
+            "mo-asha-random",
+            "asynchronous halving that stops at random: the control",
+            _asynchronous,
+            _random,
+            lambda settings: promotion.random_order(),
+            arrival=lambda settings: arrival.random_arrival(),
+        ),
+        Method(
+            "asha+prior",
+            "asha with configurations proposed by the transfer prior",
+            _asynchronous,
+            _prior_one_by_one,
+            lambda settings: promotion.single(0),
+            transfers=True,
+            models=("prior network",),
+            arrival=lambda settings: arrival.single_arrival(0),
+        ),
+        Method(
+            "mo-asha+prior",
+            "mo-asha with configurations proposed by the transfer prior",
+            _asynchronous,
+            _prior_one_by_one,
+            _epsilon_net,
+            transfers=True,
+            models=("prior network",),
+            arrival=_net_arrival,
+        ),
+        Method(
             "gcp-prior",
             "Gaussian process on what the transfer prior leaves over (Salinas et al. 2020)",
             _one_per_worker,
@@ -343,7 +414,10 @@ def simulate(
     keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
     task = np.repeat(np.arange(len(indices), dtype=np.int32), num_seeds)
     lanes = Lanes(task, run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
-    log = simulate_lanes(plan, cells, context, most_rows, lanes)
+    if isinstance(plan, AshaPlan):
+        log = simulate_asha(plan, cells, context, lanes)
+    else:
+        log = simulate_lanes(plan, cells, context, most_rows, lanes)
     fidelity = np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32)
     return log._replace(task=indices[log.task], fidelity=fidelity)
 
@@ -357,7 +431,9 @@ def make_settings(**settings: Any) -> Settings:
     return Settings(**settings)
 
 
-def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: int | None) -> Plan:
+def make_plan(
+    table: AnyTable, method: Method, settings: Settings, evaluations: int | None
+) -> Plan | AshaPlan:
     """The static description of a run of a method on a table."""
     if method.max_objectives is not None and table.num_objectives > method.max_objectives:
         raise InputError(
@@ -373,15 +449,27 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
         )
     if method.transfers:
         require_other_tasks(table)
-    searcher = method.searcher(settings)
+    searcher, brackets = method.searcher(settings), method.schedule(table, settings)
+    resumable = table.resumable if settings.resumable is None else settings.resumable
+    if method.arrival is not None:
+        return AshaPlan(
+            brackets=brackets,
+            searcher=searcher,
+            arrival=method.arrival(settings),
+            eta=settings.eta,
+            num_workers=settings.workers,
+            resumable=resumable,
+            budget=evaluations,
+            num_trials=settings.trials,
+        )
     return Plan(
-        brackets=method.schedule(table, settings),
+        brackets=brackets,
         searcher=searcher,
         promotion=method.promotion(settings),
         num_workers=settings.workers,
         # What learns within the run waits for its results: idle workers cannot go on without them.
         overlap=settings.mode == "overlap" and not searcher.learns,
-        resumable=table.resumable if settings.resumable is None else settings.resumable,
+        resumable=resumable,
         budget=evaluations,
     )
 
@@ -417,7 +505,7 @@ def _average_runtime(table: AnyTable, task: int) -> float:
     return float(table.final_runtime(task)[table.measured(task)].mean())
 
 
-def _on_device(table: AnyTable, plan: Plan) -> tuple[Plan, Cells, np.ndarray]:
+def _on_device(table: AnyTable, plan: Plan | AshaPlan) -> tuple[Plan | AshaPlan, Cells, np.ndarray]:
     """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
     used = sorted({level for bracket in plan.brackets for level in bracket.levels})
     costs, runtime = table.base.cells(used)

@@ -131,9 +131,7 @@ def asha_rungs(
         raise InputError(f"grace is {grace}: accepted are values from {fidelities[0]} to {fidelities[-1]}")
     num_rungs = _num_reductions(first, stored[-1], factor) + 1
     if not 1 <= num_brackets <= num_rungs:
-        raise InputError(
-            f"num_brackets is {num_brackets}: accepted are 1 to {num_rungs} at this eta and grace"
-        )
+        raise InputError(f"brackets is {num_brackets}: accepted are 1 to {num_rungs} at this eta and grace")
     return tuple(
         tuple(dict.fromkeys((*(_smallest_not_below(stored, first * factor**k) for k in range(s, num_rungs)),
                              len(stored) - 1)))

@@ -1,0 +1,356 @@
+"""Asynchronous driver: one compiled event loop per batch of lanes.
+
+An event is the end of a job. The worker that ends first, by simulated time and then by number, hands in its
+result; the rung decides whether its trial goes on; the worker gets its next job at once. Clocks are float64
+sums of start and duration, so the same additions in plain Python give the same bits.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import os
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt32
+
+from mohb_jax.hyperband import Cells, Lanes
+from mohb_jax.kernels.arrival import WORD, ArrivalRule, Rung
+from mohb_jax.schedule import Bracket
+from mohb_jax.searchers.base import Context, Searcher, State
+from mohb_jax.types import Array, Key, RunLog
+
+LANES_PER_BATCH = 128
+"""Lanes of one event loop: their arrays stay in the cache, and a lane that goes on for long holds up few."""
+FIRST_CAPACITY = 64
+"""Jobs of the first segment of a loop; every later one has room for twice as many as the one before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AshaPlan:
+    """All that is static in an asynchronous run.
+
+    Attributes:
+        brackets: rungs of each bracket; levels ascend and end in the highest, sizes mean nothing.
+        searcher: must not learn within a run.
+        arrival: decides whether a result is good enough to go on.
+        eta: reduction factor.
+        num_workers: of the simulated machine.
+        resumable: True if going on pays only the difference in runtime.
+        budget: jobs that are launched at most, or None.
+        num_trials: configurations that are started at most, or None.
+    """
+
+    brackets: tuple[Bracket, ...]
+    searcher: Searcher
+    arrival: ArrivalRule
+    eta: float | int
+    num_workers: int
+    resumable: bool
+    budget: int | None
+    num_trials: int | None
+
+    def shares(self, capacity: int) -> np.ndarray:
+        """How many of n results are good enough, for n up to ``capacity``: exact, as no float division is."""
+        eta = Fraction(str(self.eta))
+        return np.array([max(1, n // eta) for n in range(capacity + 1)], np.int32)
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Level of each rung by bracket, the last one repeated: [brackets, rungs]."""
+        all_levels = [bracket.levels for bracket in self.brackets]
+        most = max(len(levels) for levels in all_levels)
+        return np.array([levels + levels[-1:] * (most - len(levels)) for levels in all_levels], np.int32)
+
+    @property
+    def num_rungs(self) -> np.ndarray:
+        """Rungs of each bracket."""
+        return np.array([len(bracket.levels) for bracket in self.brackets], np.int32)
+
+
+class _Lane(NamedTuple):
+    """A lane between two events; arrays over jobs are in launch order, over results in that of arrival."""
+
+    searcher: State
+    bracket_key: Key
+    trial_row: Int[jax.Array, " jobs"]
+    trial_bracket: Int[jax.Array, " jobs"]
+    num_offered: Int[jax.Array, ""]
+    """Trials that the searcher has rows for."""
+    num_started: Int[jax.Array, ""]
+    num_launched: Int[jax.Array, ""]
+    num_results: Int[jax.Array, ""]
+    free: Float[jax.Array, " workers"]
+    """When each worker ends its job; infinite for one that has none."""
+    job_trial: Int[jax.Array, " workers"]
+    job_rung: Int[jax.Array, " workers"]
+    job: Int[jax.Array, " workers"]
+    row: Int[jax.Array, " jobs"]
+    level: Int[jax.Array, " jobs"]
+    worker: Int[jax.Array, " jobs"]
+    times: Float[jax.Array, "jobs 2"]
+    costs: Float[jax.Array, "jobs m"]
+    result_costs: Float[jax.Array, "jobs m"]
+    result_rung: Int[jax.Array, " jobs"]
+    dominators: UInt32[jax.Array, "jobs words"]
+    """Of each result, as bits over results; no words where the rule has no fronts."""
+
+
+def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> RunLog:
+    """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
+
+    Batches of lanes run in as many threads as there are processors. A batch grows in segments: it ends when
+    its last lane has, and arrays are as long as its longest lane needs, to the next power of two.
+    """
+    num_lanes = len(lanes.task)
+    size = min(LANES_PER_BATCH, num_lanes)
+    starts = range(0, num_lanes, size)
+    batches = [_padded(lanes, start, size) for start in starts]
+
+    def run(batch: Lanes) -> tuple[np.ndarray, ...]:
+        return _run_batch(plan, cells, context, batch)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = list(pool.map(run, batches))
+    slots = max(part[0].shape[1] for part in parts)
+    fields = [
+        np.concatenate([_widened(p, slots) for p in column])[:num_lanes]
+        for column in zip(*parts, strict=True)
+    ]
+    return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
+
+
+def _padded(lanes: Lanes, start: int, size: int) -> Lanes:
+    """Some lanes, the last of them repeated so that every batch has the same shape."""
+    index = np.minimum(np.arange(start, start + size), len(lanes.task) - 1)
+    task, run, key, horizon = lanes
+    return Lanes(task[index], run[index], key[index], horizon[index])
+
+
+def _widened(part: np.ndarray, slots: int) -> np.ndarray:
+    """Slots added that hold nothing."""
+    filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
+    width = [(0, 0), (0, slots - part.shape[1])] + [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, width, constant_values=filler)
+
+
+def _run_batch(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> tuple[np.ndarray, ...]:
+    """Row, level, costs, start, end, worker and valid of every slot."""
+    capacity = max(FIRST_CAPACITY, 1 << (plan.num_workers - 1).bit_length())
+    state = _start(plan, capacity, cells, context, lanes)
+    while True:
+        state, goes_on = _segment(plan, cells, lanes, state)
+        if not goes_on:
+            break
+        state = _grown(plan, 2 * capacity, context, lanes, state)
+        capacity *= 2
+    return tuple(jax.device_get(_slots(plan, lanes, state)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
+    def lane(task: Array, key: Key, horizon: Array) -> _Lane:
+        workers = plan.num_workers
+        num_objectives = cells.look_up(task, jnp.zeros(1, jnp.int32), jnp.int32(0))[0].shape[1]
+        blank = jnp.zeros(capacity, jnp.int32)
+        results = jnp.full((capacity, num_objectives), jnp.inf)
+        state = _Lane(
+            searcher=plan.searcher.init(context, task, jax.random.fold_in(key, 0)),
+            bracket_key=jax.random.fold_in(key, 1),
+            trial_row=blank[:0],
+            trial_bracket=blank[:0],
+            num_offered=jnp.int32(0),
+            num_started=jnp.int32(0),
+            num_launched=jnp.int32(0),
+            num_results=jnp.int32(0),
+            free=jnp.full(workers, jnp.inf),
+            job_trial=jnp.zeros(workers, jnp.int32),
+            job_rung=jnp.zeros(workers, jnp.int32),
+            job=jnp.zeros(workers, jnp.int32),
+            row=blank,
+            level=blank,
+            worker=blank,
+            times=jnp.full((capacity, 2), jnp.inf),
+            costs=results,
+            result_costs=results,
+            result_rung=blank - 1,
+            dominators=jnp.zeros((capacity, _words(plan, capacity)), jnp.uint32),
+        )
+        state = _offered(plan, capacity, context, task, state)
+        return jax.lax.fori_loop(
+            0,
+            workers,
+            lambda worker, state: _new_trial(plan, cells, task, horizon, state, worker, jnp.zeros(())),
+            state,
+        )
+
+    return jax.vmap(lane)(lanes.task, lanes.key, lanes.horizon)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state: _Lane) -> _Lane:
+    """The same lanes with room for more jobs."""
+
+    def lane(task: Array, state: _Lane) -> _Lane:
+        more = capacity - state.row.shape[0]
+        blank = {"times": jnp.inf, "costs": jnp.inf, "result_costs": jnp.inf, "result_rung": -1}
+        wide = {}
+        for name in (*blank, "row", "level", "worker"):
+            part = getattr(state, name)
+            fresh = jnp.full((more, *part.shape[1:]), blank.get(name, 0), part.dtype)
+            wide[name] = jnp.concatenate([part, fresh])
+        words = _words(plan, capacity) - state.dominators.shape[1]
+        wide["dominators"] = jnp.pad(state.dominators, ((0, more), (0, words)))
+        return _offered(plan, capacity, context, task, state._replace(**wide))
+
+    return jax.vmap(lane)(lanes.task, state)
+
+
+def _words(plan: AshaPlan, capacity: int) -> int:
+    return capacity // WORD if plan.arrival.has_fronts else 0
+
+
+def _offered(plan: AshaPlan, capacity: int, context: Context, task: Array, state: _Lane) -> _Lane:
+    """Rows and brackets for as many trials as there may be jobs: no result changes what is proposed."""
+    more = capacity - state.trial_row.shape[0]
+    searcher, row, valid = plan.searcher.suggest(context, task, state.searcher, more)
+    number = jnp.arange(state.trial_row.shape[0], capacity, dtype=jnp.int32)
+    offered = state.num_offered + jnp.sum(valid, dtype=jnp.int32)
+    most = capacity if plan.num_trials is None else plan.num_trials
+    return state._replace(
+        searcher=searcher,
+        trial_row=jnp.concatenate([state.trial_row, row]),
+        trial_bracket=jnp.concatenate([state.trial_bracket, _brackets(plan, state.bracket_key, number)]),
+        num_offered=jnp.minimum(offered, most),
+    )
+
+
+def _brackets(plan: AshaPlan, key: Key, number: Array) -> Array:
+    """Bracket of each trial: at random, weighted by the exponential of the number of its rungs."""
+    if len(plan.brackets) == 1:
+        return jnp.zeros_like(number)
+    weights = jnp.asarray(plan.num_rungs, jnp.float32)
+    draw = jax.vmap(lambda n: jax.random.categorical(jax.random.fold_in(key, n), weights))
+    return draw(number).astype(jnp.int32)
+
+
+def _new_trial(
+    plan: AshaPlan, cells: Cells, task: Array, horizon: Array, state: _Lane, worker: Array, time: Array
+) -> _Lane:
+    """The worker starts the next configuration, or has nothing to do."""
+    trial = jnp.minimum(state.num_started, state.trial_row.shape[0] - 1)
+    there = state.num_started < state.num_offered
+    launched = _launch(plan, cells, task, horizon, state, worker, time, trial, jnp.int32(0), there)
+    return launched._replace(num_started=state.num_started + (launched.num_launched - state.num_launched))
+
+
+def _launch(
+    plan: AshaPlan,
+    cells: Cells,
+    task: Array,
+    horizon: Array,
+    state: _Lane,
+    worker: Array,
+    time: Array,
+    trial: Array,
+    rung: Array,
+    wanted: Array,
+) -> _Lane:
+    """A job on a worker; the worker is idle if none is wanted, time is over or the budget is spent."""
+    may = wanted & (time < horizon)
+    if plan.budget is not None:
+        may &= state.num_launched < plan.budget
+    bracket = state.trial_bracket[trial]
+    levels = jnp.asarray(plan.levels)
+    row, level = state.trial_row[trial], levels[bracket, rung]
+    costs, runtime = cells.look_up(task, row[None], level)
+    paid = cells.look_up(task, row[None], levels[bracket, jnp.maximum(rung - 1, 0)])[1][0]
+    resumed = jnp.where(rung > 0, paid, 0) if plan.resumable else 0.0
+    end = time + (runtime[0] - resumed)
+    slot = jnp.where(may, state.num_launched, state.row.shape[0])  # writes beyond the end are dropped
+    return state._replace(
+        num_launched=state.num_launched + may,
+        free=state.free.at[worker].set(jnp.where(may, end, jnp.inf)),
+        job_trial=state.job_trial.at[worker].set(trial),
+        job_rung=state.job_rung.at[worker].set(rung),
+        job=state.job.at[worker].set(state.num_launched),
+        row=state.row.at[slot].set(row, mode="drop"),
+        level=state.level.at[slot].set(level, mode="drop"),
+        worker=state.worker.at[slot].set(jnp.asarray(worker, jnp.int32), mode="drop"),
+        times=state.times.at[slot].set(jnp.stack([time, end]), mode="drop"),
+        costs=state.costs.at[slot].set(costs[0], mode="drop"),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _segment(plan: AshaPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[_Lane, Array]:
+    """Events until all lanes have ended, or one has no room for another job."""
+    capacity = state.row.shape[1]
+
+    def unfinished(state: _Lane) -> Array:
+        busy = jnp.any(jnp.isfinite(state.free), axis=1)
+        return jnp.any(busy) & jnp.all(state.num_launched < capacity)
+
+    def events(state: _Lane) -> _Lane:
+        step = functools.partial(_event, plan, cells)
+        return jax.vmap(step)(lanes.task, lanes.key, lanes.horizon, state)
+
+    state = jax.lax.while_loop(unfinished, events, state)
+    return state, jnp.any(jnp.isfinite(state.free))
+
+
+def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, state: _Lane) -> _Lane:
+    """The next result of a lane, and the job that follows; nothing where no worker has a job."""
+    worker = jnp.argmin(state.free).astype(jnp.int32)
+    time = state.free[worker]
+    busy = jnp.isfinite(time)
+    trial, rung = state.job_trial[worker], state.job_rung[worker]
+    bracket = state.trial_bracket[trial]
+    num_rungs = jnp.asarray(plan.num_rungs)[bracket]
+    decides = busy & (rung < num_rungs - 1)
+    place = jnp.where(decides, state.num_results, state.row.shape[0])
+    own = bracket * plan.levels.shape[1] + rung
+    state = state._replace(
+        num_results=state.num_results + decides,
+        result_costs=state.result_costs.at[place].set(state.costs[state.job[worker]], mode="drop"),
+        result_rung=state.result_rung.at[place].set(own, mode="drop"),
+    )
+    in_rung = (state.result_rung == own) & decides
+    keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(in_rung)]
+    results = Rung(state.result_costs, in_rung, place, keep, jnp.asarray(plan.eta, float))
+    dominators, good = plan.arrival.decide(jax.random.fold_in(key, 2), results, state.dominators)
+    goes_on = decides & good
+    fresh = state.num_started < state.num_offered
+    next_trial = jnp.where(goes_on, trial, jnp.minimum(state.num_started, state.trial_row.shape[0] - 1))
+    next_rung = jnp.where(goes_on, rung + 1, 0)
+    state = state._replace(dominators=jnp.asarray(dominators))
+    launched = _launch(
+        plan, cells, task, horizon, state, worker, time, next_trial, next_rung, busy & (goes_on | fresh)
+    )
+    is_new = ~goes_on & (launched.num_launched > state.num_launched)
+    return launched._replace(num_started=state.num_started + is_new)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _slots(plan: AshaPlan, lanes: Lanes, state: _Lane) -> tuple[Array, ...]:
+    """The log's arrays in launch order; what ended after the horizon is left out."""
+    slot = jnp.arange(state.row.shape[1])
+    start, end = state.times[..., 0], state.times[..., 1]
+    valid: Bool[Array, "lanes slots"] = (slot < state.num_launched[:, None]) & (end <= lanes.horizon[:, None])
+
+    def blank(part: Array, filler: float | int) -> Array:
+        mask = valid.reshape(valid.shape + (1,) * (part.ndim - 2))
+        return jnp.where(mask, part, jnp.asarray(filler, part.dtype))
+
+    return (
+        blank(state.row, -1),
+        blank(state.level, -1),
+        blank(state.costs, jnp.inf),
+        blank(start, jnp.inf),
+        blank(end, jnp.inf),
+        blank(state.worker, -1),
+        valid,
+    )

@@ -1,0 +1,203 @@
+"""The asynchronous event loop against plain Python: every job of every lane, exactly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.errors import InputError
+from mohb_jax.kernels import arrival, promotion
+from mohb_jax.kernels.epsilon_net import scale_costs
+from mohb_jax.methods import simulate
+from mohb_jax.schedule import asha_rungs
+from tests import reference, reference_asha
+from tests.test_hyperband import entries, integer_table, suggestions
+
+
+def scaled_net(costs):
+    """The epsilon-net's order on the grid of scaled costs, by definition."""
+    valid = np.ones(len(costs), bool)
+    return reference.epsilon_net_order(np.asarray(scale_costs(jnp.asarray(costs), valid, "minmax")))
+
+
+SORT = jax.jit(lambda costs, valid: promotion.epsilon_net()(jax.random.key(0), costs, valid, costs.shape[0]))
+
+
+def sorted_net(costs):
+    """The same by the kernel that sorts a whole rung, which has tests of its own; padded to one shape."""
+    padded = np.zeros((128, costs.shape[1]))
+    padded[: len(costs)] = costs
+    return np.asarray(SORT(padded, np.arange(128) < len(costs)))[: len(costs)]
+
+
+def best_first(costs):
+    return np.argsort(costs[:, 0], kind="stable")
+
+
+ORDERS = {"mo-asha": sorted_net, "asha": best_first}
+
+
+def expected(table, log, lane, name, *, workers, resumable=True, eta=3, seed=0, **limits):
+    costs, runtime = table.cells(range(table.num_fidelities))
+    task = int(log.task[lane])
+    rows = suggestions(seed, int(log.run[lane]), table.num_rows)[: limits.pop("trials", None)]
+    found, _ = reference_asha.simulate(
+        costs[task],
+        runtime[task],
+        rows,
+        [0] * len(rows),
+        list(asha_rungs(table.fidelities, eta)),
+        order=ORDERS[name.removesuffix("-compat")],
+        num_workers=workers,
+        resumable=resumable,
+        eta=eta,
+        compat=name.endswith("-compat"),
+        **limits,
+    )
+    return [tuple(entry) for entry in found]
+
+
+@pytest.mark.parametrize("name", ["mo-asha", "asha"])
+@pytest.mark.parametrize(
+    ("workers", "resumable", "limits"),
+    [
+        (1, True, {"horizon": 500.0}),
+        (4, True, {"budget": 70}),
+        (3, False, {"horizon": 300.0}),
+        (100, True, {"budget": 90}),
+        (4, False, {"horizon": 20.0}),
+    ],
+)
+def test_log_equals_plain_python(name, workers, resumable, limits):
+    table = integer_table(resumable=resumable, num_objectives=2, levels=12)  # ties in time and in costs
+    words = {"horizon": "seconds", "budget": "evaluations"}
+    log = simulate(
+        table, name, num_seeds=3, workers=workers, **{words[key]: value for key, value in limits.items()}
+    )
+    for lane in range(6):
+        assert entries(log, lane) == expected(
+            table, log, lane, name, workers=workers, resumable=resumable, **limits
+        )
+
+
+@pytest.mark.parametrize("num_objectives", [1, 3])
+@pytest.mark.parametrize("eta", [2, 4])
+def test_other_shapes_equal_plain_python(num_objectives, eta):
+    table = integer_table(num_objectives=num_objectives, num_rows=100, levels=10**6)
+    log = simulate(table, "mo-asha", num_seeds=2, workers=4, eta=eta, evaluations=200)
+    for lane in range(4):
+        found = expected(table, log, lane, "mo-asha", workers=4, eta=eta, budget=200)
+        assert entries(log, lane) == found
+        assert len(found) > 100
+
+
+def test_failures_equal_plain_python():
+    table = integer_table(num_rows=80, num_objectives=2)
+    available = np.random.default_rng(1).random(table.mask.shape) < 0.7
+    available[..., -1] = True  # or else some rows would not be proposed
+    fields = {name: getattr(table, name) for name in table.__dataclass_fields__}
+    fields |= {"costs": np.where(available[..., None], table.costs, np.nan), "available": available}
+    holes = type(table)(**fields)
+    for name in ("mo-asha", "asha"):
+        log = simulate(holes, name, num_seeds=2, workers=3, evaluations=100)
+        for lane in range(4):
+            assert entries(log, lane) == expected(holes, log, lane, name, workers=3, budget=100)
+
+
+def test_number_of_trials_ends_a_run():
+    table = integer_table()
+    log = simulate(table, "mo-asha", num_seeds=2, workers=4, trials=9, evaluations=1000)
+    for lane in range(4):
+        found = expected(table, log, lane, "mo-asha", workers=4, trials=9)
+        assert entries(log, lane) == found
+        assert len({entry[0] for entry in found}) == 9
+
+
+def decisions(rule, stream, eta=3):
+    """What a rule decides along a stream of results of one rung."""
+    n = len(stream)
+    capacity = -(-n // 32) * 32
+    costs = jnp.full((capacity, stream.shape[1]), jnp.inf).at[:n].set(stream)
+    words = capacity // 32 if rule.has_fronts else 0
+    dominators = jnp.zeros((capacity, words), jnp.uint32)
+    decide = jax.jit(rule.decide)
+    found = []
+    for newcomer in range(n):
+        keep = jnp.int32(max(1, reference_asha.share(newcomer + 1, eta)))
+        rung = arrival.Rung(
+            costs, jnp.arange(capacity) <= newcomer, jnp.int32(newcomer), keep, jnp.asarray(float(eta))
+        )
+        dominators, good = decide(jax.random.key(0), rung, dominators)
+        found.append(bool(good))
+    return found
+
+
+def streams():
+    rng = np.random.default_rng(0)
+    yield rng.random((25, 2))
+    yield rng.integers(4, size=(25, 2)).astype(float)  # many ties
+    yield rng.random((25, 3)) * [1, 100, 1e-3]
+    line = rng.random(25)
+    yield np.stack([line, 1 - line], axis=1)  # one front
+    broken = rng.random((25, 2))
+    broken[rng.random(25) < 0.2] = np.inf
+    yield broken
+
+
+@pytest.mark.parametrize("stream", list(streams()))
+def test_decisions_equal_sorting_the_whole_rung(stream):
+    quick = decisions(arrival.net_arrival(), stream)
+    assert quick == decisions(arrival.sorted_arrival(promotion.epsilon_net()), stream)
+    by_definition = [
+        reference_asha.newcomer_continues(stream[: n + 1], scaled_net, 3)[1] for n in range(len(stream))
+    ]
+    assert quick == by_definition
+
+
+@pytest.mark.parametrize("stream", list(streams()))
+def test_defective_decisions_equal_their_definition(stream):
+    found = decisions(arrival.defective_arrival(), stream)
+    by_definition = [
+        reference_asha.newcomer_continues(stream[: n + 1], reference.epsilon_net_order, 3, compat=True)[1]
+        for n in range(len(stream))
+    ]
+    assert found == by_definition
+
+
+def test_rungs_equal_their_definition():
+    for fidelities in (
+        (1, 3, 9, 27),
+        tuple(range(1, 53)),
+        (1000, 6000, 15000, 30000, 60000),
+        (1,),
+        (0.5, 1, 2),
+    ):
+        for eta in (2, 3, 4, 2.5):
+            (rungs,) = asha_rungs(fidelities, eta)
+            assert rungs == reference_asha.rungs_of(fidelities, eta, fidelities[0])
+    brackets = asha_rungs((1, 3, 9, 27), 3, num_brackets=3)
+    assert brackets == tuple(reference_asha.rungs_of((1, 3, 9, 27), 3, 1, b) for b in range(3))
+
+
+def test_brackets_are_drawn_by_their_number_of_rungs():
+    table = integer_table(num_rows=300, num_tasks=1)
+    log = simulate(table, "mo-asha", num_seeds=50, workers=2, brackets=2, evaluations=200)
+    first = log.fidelity[:, :2].ravel()  # the first rung of the first two trials
+    share = (first == 0).mean()
+    assert share == pytest.approx(np.exp(4) / (np.exp(4) + np.exp(3)), abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"workers": 0}, "workers is 0"),
+        ({"eta": 1}, "eta is 1"),
+        ({"grace": 100}, "grace is 100: accepted are values from 1 to 27"),
+        ({"brackets": 9}, "brackets is 9: accepted are 1 to 4"),
+        ({"trials": 0}, "trials is 0"),
+        ({"seconds": 0}, "seconds is 0"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(InputError, match=message):
+        simulate(integer_table(), "mo-asha", **settings)
