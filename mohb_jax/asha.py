@@ -23,8 +23,8 @@ from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
 from mohb_jax.types import Array, Key, RunLog
 
-LANES_PER_BATCH = 128
-"""Lanes of one event loop: their arrays stay in the cache, and a lane that goes on for long holds up few."""
+LANES_PER_BATCH = 32
+"""Lanes of one event loop: each waits for the longest sort among them, and their arrays stay in the cache."""
 FIRST_CAPACITY = 64
 """Jobs of the first segment of a loop; every later one has room for twice as many as the one before."""
 
@@ -95,7 +95,10 @@ class _Lane(NamedTuple):
     costs: Float[jax.Array, "jobs m"]
     result_costs: Float[jax.Array, "jobs m"]
     result_rung: Int[jax.Array, " jobs"]
-    dominators: UInt32[jax.Array, "jobs words"]
+    low: Float[jax.Array, "rungs m"]
+    """Least value of each objective among the results of each rung that did not fail."""
+    high: Float[jax.Array, "rungs m"]
+    dominators: UInt32[jax.Array, "words jobs"]
     """Of each result, as bits over results; no words where the rule has no fronts."""
 
 
@@ -177,7 +180,9 @@ def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes:
             costs=results,
             result_costs=results,
             result_rung=blank - 1,
-            dominators=jnp.zeros((capacity, _words(plan, capacity)), jnp.uint32),
+            low=jnp.full((plan.levels.size, num_objectives), jnp.inf),
+            high=jnp.full((plan.levels.size, num_objectives), -jnp.inf),
+            dominators=jnp.zeros((_words(plan, capacity), capacity), jnp.uint32),
         )
         state = _offered(plan, capacity, context, task, state)
         return jax.lax.fori_loop(
@@ -202,8 +207,8 @@ def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state:
             part = getattr(state, name)
             fresh = jnp.full((more, *part.shape[1:]), blank.get(name, 0), part.dtype)
             wide[name] = jnp.concatenate([part, fresh])
-        words = _words(plan, capacity) - state.dominators.shape[1]
-        wide["dominators"] = jnp.pad(state.dominators, ((0, more), (0, words)))
+        words = _words(plan, capacity) - state.dominators.shape[0]
+        wide["dominators"] = jnp.pad(state.dominators, ((0, words), (0, more)))
         return _offered(plan, capacity, context, task, state._replace(**wide))
 
     return jax.vmap(lane)(lanes.task, state)
@@ -313,14 +318,19 @@ def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, 
     decides = busy & (rung < num_rungs - 1)
     place = jnp.where(decides, state.num_results, state.row.shape[0])
     own = bracket * plan.levels.shape[1] + rung
+    costs = state.costs[state.job[worker]]
+    counts = decides & jnp.all(jnp.isfinite(costs))
     state = state._replace(
         num_results=state.num_results + decides,
-        result_costs=state.result_costs.at[place].set(state.costs[state.job[worker]], mode="drop"),
+        low=state.low.at[own].min(jnp.where(counts, costs, jnp.inf)),
+        high=state.high.at[own].max(jnp.where(counts, costs, -jnp.inf)),
+        result_costs=state.result_costs.at[place].set(costs, mode="drop"),
         result_rung=state.result_rung.at[place].set(own, mode="drop"),
     )
     in_rung = (state.result_rung == own) & decides
     keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(in_rung)]
-    results = Rung(state.result_costs, in_rung, place, keep, jnp.asarray(plan.eta, float))
+    low, high = state.low[own][None], state.high[own][None]
+    results = Rung(state.result_costs, in_rung, place, low, high, keep, jnp.asarray(plan.eta, float))
     dominators, good = plan.arrival.decide(jax.random.fold_in(key, 2), results, state.dominators)
     goes_on = decides & good
     fresh = state.num_started < state.num_offered

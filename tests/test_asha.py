@@ -119,14 +119,19 @@ def decisions(rule, stream, eta=3):
     capacity = -(-n // 32) * 32
     costs = jnp.full((capacity, stream.shape[1]), jnp.inf).at[:n].set(stream)
     words = capacity // 32 if rule.has_fronts else 0
-    dominators = jnp.zeros((capacity, words), jnp.uint32)
+    dominators = jnp.zeros((words, capacity), jnp.uint32)
     decide = jax.jit(rule.decide)
     found = []
     for newcomer in range(n):
         keep = jnp.int32(max(1, reference_asha.share(newcomer + 1, eta)))
-        rung = arrival.Rung(
-            costs, jnp.arange(capacity) <= newcomer, jnp.int32(newcomer), keep, jnp.asarray(float(eta))
+        known = stream[: newcomer + 1]
+        known = known[np.isfinite(known).all(axis=1)]
+        low, high = (
+            jnp.asarray(find(known, axis=0, keepdims=True, initial=start))
+            for find, start in ((np.min, np.inf), (np.max, -np.inf))
         )
+        valid = jnp.arange(capacity) <= newcomer
+        rung = arrival.Rung(costs, valid, jnp.int32(newcomer), low, high, keep, jnp.asarray(float(eta)))
         dominators, good = decide(jax.random.key(0), rung, dominators)
         found.append(bool(good))
     return found

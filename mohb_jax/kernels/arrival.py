@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.kernels.epsilon_net import scale_costs
+from mohb_jax.kernels.epsilon_net import rank_shares, scaled
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.kernels.sortable import to_sortable
 from mohb_jax.types import Array, Key
 
 WORD = 32
+SMALL_FRONT = 32
+"""Rows of a front that are gathered before its net is taken; larger fronts are taken where they stand."""
 
 
 class Rung(NamedTuple):
@@ -27,6 +29,10 @@ class Rung(NamedTuple):
     valid: Bool[Array, " n"]
     newcomer: Int[Array, ""]
     """Its index: no valid result comes after it. Beyond the end in a lane that only waits for others."""
+    low: Float[Array, "1 m"]
+    """Least value of each objective among those that did not fail; kept, since it is dear to find anew."""
+    high: Float[Array, "1 m"]
+    """Greatest, likewise."""
     num_keep: Int[Array, ""]
     """How many of them are good enough: the best ``1 / eta``, and at least one."""
     eta: Float[Array, ""]
@@ -45,8 +51,8 @@ class Rung(NamedTuple):
 @runtime_checkable
 class DecideFn(Protocol):
     def __call__(
-        self, key: Key, rung: Rung, dominators: UInt32[Array, "n words"]
-    ) -> tuple[UInt32[Array, "n words"], Bool[Array, ""]]:
+        self, key: Key, rung: Rung, dominators: UInt32[Array, "words n"]
+    ) -> tuple[UInt32[Array, "words n"], Bool[Array, ""]]:
         """Dominators with those of the newcomer, and whether it goes on.
 
         Args:
@@ -70,39 +76,89 @@ def packed(mask: Bool[Array, "*batch n"]) -> UInt32[Array, "*batch words"]:
     return jnp.sum(words << jnp.arange(WORD, dtype=jnp.uint32), axis=-1, dtype=jnp.uint32)
 
 
-def with_newcomer(rung: Rung, dominators: UInt32[Array, "n words"]) -> UInt32[Array, "n words"]:
+def with_newcomer(rung: Rung, dominators: UInt32[Array, "words n"]) -> UInt32[Array, "words n"]:
     """The newcomer's dominators, and the newcomer among the dominators of those that it dominates."""
     costs, newcomer = rung.costs, rung.newcomer
     point, finite = costs[newcomer], rung.finite
     no_worse, no_better = jnp.all(costs <= point[None], axis=1), jnp.all(costs >= point[None], axis=1)
     above, below = finite & no_worse & ~no_better, finite & no_better & ~no_worse
     failed = ~finite[newcomer]
-    dominators = jnp.asarray(dominators).at[newcomer].set(packed(above & ~failed), mode="drop")
+    dominators = jnp.asarray(dominators).at[:, newcomer].set(packed(above & ~failed), mode="drop")
     word, bit = newcomer // WORD, jnp.uint32(1) << (newcomer % WORD).astype(jnp.uint32)
-    return dominators.at[:, word].add(jnp.where(below & ~failed, bit, jnp.uint32(0)), mode="drop")
+    return dominators.at[word].add(jnp.where(below & ~failed, bit, jnp.uint32(0)), mode="drop")
 
 
-def _front(dominators: UInt32[Array, "n words"], left: Bool[Array, " n"]) -> Bool[Array, " n"]:
+def _front(dominators: UInt32[Array, "words n"], left: Bool[Array, " n"]) -> Bool[Array, " n"]:
     """Rows that nothing left dominates."""
-    return left & ~jnp.any(dominators & packed(left)[None], axis=1)
+    hit = dominators & packed(left)[:, None]
+    return left & (jax.lax.reduce(hit, jnp.uint32(0), jax.lax.bitwise_or, (0,)) == 0)
+
+
+def members(mask: Bool[Array, " n"], most: int) -> Int[Array, " most"]:
+    """Indices of the first True values, n after the last of them: by words, as a scatter would be slow."""
+    words = packed(mask)
+    counts = jax.lax.population_count(words).astype(jnp.int32)
+    upto = jnp.cumsum(counts)
+    number = jnp.arange(most, dtype=jnp.int32)
+    word = jnp.sum(upto[None] <= number[:, None], axis=1, dtype=jnp.int32)
+    inside = jnp.minimum(word, words.shape[0] - 1)
+    rest = number - (upto - counts)[inside]
+    bits = (words[inside, None] >> jnp.arange(WORD, dtype=jnp.uint32)) & 1
+    place = jnp.sum(jnp.cumsum(bits, axis=1).astype(jnp.int32) <= rest[:, None], axis=1, dtype=jnp.int32)
+    return jnp.where(word < words.shape[0], WORD * word + place, mask.shape[0])
 
 
 def place_in_front(
+    costs: Float[Array, "n m"],
+    finite: Bool[Array, " n"],
+    low: Float[Array, "1 m"],
+    high: Float[Array, "1 m"],
+    front: Bool[Array, " n"],
+    item: Int[Array, ""],
+    most: Int[Array, ""],
+    scale: str,
+    seed_objective: int,
+) -> Int[Array, ""]:
+    """Position of an item in the epsilon-net order of its front; ``most`` if that is not below it.
+
+    Args:
+        costs: of all rows, finite.
+        finite: rows that did not fail; ranks are taken among them.
+        low: least value of each objective among them.
+        high: greatest.
+        front: rows of the front.
+        item: one of them.
+        most: picks after which the answer no longer matters; 0 to find nothing.
+        scale: see ``scale_costs``.
+        seed_objective: the front opens with its best row in this objective.
+    """
+    n = costs.shape[0]
+    if scale == "rank":
+        costs = rank_shares(costs, finite)
+        low, high = jnp.zeros_like(low), jnp.ones_like(high)
+    span = high - low
+    size = min(SMALL_FRONT, n)
+    is_small = jnp.sum(front, dtype=jnp.int32) <= size
+    own = members(front, size)
+    few = scaled(costs[jnp.minimum(own, n - 1)], low, span, scale)
+    there = (own < n) & is_small
+    small_item = jnp.argmax(own == item).astype(jnp.int32)
+    small = _place(few, there, small_item, jnp.where(is_small, most, 0), seed_objective)
+    if size == n:
+        return small
+    # In a batch of lanes this loop has no rounds where no lane needs it.
+    picks = jnp.where(is_small, 0, most)
+    large = _place(scaled(costs, low, span, scale), front, item, picks, seed_objective)
+    return jnp.where(is_small, small, large)
+
+
+def _place(
     costs: Float[Array, "n m"],
     front: Bool[Array, " n"],
     item: Int[Array, ""],
     most: Int[Array, ""],
     seed_objective: int,
 ) -> Int[Array, ""]:
-    """Position of an item in the epsilon-net order of its front; ``most`` if that is not below it.
-
-    Args:
-        costs: on comparable scales.
-        front: rows of the front.
-        item: one of them.
-        most: picks after which the answer no longer matters.
-        seed_objective: the front opens with its best row in this objective.
-    """
     index = jnp.arange(costs.shape[0], dtype=jnp.int32)
     lowest = jnp.iinfo(jnp.int64).min
 
@@ -122,7 +178,7 @@ def place_in_front(
     first = jnp.min(jnp.where(opening == jnp.min(opening), index, costs.shape[0]))
     start = (front & (index != first), jnp.full(costs.shape[0], jnp.inf, costs.dtype), first, jnp.int32(0))
     _, _, pick, count = jax.lax.while_loop(unfinished, take, start)
-    return jnp.where(pick == item, count, most)
+    return jnp.where((pick == item) & (most > 0), count, most)
 
 
 @functools.cache
@@ -154,8 +210,8 @@ def net_arrival(scale: str = "minmax", seed_objective: int = 0) -> ArrivalRule:
         reached = known & front[own] & (better < rung.num_keep)
         split = reached & (better + size > rung.num_keep)
         most = jnp.where(split, rung.num_keep - better, 0)
-        scaled = scale_costs(jnp.where(finite[:, None], rung.costs, 0), finite, scale)
-        place = place_in_front(scaled, front, own, most, seed_objective)
+        costs = jnp.where(finite[:, None], rung.costs, 0)
+        place = place_in_front(costs, finite, rung.low, rung.high, front, own, most, scale, seed_objective)
         # A failed result comes after all others of its rung.
         good = jnp.where(split, place < most, jnp.where(known, reached, rung.num_results <= rung.num_keep))
         return dominators, good
@@ -185,9 +241,9 @@ def defective_arrival(seed_objective: int = 0) -> ArrivalRule:
         start = (finite, jnp.zeros_like(finite))
         _, last = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), peel, start)
         latest = jnp.max(jnp.where(last, index, -1))
-        costs = scale_costs(jnp.where(finite[:, None], rung.costs, 0), finite, "none")
+        costs = jnp.where(finite[:, None], rung.costs, 0)
         size = jnp.sum(last, dtype=jnp.int32)
-        place = place_in_front(costs, last, latest, size, seed_objective)
+        place = place_in_front(costs, finite, rung.low, rung.high, last, latest, size, "none", seed_objective)
         member = jnp.argmax(last & (jnp.cumsum(last, dtype=jnp.int32) - 1 == place))
         failures = rung.valid & ~finite
         # Failures are sorted behind all others: the latest of them is then the row that is sorted last.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.kernels.sortable import to_sortable
+from mohb_jax.kernels.sortable import from_sortable, to_sortable
 from mohb_jax.types import Array, Key
 
 SCALES = ("minmax", "rank", "none")
@@ -35,15 +35,35 @@ def scale_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"], scale: str
     if costs.shape[0] == 0:
         return costs
     if scale == "rank":
-        below = jnp.sum((costs[:, None] > costs[None]) & valid[None, :, None], axis=1)
-        costs = jnp.where(mask, below, 0).astype(costs.dtype) / jnp.maximum(jnp.sum(valid) - 1, 1)
-    low = jnp.min(jnp.where(mask, costs, jnp.inf), axis=0, keepdims=True)
-    span = jnp.max(jnp.where(mask, costs, -jnp.inf), axis=0, keepdims=True) - low
+        costs = rank_shares(costs, valid)
+    return jnp.where(mask, scaled(costs, *bounds(costs, valid), scale), 0)
+
+
+def rank_shares(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Float[Array, "n m"]:
+    """The share of valid rows below each value; 0 in rows that are not valid."""
+    below = jnp.sum((costs[:, None] > costs[None]) & valid[None, :, None], axis=1)
+    below = jnp.where(valid[:, None], below, 0)
+    return below.astype(costs.dtype) / jnp.maximum(jnp.sum(valid) - 1, 1)
+
+
+def bounds(
+    costs: Float[Array, "n m"], valid: Bool[Array, " n"]
+) -> tuple[Float[Array, "1 m"], Float[Array, "1 m"]]:
+    """Least value and span of each objective over the valid rows."""
+    bits, mask = to_sortable(costs), valid[:, None]
+    limit = jnp.iinfo(bits.dtype)
+    low = from_sortable(jnp.min(jnp.where(mask, bits, limit.max), axis=0, keepdims=True))
+    high = from_sortable(jnp.max(jnp.where(mask, bits, limit.min), axis=0, keepdims=True))
+    return low, high - low
+
+
+def scaled(
+    costs: Float[Array, "n m"], low: Float[Array, "1 m"], span: Float[Array, "1 m"], scale: str
+) -> Float[Array, "n m"]:
+    """Rows on the scale that ``bounds`` gave; ``scale`` as in ``scale_costs``, after the ranks."""
     if scale == "minmax":
-        return _to_grid(
-            jnp.where(mask, (costs - low) / jnp.where(span > 0, span, 1), 0), jnp.ones((), costs.dtype)
-        )
-    return _to_grid(jnp.where(mask, costs - low, 0), jnp.max(span))
+        return _to_grid((costs - low) / jnp.where(span > 0, span, 1), jnp.ones((), costs.dtype))
+    return _to_grid(costs - low, jnp.max(span))
 
 
 def _to_grid(costs: Float[Array, "n m"], span: Float[Array, ""]) -> Float[Array, "n m"]:
