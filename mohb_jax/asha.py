@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt32
+from jaxtyping import Float, Int, UInt32
 
-from mohb_jax.hyperband import Cells, Lanes
+from mohb_jax.hyperband import Cells, Lanes, blanked
 from mohb_jax.kernels.arrival import WORD, ArrivalRule, Rung
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
@@ -118,12 +118,17 @@ def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) 
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(run, batches))
-    slots = max(part[0].shape[1] for part in parts)
+    slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
-        np.concatenate([_widened(p, slots) for p in column])[:num_lanes]
+        np.concatenate([_cut(part, slots) for part in column])[:num_lanes]
         for column in zip(*parts, strict=True)
     ]
     return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
+
+
+def _num_slots(plan: AshaPlan, valid: np.ndarray) -> int:
+    """Slots of a log: the budget, or those up to the last that counts in any lane."""
+    return plan.budget or int(np.flatnonzero(np.any(valid, axis=0)).max(initial=-1)) + 1
 
 
 def _padded(lanes: Lanes, start: int, size: int) -> Lanes:
@@ -133,11 +138,11 @@ def _padded(lanes: Lanes, start: int, size: int) -> Lanes:
     return Lanes(task[index], run[index], key[index], horizon[index])
 
 
-def _widened(part: np.ndarray, slots: int) -> np.ndarray:
-    """Slots added that hold nothing."""
+def _cut(part: np.ndarray, slots: int) -> np.ndarray:
+    """A field with so many slots; added ones hold nothing."""
     filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
-    width = [(0, 0), (0, slots - part.shape[1])] + [(0, 0)] * (part.ndim - 2)
-    return np.pad(part, width, constant_values=filler)
+    width = [(0, 0), (0, max(0, slots - part.shape[1]))] + [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, width, constant_values=filler)[:, :slots]
 
 
 def _run_batch(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> tuple[np.ndarray, ...]:
@@ -349,18 +354,5 @@ def _slots(plan: AshaPlan, lanes: Lanes, state: _Lane) -> tuple[Array, ...]:
     """The log's arrays in launch order; what ended after the horizon is left out."""
     slot = jnp.arange(state.row.shape[1])
     start, end = state.times[..., 0], state.times[..., 1]
-    valid: Bool[Array, "lanes slots"] = (slot < state.num_launched[:, None]) & (end <= lanes.horizon[:, None])
-
-    def blank(part: Array, filler: float | int) -> Array:
-        mask = valid.reshape(valid.shape + (1,) * (part.ndim - 2))
-        return jnp.where(mask, part, jnp.asarray(filler, part.dtype))
-
-    return (
-        blank(state.row, -1),
-        blank(state.level, -1),
-        blank(state.costs, jnp.inf),
-        blank(start, jnp.inf),
-        blank(end, jnp.inf),
-        blank(state.worker, -1),
-        valid,
-    )
+    valid = (slot < state.num_launched[:, None]) & (end <= lanes.horizon[:, None])
+    return blanked(valid, state.row, state.level, state.costs, start, end, state.worker)

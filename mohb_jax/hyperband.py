@@ -282,17 +282,27 @@ def _finish(
         )
     slots, timeline = jax.tree.map(lambda x: x[:, :budget], (slots, timeline))
     valid = slots.valid & (timeline.end <= lanes.horizon[:, None])
+    return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
+
+
+def blanked(
+    valid: Bool[Array, "lanes slots"],
+    row: Int[Array, "lanes slots"],
+    level: Int[Array, "lanes slots"],
+    costs: Float[Array, "lanes slots m"],
+    start: Float[Array, "lanes slots"],
+    end: Float[Array, "lanes slots"],
+    worker: Int[Array, "lanes slots"],
+) -> tuple[Array, ...]:
+    """The arrays of a ``RunLog`` from ``row`` to ``valid``, with its fillers where a slot does not count."""
 
     def blank(field: Array, filler: float | int) -> Array:
         mask = valid.reshape(valid.shape + (1,) * (field.ndim - 2))
         return jnp.where(mask, field, jnp.asarray(filler, field.dtype))
 
     return (
-        blank(slots.row, -1),
-        blank(slots.level, -1),
-        blank(slots.costs, jnp.inf),
-        blank(timeline.start, jnp.inf),
-        blank(timeline.end, jnp.inf),
-        blank(timeline.worker, -1),
+        *(blank(field, -1) for field in (row, level)),
+        *(blank(field, jnp.inf) for field in (costs, start, end)),
+        blank(worker, -1),
         valid,
     )

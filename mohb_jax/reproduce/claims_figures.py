@@ -13,24 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from mohb_jax.report import panels
 from mohb_jax.report.style import look, number, seeds_text
 from mohb_jax.reproduce.claims import Claim
 from mohb_jax.reproduce.reductions import ALL_TASKS, DEFINITIONS, STATISTICS, Row
 
 PUBLISHED_COLOUR = "#D55E00"
-STYLE: Any = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "axes.unicode_minus": False,
-    "text.parse_math": False,  # names come from data: a dollar sign is a dollar sign
-}
+STYLE: Any = panels.STYLE | {"axes.grid": False}
 _COLOURS = dict(zip(STATISTICS, ("#0072B2", "#009E73"), strict=True))
 _OFFSETS = dict(zip(STATISTICS, (-0.16, 0.16), strict=True))
 

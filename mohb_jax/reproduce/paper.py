@@ -36,6 +36,17 @@ class Reproduction:
     parts: tuple[Part, ...]
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What every file of results says of itself."""
+        return {
+            "paper": self.paper.name,
+            "title": self.paper.title,
+            "command": self.command,
+            "versions": store.versions(),
+            "seeds": self.seeds,
+        }
+
+    @property
     def claims(self) -> Path:
         """The folder of tables, figures and page."""
         return self.directory / "claims"

@@ -142,12 +142,7 @@ def write_scores(reproduction: Reproduction) -> Path:
     out = reproduction.claims
     out.mkdir(parents=True, exist_ok=True)
     _frame(found).write_csv(out / "adtm.csv")
-    about = {
-        "paper": reproduction.paper.name,
-        "title": reproduction.paper.title,
-        "command": reproduction.command,
-        "versions": store.versions(),
-        "seeds": reproduction.seeds,
+    about = reproduction.about | {
         "sources": list(SOURCES),
         "rows": [score._asdict() | {"curve": score.curve.tolist()} for score in found],
     }

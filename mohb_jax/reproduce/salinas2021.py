@@ -81,12 +81,7 @@ def write_claims(reproduction: Reproduction) -> Path:
     out = reproduction.claims
     out.mkdir(parents=True, exist_ok=True)
     claims_frame(rows).write_csv(out / "claims.csv")
-    about = {
-        "paper": reproduction.paper.name,
-        "title": reproduction.paper.title,
-        "command": reproduction.command,
-        "versions": store.versions(),
-        "seeds": reproduction.seeds,
+    about = reproduction.about | {
         "claims": [claim._asdict() for claim in CLAIMS],
         "definitions": {definition.name: definition.words for definition in DEFINITIONS},
         "rows": rows,
