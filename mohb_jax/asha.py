@@ -25,8 +25,8 @@ from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
 """Lanes of one event loop: each waits for the longest sort among them, and their arrays stay in the cache."""
-FIRST_CAPACITY = 64
-"""Jobs of the first segment of a loop; every later one has room for twice as many as the one before."""
+FIRST_CAPACITY = 96
+"""Jobs of the first segment of a loop; every later one has room for half as many more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,14 +147,14 @@ def _cut(part: np.ndarray, slots: int) -> np.ndarray:
 
 def _run_batch(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
-    capacity = max(FIRST_CAPACITY, 1 << (plan.num_workers - 1).bit_length())
+    capacity = _whole_words(max(FIRST_CAPACITY, plan.num_workers))
     state = _start(plan, capacity, cells, context, lanes)
     while True:
         state, goes_on = _segment(plan, cells, lanes, state)
         if not goes_on:
             break
-        state = _grown(plan, 2 * capacity, context, lanes, state)
-        capacity *= 2
+        capacity = _whole_words(capacity + capacity // 2)
+        state = _grown(plan, capacity, context, lanes, state)
     return tuple(jax.device_get(_slots(plan, lanes, state)))
 
 
@@ -217,6 +217,11 @@ def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state:
         return _offered(plan, capacity, context, task, state._replace(**wide))
 
     return jax.vmap(lane)(lanes.task, state)
+
+
+def _whole_words(capacity: int) -> int:
+    """The next multiple of the bits of a word."""
+    return -(-capacity // WORD) * WORD
 
 
 def _words(plan: AshaPlan, capacity: int) -> int:
