@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from mohb_jax.report.page import FOLDER as REPORT_FOLDER
 from mohb_jax.report.style import look, number, seeds_text
@@ -32,8 +33,9 @@ def write_figure(scores: Sequence[Any], out: Path) -> list[Path]:
                 steps = np.arange(1, score.curve.size + 1)
                 panel.plot(steps, score.curve, drawn.line, color=drawn.colour, lw=1.4, label=score.method)
             panel.set(title=name, xlabel="evaluations", yscale="log")
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         panels[0].set_ylabel("normalised distance to the least error")
-        panels[-1].legend()
+        panels[0].legend(loc="upper right")
         return save_figure(figure, out / "adtm")
 
 
