@@ -116,8 +116,9 @@ def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) 
     def run(batch: Lanes) -> tuple[np.ndarray, ...]:
         return _run_batch(plan, cells, context, batch)
 
+    parts = [run(batches[0])]  # by itself, so that programs are compiled once and not in every thread
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(run, batches))
+        parts += pool.map(run, batches[1:])
     slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
         np.concatenate([_cut(part, slots) for part in column])[:num_lanes]

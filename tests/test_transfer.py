@@ -30,6 +30,13 @@ def test_proposals_are_the_same_when_the_task_has_no_results_yet(method):
     table = related_tasks()
     budget = {"evaluations": 5 if "hb" in method else 20, "num_seeds": 4, "tasks": ["task-0"], "draws": 8}
     known, hidden = (simulate(t, method, **budget) for t in (table, poisoned(table)))
+    if "asha" in method:  # jobs differ with the results; the configurations that are started do not
+        for ours, theirs in zip(hidden.row.tolist(), known.row.tolist(), strict=True):
+            started = [list(dict.fromkeys(rows)) for rows in (ours, theirs)]
+            both = min(map(len, started))
+            assert both > 4
+            assert started[0][:both] == started[1][:both]
+        return
     # Later rows follow from the run's own results: promoted ones, and proposals of a model fitted to them.
     num_proposed = {"hb+prior": 3, "mo-hb+prior": 3, "gcp-prior": 5}.get(method, 20)
     np.testing.assert_array_equal(hidden.row[:, :num_proposed], known.row[:, :num_proposed])
