@@ -106,7 +106,7 @@ def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) 
     """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
 
     Batches of lanes run in as many threads as there are processors. A batch grows in segments: it ends when
-    its last lane has, and arrays are as long as its longest lane needs, to the next power of two.
+    its last lane has, and arrays are as long as its longest lane needs, to the next segment.
     """
     num_lanes = len(lanes.task)
     size = min(LANES_PER_BATCH, num_lanes)
@@ -191,12 +191,14 @@ def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes:
             dominators=jnp.zeros((_words(plan, capacity), capacity), jnp.uint32),
         )
         state = _offered(plan, capacity, context, task, state)
-        return jax.lax.fori_loop(
-            0,
-            workers,
-            lambda worker, state: _new_trial(plan, cells, task, horizon, state, worker, jnp.zeros(())),
-            state,
-        )
+
+        def first(worker: Array, state: _Lane) -> _Lane:
+            trial, there = _next_trial(state)
+            return _launch(
+                plan, cells, task, horizon, state, worker, jnp.zeros(()), trial, jnp.int32(0), there
+            )
+
+        return jax.lax.fori_loop(0, workers, first, state)
 
     return jax.vmap(lane)(lanes.task, lanes.key, lanes.horizon)
 
@@ -253,14 +255,10 @@ def _brackets(plan: AshaPlan, key: Key, number: Array) -> Array:
     return draw(number).astype(jnp.int32)
 
 
-def _new_trial(
-    plan: AshaPlan, cells: Cells, task: Array, horizon: Array, state: _Lane, worker: Array, time: Array
-) -> _Lane:
-    """The worker starts the next configuration, or has nothing to do."""
+def _next_trial(state: _Lane) -> tuple[Array, Array]:
+    """The next configuration, and whether there is one."""
     trial = jnp.minimum(state.num_started, state.trial_row.shape[0] - 1)
-    there = state.num_started < state.num_offered
-    launched = _launch(plan, cells, task, horizon, state, worker, time, trial, jnp.int32(0), there)
-    return launched._replace(num_started=state.num_started + (launched.num_launched - state.num_launched))
+    return trial, state.num_started < state.num_offered
 
 
 def _launch(
@@ -288,6 +286,7 @@ def _launch(
     end = time + (runtime[0] - resumed)
     slot = jnp.where(may, state.num_launched, state.row.shape[0])  # writes beyond the end are dropped
     return state._replace(
+        num_started=state.num_started + (may & (rung == 0)),
         num_launched=state.num_launched + may,
         free=state.free.at[worker].set(jnp.where(may, end, jnp.inf)),
         job_trial=state.job_trial.at[worker].set(trial),
@@ -344,15 +343,11 @@ def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, 
     results = Rung(state.result_costs, in_rung, place, low, high, keep, jnp.asarray(plan.eta, float))
     dominators, good = plan.arrival.decide(jax.random.fold_in(key, 2), results, state.dominators)
     goes_on = decides & good
-    fresh = state.num_started < state.num_offered
-    next_trial = jnp.where(goes_on, trial, jnp.minimum(state.num_started, state.trial_row.shape[0] - 1))
-    next_rung = jnp.where(goes_on, rung + 1, 0)
+    fresh, there = _next_trial(state)
+    next_trial, next_rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung + 1, 0)
     state = state._replace(dominators=jnp.asarray(dominators))
-    launched = _launch(
-        plan, cells, task, horizon, state, worker, time, next_trial, next_rung, busy & (goes_on | fresh)
-    )
-    is_new = ~goes_on & (launched.num_launched > state.num_launched)
-    return launched._replace(num_started=state.num_started + is_new)
+    wanted = busy & (goes_on | there)
+    return _launch(plan, cells, task, horizon, state, worker, time, next_trial, next_rung, wanted)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -214,16 +214,15 @@ def asha(num_lanes: int = 1024) -> Iterator[Row]:
     its 200 trials (tests compare the log with plain Python)."""
     table = synthetic(num_rows=2000, fidelities=tuple(range(1, 53)))
 
-    def simulated(method: str) -> Any:
-        options: dict[str, Any] = {"workers": 4, "trials": 200, "seconds": 1e12}
-        return simulate(table, method, num_seeds=num_lanes, **options)
+    def simulated() -> Any:
+        return simulate(table, "mo-asha", num_seeds=num_lanes, workers=4, trials=200, seconds=1e12)
 
     began = time.perf_counter()
-    log = simulated("mo-asha")
+    log = simulated()
     first = time.perf_counter() - began
     started = [np.unique(rows[valid]).size for rows, valid in zip(log.row, log.valid, strict=True)]
     assert set(started) == {200}
-    seconds = seconds_of(lambda: simulated("mo-asha"), repeats=5)
+    seconds = seconds_of(simulated, repeats=5)
     rate = num_lanes / seconds
     yield Row(
         "mo-asha-runs",

@@ -103,19 +103,21 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A tuning method: schedule x searcher x promotion rule, under a name."""
+    """A tuning method: schedule x searcher x rule, under a name.
+
+    The rule promotes the best of a full rung, or judges each result on arrival: then the method is
+    asynchronous.
+    """
 
     name: str
     summary: str
     schedule: Callable[[AnyTable, Settings], tuple[Bracket, ...]]
     searcher: Callable[[Settings], Searcher]
-    promotion: Callable[[Settings], PromotionRule]
+    rule: Callable[[Settings], PromotionRule | ArrivalRule]
     max_objectives: int | None = None
     transfers: bool = False
     models: tuple[str, ...] = ()
     """What it predicts with, for the report's calibration."""
-    arrival: Callable[[Settings], ArrivalRule] | None = None
-    """How an asynchronous method judges a result; None for methods in rungs, which promote instead."""
 
     @property
     def needs(self) -> str:
@@ -146,6 +148,11 @@ def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     return tuple(Bracket((1,) * len(levels), levels) for levels in rungs)
 
 
+def _single_arrival(settings: Settings) -> ArrivalRule:
+    del settings
+    return arrival.single_arrival(0)
+
+
 def _net_arrival(settings: Settings) -> ArrivalRule:
     if settings.compat is not None:
         return arrival.defective_arrival(settings.seed_objective)
@@ -172,6 +179,11 @@ def _copula(settings: Settings) -> Searcher:
     return transfer_prior(settings.draws, one_by_one=True, objective=0)
 
 
+def _single(settings: Settings) -> PromotionRule:
+    del settings
+    return promotion.single(0)
+
+
 def _epsilon_net(settings: Settings) -> PromotionRule:
     return promotion.epsilon_net(settings.scale, settings.seed_objective)
 
@@ -184,14 +196,14 @@ METHODS: dict[str, Method] = {
             "random search at full fidelity",
             _full_fidelity,
             _random,
-            lambda settings: promotion.single(0),
+            _single,
         ),
         Method(
             "hb",
             "Hyperband on the first objective alone (Li et al. 2018)",
             _hyperband,
             _random,
-            lambda settings: promotion.single(0),
+            _single,
         ),
         Method(
             "mo-hb",
@@ -234,7 +246,7 @@ METHODS: dict[str, Method] = {
             "draws from the transfer prior, one by one, at full fidelity",
             _full_fidelity,
             _prior_one_by_one,
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -243,7 +255,7 @@ METHODS: dict[str, Method] = {
             "hb with configurations proposed by the transfer prior",
             _hyperband,
             _prior,
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -261,7 +273,7 @@ METHODS: dict[str, Method] = {
             "copula Thompson sampling: the prior on the first objective alone (Salinas et al. 2020)",
             _full_fidelity,
             _copula,
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -270,51 +282,46 @@ METHODS: dict[str, Method] = {
             "asynchronous successive halving on the first objective alone (Li et al. 2020)",
             _asynchronous,
             _random,
-            lambda settings: promotion.single(0),
-            arrival=lambda settings: arrival.single_arrival(0),
+            _single_arrival,
         ),
         Method(
             "mo-asha",
             "multi-objective asynchronous halving, stopping: non-dominated sorting with epsilon-net",
             _asynchronous,
             _random,
-            _epsilon_net,
-            arrival=_net_arrival,
+            _net_arrival,
         ),
         Method(
             "mo-asha-random",
             "asynchronous halving that stops at random: the control",
             _asynchronous,
             _random,
-            lambda settings: promotion.random_order(),
-            arrival=lambda settings: arrival.random_arrival(),
+            lambda settings: arrival.random_arrival(),
         ),
         Method(
             "asha+prior",
             "asha with configurations proposed by the transfer prior",
             _asynchronous,
             _prior_one_by_one,
-            lambda settings: promotion.single(0),
+            _single_arrival,
             transfers=True,
             models=("prior network",),
-            arrival=lambda settings: arrival.single_arrival(0),
         ),
         Method(
             "mo-asha+prior",
             "mo-asha with configurations proposed by the transfer prior",
             _asynchronous,
             _prior_one_by_one,
-            _epsilon_net,
+            _net_arrival,
             transfers=True,
             models=("prior network",),
-            arrival=_net_arrival,
         ),
         Method(
             "gcp-prior",
             "Gaussian process on what the transfer prior leaves over (Salinas et al. 2020)",
             _one_per_worker,
             lambda settings: gcp_prior(settings.draws),
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
             models=("prior network", "gaussian process"),
         ),
@@ -323,14 +330,14 @@ METHODS: dict[str, Method] = {
             "Gaussian process on quantiles of the first objective, without a prior",
             _one_per_worker,
             lambda settings: gcp(),
-            lambda settings: promotion.single(0),
+            _single,
         ),
         Method(
             "zero-shot",
             "a portfolio that does well on the other tasks, at full fidelity (Winkelmolen et al. 2020)",
             _full_fidelity,
             lambda settings: zero_shot(),
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
         ),
         Method(
@@ -338,7 +345,7 @@ METHODS: dict[str, Method] = {
             "random search in a box around the other tasks' fronts (Perrone et al. 2019)",
             _full_fidelity,
             lambda settings: bounding_box(),
-            lambda settings: promotion.single(0),
+            _single,
             transfers=True,
         ),
     )
@@ -449,13 +456,14 @@ def make_plan(
         )
     if method.transfers:
         require_other_tasks(table)
-    searcher, brackets = method.searcher(settings), method.schedule(table, settings)
+    brackets, searcher = method.schedule(table, settings), method.searcher(settings)
+    rule = method.rule(settings)
     resumable = table.resumable if settings.resumable is None else settings.resumable
-    if method.arrival is not None:
+    if isinstance(rule, ArrivalRule):
         return AshaPlan(
             brackets=brackets,
             searcher=searcher,
-            arrival=method.arrival(settings),
+            arrival=rule,
             eta=settings.eta,
             num_workers=settings.workers,
             resumable=resumable,
@@ -465,7 +473,7 @@ def make_plan(
     return Plan(
         brackets=brackets,
         searcher=searcher,
-        promotion=method.promotion(settings),
+        promotion=rule,
         num_workers=settings.workers,
         # What learns within the run waits for its results: idle workers cannot go on without them.
         overlap=settings.mode == "overlap" and not searcher.learns,

@@ -16,6 +16,8 @@ from benchmarks.columns import require_choice, whole
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax import store
+from mohb_jax.calibration import FILE as CALIBRATION
+from mohb_jax.calibration import read_calibration
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.bayesian import process_calibration
 from mohb_jax.transfer import calibration, learn_prior
@@ -308,13 +310,13 @@ def _write_calibration(
 ) -> None:
     """Calibration of the models that the study's methods use; rows of an earlier call are kept where nothing
     was run."""
-    path = directory / "calibration.json"
+    path = directory / CALIBRATION
     models = {model for entry in study.methods for model in method_named(entry.method).models}
-    known = store.read_json(path) if path.is_file() else []
+    known = read_calibration(directory, [table.name for _, table in tables])
     rows = []
     for entry, model in itertools.product(tables, sorted(models)):
         table = entry.table
-        kept = [row for row in known if (row["benchmark"], row["model"]) == (table.name, model)]
+        kept = [row.model_dump() for row in known if (row.benchmark, row.model) == (table.name, model)]
         if num_run[table.name] or {row["task"] for row in kept} != set(table.tasks):
             kept = CALIBRATIONS[model](entry.whole, study.seed)
         rows += [row for row in kept if row["task"] in table.tasks]

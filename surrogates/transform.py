@@ -33,10 +33,16 @@ def quantile_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
     ascending = jnp.sort(jnp.where(valid, values, jnp.inf))
     num_less = jnp.searchsorted(ascending, values, side="left").astype(values.dtype)
     num_valid = jnp.sum(valid, dtype=values.dtype)
-    n = jnp.maximum(num_valid, 2)  # the logarithm of 1 is 0; the branch is not taken below 2
-    cut = 1 / (4 * n**0.25 * jnp.sqrt(jnp.pi * jnp.log(n)))
-    z = jax.scipy.special.ndtri(jnp.clip(num_less / n, cut, 1 - cut))
+    # The logarithm of 1 is 0; the branch is not taken below 2.
+    z = normal_scores(num_less, jnp.maximum(num_valid, 2))
     return jnp.where(valid & (num_valid > 1), z, 0).astype(values.dtype)
+
+
+def normal_scores(num_less: Float[Array, " n"], sample_size: Float[Array, ""]) -> Float[Array, " n"]:
+    """Normal quantiles of values with so many smaller ones in a sample of two or more, winsorised as
+    ``quantile_transform`` does."""
+    cut = 1 / (4 * sample_size**0.25 * jnp.sqrt(jnp.pi * jnp.log(sample_size)))
+    return jax.scipy.special.ndtri(jnp.clip(num_less / sample_size, cut, 1 - cut))
 
 
 def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> Float[Array, " n"]:

@@ -17,7 +17,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from benchmarks.features import unit_features
 from benchmarks.synthetic import synthetic
 from benchmarks.table import Table
-from mohb_jax.searchers import bayesian
+from mohb_jax.searchers import bayesian, prior
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.bayesian import Fitting, gcp, gcp_prior, process_calibration
 from mohb_jax.searchers.prior import transfer_prior
@@ -273,8 +273,8 @@ def test_a_fit_takes_the_smallest_size_that_holds_the_observations():
 
 
 def test_many_candidates_are_sampled(monkeypatch):
-    monkeypatch.setattr(bayesian, "MOST_CANDIDATES", 50)
-    monkeypatch.setattr(bayesian, "SUBSET", 20)
+    monkeypatch.setattr(prior, "MOST_CANDIDATES", 50)
+    monkeypatch.setattr(prior, "SUBSET", 20)
     searcher = gcp.__wrapped__(FITTING)
     context, _, state = start(searcher, TABLE)
     lane = jax.tree.map(lambda leaf: leaf[0], state)

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from benchmarks.errors import InputError
+from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.report import calibration, summarise, write_report
-from mohb_jax.report.calibration import aggregates, read_calibration
+from mohb_jax.report.calibration import aggregates
 from mohb_jax.report.sections import calibration_section
 from mohb_jax.report.study import load_study
 from surrogates.calibration import LEVELS
@@ -91,8 +92,8 @@ def test_averages_are_over_tasks_and_keep_extremes_apart():
     assert (found[0].num_tasks, found[0].num_values) == (2, 121)
 
 
-def load(content: Any) -> tuple[calibration.CalibrationRow, ...]:
-    return tuple(calibration.CalibrationRow.model_validate(row) for row in content)
+def load(content: Any) -> tuple[CalibrationRow, ...]:
+    return tuple(CalibrationRow.model_validate(row) for row in content)
 
 
 def test_page_shows_a_row_per_objective_and_model_and_how_to_read_it(folder):

@@ -20,6 +20,7 @@ from mohb_jax import study as studies
 from mohb_jax.report import summarise
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
+from tests.transfer_tables import related_tasks
 
 TABLE = synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny")
 METHODS = ("random", "hb", "mo-hb", "mo-hb-random")
@@ -506,3 +507,18 @@ def test_another_study_in_the_folder_is_noticed(content, tmp_path):
 def test_an_unknown_method_is_named_before_the_reference(content):
     with pytest.raises(InputError, match="method 'randm' is unknown"):
         made(content, methods=["randm"], reference="random")
+
+
+def test_a_damaged_calibration_is_named_and_loses_nothing(tmp_path: Path):
+    related_tasks().save(tmp_path / "related.npz")
+    content = {"benchmarks": [str(tmp_path / "related.npz")], "methods": ["random+prior"]}
+    content |= {"seeds": 2, "evaluations": 5, "settings": {"draws": 4}}
+    folder = tmp_path / "study"
+    assert run(content, folder) == 1
+    whole = (folder / "calibration.json").read_text(encoding="utf-8")
+    (folder / "calibration.json").write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(InputError, match=r"calibration\.json: row 1 is 1"):
+        run(content, folder)
+    (folder / "calibration.json").unlink()
+    assert run(content, folder) == 0  # the unit was kept
+    assert (folder / "calibration.json").read_text(encoding="utf-8") == whole

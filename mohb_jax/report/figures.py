@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
-from mohb_jax.report.calibration import LEVELS, Aggregate, aggregates
+from mohb_jax.calibration import LEVELS
+from mohb_jax.report.calibration import Aggregate, aggregates
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.panels import STYLE, Panels, plain, save_figure, small_multiples
 from mohb_jax.report.prices import DECISIONS

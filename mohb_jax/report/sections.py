@@ -4,7 +4,8 @@ import base64
 import html
 from collections.abc import Sequence
 
-from mohb_jax.report.calibration import KNOWS_NOTHING, LEVELS, Aggregate, Spread, aggregates
+from mohb_jax.calibration import LEVELS
+from mohb_jax.report.calibration import KNOWS_NOTHING, Aggregate, Spread, aggregates
 from mohb_jax.report.prices import DECISIONS
 from mohb_jax.report.study import PriceChange, Repricing, Study
 from mohb_jax.report.style import number

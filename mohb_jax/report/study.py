@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from benchmarks.table import load_table
-from mohb_jax.report.calibration import CalibrationRow, read_calibration
+from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.report.curves import Cell, benchmark_cells
 from mohb_jax.store import AnyUnit, read_study, read_units, table_path
 

@@ -21,19 +21,19 @@ from benchmarks.features import unit_features
 from benchmarks.interface import AnyTable
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prior import (
-    MOST_CANDIDATES,
-    SUBSET,
     Lists,
     ListState,
+    is_marked,
     list_searcher,
     marked,
+    random_subset,
     transfer_prior,
 )
-from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
+from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.transfer import Prior, diagnosis, learn_prior
 from mohb_jax.types import Array, Key
 from surrogates import gaussian_process as gp
-from surrogates.transform import quantile_transform
+from surrogates.transform import normal_scores, quantile_transform
 
 NUM_INITIAL = 5
 """Results that a lane must have before the process proposes."""
@@ -246,14 +246,11 @@ def _candidates(
     """Rows among which a lane chooses, and which of them it may choose."""
     candidates: Candidates = lists.candidates
     num_rows, most = candidates.num_rows[task], candidates.most
-    place: Array = jnp.arange(min(most, SUBSET if most > MOST_CANDIDATES else most), dtype=jnp.int32)
-    valid = place < num_rows
-    if most > MOST_CANDIDATES:
-        round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
-        place = permuted(round_keys, jnp.minimum(place, num_rows - 1), num_rows, most)
+    place = random_subset(key, num_rows, most)
+    place = jnp.arange(most, dtype=jnp.int32) if place is None else place
+    valid = jnp.arange(place.shape[0]) < num_rows
     row = place if candidates.rows is None else candidates.rows[task, place]
-    seen = state.seen[row >> 5] >> (row & 31).astype(jnp.uint32) & 1
-    return row, valid & (seen == 0)
+    return row, valid & ~is_marked(state.seen, row)
 
 
 def _best(score: Float[Array, " n"], num_best: int) -> Int[Array, " k"]:
@@ -422,7 +419,5 @@ def placed(values: Float[np.ndarray, " n"], sample: Float[np.ndarray, " sample"]
         values: results that need not be in the sample; +inf is a failed one.
         sample: at least two results.
     """
-    n = len(sample)
-    share = np.searchsorted(np.sort(sample), values, side="left") / n
-    cut = 1 / (4 * n**0.25 * np.sqrt(np.pi * np.log(n)))
-    return np.asarray(jax.scipy.special.ndtri(np.clip(share, cut, 1 - cut)))
+    num_less = np.searchsorted(np.sort(sample), values, side="left").astype(np.float64)
+    return np.asarray(normal_scores(num_less, np.array(float(len(sample)))))

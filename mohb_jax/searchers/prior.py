@@ -158,13 +158,18 @@ def _first_unseen(
     rows: Int[Array, " n"], seen: UInt32[Array, " words"], num_wanted: int
 ) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
     """The first rows that are not marked, and their places; -1 and n where there are no more."""
-    unseen = (rows >= 0) & (seen[rows >> 5] >> (rows & 31).astype(jnp.uint32) & 1 == 0)
+    unseen = (rows >= 0) & ~is_marked(seen, rows)
     # The t-th unseen row stands where the count of unseen rows before is t.
     number = jnp.where(unseen, jnp.cumsum(unseen, dtype=jnp.int32) - 1, num_wanted)
     n = rows.shape[0]
     place = jnp.full(num_wanted, n, jnp.int32)
     place = place.at[number].set(jnp.arange(n, dtype=jnp.int32), mode="drop")
     return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
+
+
+def is_marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> Bool[Array, " k"]:
+    """Whether rows are marked as seen."""
+    return seen[row >> 5] >> (row & 31).astype(jnp.uint32) & 1 == 1
 
 
 def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
@@ -217,7 +222,7 @@ def _draw_lists(
 
     def draw(number: Array) -> Array:
         noise_key, place_key = jax.random.split(jax.random.fold_in(key, number))
-        place = _subset(place_key, num_rows, mu.shape[1])
+        place = random_subset(place_key, num_rows, mu.shape[1])
         means, deviations = (mu, sigma) if place is None else (mu[:, place], sigma[:, place])
         start = jax.random.randint(noise_key, (), 0, NOISE - means.size)
         own = jax.lax.dynamic_slice(noise, (start,), (means.size,)).reshape(means.shape)
@@ -229,12 +234,14 @@ def _draw_lists(
     return jax.lax.map(draw, jnp.arange(order.draws), batch_size=DRAWS_AT_A_TIME)
 
 
-def _subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
-    """Distinct random places among many candidates; None where there are few enough to draw them all."""
+def random_subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
+    """Random places among many candidates, the first ``num_rows`` distinct; None where there are few
+    enough to take them all."""
     if most <= MOST_CANDIDATES:
         return None
     round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
-    return permuted(round_keys, jnp.arange(SUBSET, dtype=jnp.int32), num_rows, most)
+    position = jnp.minimum(jnp.arange(SUBSET, dtype=jnp.int32), num_rows - 1)
+    return permuted(round_keys, position, num_rows, most)
 
 
 def _sorted(key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"]) -> Int[Array, " length"]:
