@@ -5,10 +5,8 @@ result; the rung decides whether its trial goes on; the worker gets its next job
 sums of start and duration, so the same additions in plain Python give the same bits.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
-import os
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from mohb_jax.hyperband import Cells, Lanes, blanked
 from mohb_jax.kernels.arrival import WORD, ArrivalRule, Rung
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
+from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -116,9 +115,7 @@ def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) 
     def run(batch: Lanes) -> tuple[np.ndarray, ...]:
         return _run_batch(plan, cells, context, batch)
 
-    parts = [run(batches[0])]  # by itself, so that programs are compiled once and not in every thread
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts += pool.map(run, batches[1:])
+    parts = map_in_threads(run, batches)
     slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
         np.concatenate([_cut(part, slots) for part in column])[:num_lanes]

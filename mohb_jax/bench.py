@@ -188,9 +188,9 @@ def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
 
     log = simulated("mo-hb+prior", given)
     assert all(len(set(row[:81].tolist())) == 81 for row in log.row[:100])
-    rest = seconds_of(lambda: simulated("mo-hb", given), repeats=3)
-    known = seconds_of(lambda: simulated("mo-hb+prior", given), repeats=3)
-    fresh = seconds_of(lambda: simulated("mo-hb+prior", dataclasses.replace(given)), repeats=3)
+    rest = seconds_of(lambda: simulated("mo-hb", given), repeats=9)
+    known = seconds_of(lambda: simulated("mo-hb+prior", given), repeats=9)
+    fresh = seconds_of(lambda: simulated("mo-hb+prior", dataclasses.replace(given)), repeats=9)
     ratio = (fresh - rest) / rest
     yield Row("prior-lists", fresh - known, "s/task", "none", None, "", None)
     yield Row(

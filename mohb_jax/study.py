@@ -19,6 +19,7 @@ from mohb_jax import store
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.programs import release_programs
 from mohb_jax.searchers.bayesian import process_calibration
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
@@ -293,6 +294,7 @@ def run_study(
         if not found:
             store.write_unit(directory, store.Unit(unit.spec, unit.run()))
             num_run[unit.table.name] += 1
+            release_programs()
         on_unit(unit, time.perf_counter() - began, found)
     _write_calibration(study, tables, directory, num_run)
     return sum(num_run.values())

@@ -11,6 +11,7 @@ import pytest
 
 import mohb_jax  # noqa: F401  (turns on 64 bits before anything is traced)
 from mohb_jax import transfer
+from mohb_jax.programs import release_programs
 from surrogates.prior_network import Training
 
 # Most kernels compile in less than the time from which jax would keep a program.
@@ -28,6 +29,13 @@ hypothesis.settings.load_profile("repeatable")
 
 # Few steps where a test needs a prior, and not a good one.
 transfer.PUBLISHED = Training(num_phases=1, steps_per_phase=100, steps_per_validation=50)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs() -> Iterator[None]:
+    """A suite compiles more programs than a process may hold."""
+    yield
+    release_programs()
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_every_method_keeps_the_contract(method):
 
 def check_lane_alone(method, **settings):
     table = synthetic(num_rows=60, num_tasks=2, fidelities=FIDELITIES, num_objectives=3)
-    settings = ALIKE | {"seconds": float(table.runtime[0, :, -1].mean()) * 8} | settings
+    settings = ALIKE | {"seconds": float(table.runtime[0, :, -1].mean()) * 5} | settings
     batch = simulate(table, method, **settings)
     alone = simulate(
         table, method, **(settings | {"num_seeds": 1, "first_run": 3, "tasks": [table.tasks[1]]})

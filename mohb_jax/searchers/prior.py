@@ -28,6 +28,7 @@ from mohb_jax.searchers.random import (
     permuted,
 )
 from mohb_jax.searchers.random import init as init_random
+from mohb_jax.threads import map_in_threads
 from mohb_jax.transfer import PRIOR_STREAM, Prior, learn_prior
 from mohb_jax.types import Array, Key
 
@@ -46,6 +47,8 @@ NOISE = 1 << 20
 """Normal numbers that all draws of a task share: each takes a stretch of them from a random start, so that a
 row has another number in the next draw, at a tenth of the time of drawing anew."""
 DRAWS_AT_A_TIME = 16
+DRAWS_PER_CALL = 128
+"""Draws of one compiled call: several run side by side."""
 
 
 class Order(NamedTuple):
@@ -212,12 +215,15 @@ def _fill(
     return state, jnp.maximum(row, 0), index < num_found
 
 
-@functools.partial(jax.jit, static_argnames="order")
+@jax.jit
 def _draw_lists(
-    key: Key, mu: Float[Array, "m n"], sigma: Float[Array, "m n"], num_rows: Int[Array, ""], order: Order
-) -> Int[Array, "draws length"]:
-    """Lists of one task as places among its candidates; -1 after their end."""
-
+    key: Key,
+    mu: Float[Array, "m n"],
+    sigma: Float[Array, "m n"],
+    num_rows: Int[Array, ""],
+    numbers: Int[Array, " some"],
+) -> Int[Array, "some length"]:
+    """Some lists of one task, by number, as places among its candidates; -1 after their end."""
     noise = jax.random.normal(key, (NOISE,), jnp.float32)
 
     def draw(number: Array) -> Array:
@@ -231,7 +237,7 @@ def _draw_lists(
         listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid)
         return jnp.where(valid[listed], listed if place is None else place[listed], -1)
 
-    return jax.lax.map(draw, jnp.arange(order.draws), batch_size=DRAWS_AT_A_TIME)
+    return jax.lax.map(draw, numbers, batch_size=DRAWS_AT_A_TIME)
 
 
 def random_subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
@@ -293,11 +299,23 @@ def _make_bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int,
     candidates = all_candidates(table, tasks)
     root = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM + 1)
     chosen = slice(None) if order.objective is None else slice(order.objective, order.objective + 1)
-    lists = []
-    for position, task in enumerate(tasks):
-        row = np.arange(table.num_rows) if candidates.rows is None else np.asarray(candidates.rows[position])
+    rows = [
+        np.arange(table.num_rows) if candidates.rows is None else np.asarray(candidates.rows[position])
+        for position in range(len(tasks))
+    ]
+    numbers = np.arange(order.draws, dtype=np.int32)
+    size = min(DRAWS_PER_CALL, order.draws)
+
+    def some_lists(item: tuple[int, int]) -> np.ndarray:
+        position, start = item
+        task, row = tasks[position], rows[position]
         mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row]
+        own = np.resize(numbers[start : start + size], size)  # the last call has the shape of the others
         key = jax.random.fold_in(root, task)
-        place = np.asarray(_draw_lists(key, mu, sigma, candidates.num_rows[position], order))
-        lists.append(np.where(place < 0, -1, row[place]).astype(np.int32))
-    return Lists(candidates, jnp.asarray(np.stack(lists)), table.num_rows)
+        place = np.asarray(_draw_lists(key, mu, sigma, candidates.num_rows[position], own))
+        return np.where(place < 0, -1, row[place]).astype(np.int32)
+
+    starts = range(0, order.draws, size)
+    parts = map_in_threads(some_lists, [(p, start) for p in range(len(tasks)) for start in starts])
+    lists = np.concatenate(parts).reshape(len(tasks), len(starts) * size, -1)[:, : order.draws]
+    return Lists(candidates, jnp.asarray(lists), table.num_rows)
