@@ -1,8 +1,10 @@
 """Asynchronous driver: one compiled event loop per batch of lanes.
 
 An event is the end of a job. The worker that ends first, by simulated time and then by number, hands in its
-result; the rung decides whether its trial goes on; the worker gets its next job at once. Clocks are float64
-sums of start and duration, so the same additions in plain Python give the same bits.
+result and gets its next job at once. In the stopping variant that is the next rung of its own trial, if the
+rung finds the result good enough; in the promotion variant it is the best trial of the highest rung that has
+one which deserves it. Otherwise it is a new trial. Clocks are float64 sums of start and duration, so the same
+additions in plain Python give the same bits.
 """
 
 import dataclasses
@@ -13,10 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt32
+from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.hyperband import Cells, Lanes, blanked
-from mohb_jax.kernels.arrival import WORD, ArrivalRule, Rung
+from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
+from mohb_jax.kernels.bits import WORD
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
 from mohb_jax.threads import map_in_threads
@@ -35,7 +38,9 @@ class AshaPlan:
     Attributes:
         brackets: rungs of each bracket; levels ascend and end in the highest, sizes mean nothing.
         searcher: must not learn within a run.
-        arrival: decides whether a result is good enough to go on.
+        arrival: finds the results that are good enough to go on.
+        promotes: True if idle workers promote any trial that deserves it, False if a trial that is not good
+            enough on arrival ends.
         eta: reduction factor.
         num_workers: of the simulated machine.
         resumable: True if going on pays only the difference in runtime.
@@ -46,6 +51,7 @@ class AshaPlan:
     brackets: tuple[Bracket, ...]
     searcher: Searcher
     arrival: ArrivalRule
+    promotes: bool
     eta: float | int
     num_workers: int
     resumable: bool
@@ -54,8 +60,8 @@ class AshaPlan:
 
     def shares(self, capacity: int) -> np.ndarray:
         """How many of n results are good enough, for n up to ``capacity``: exact, as no float division is."""
-        eta = Fraction(str(self.eta))
-        return np.array([max(1, n // eta) for n in range(capacity + 1)], np.int32)
+        eta, least = Fraction(str(self.eta)), 0 if self.promotes else 1
+        return np.array([max(least, n // eta) for n in range(capacity + 1)], np.int32)
 
     @property
     def levels(self) -> np.ndarray:
@@ -68,6 +74,20 @@ class AshaPlan:
     def num_rungs(self) -> np.ndarray:
         """Rungs of each bracket."""
         return np.array([len(bracket.levels) for bracket in self.brackets], np.int32)
+
+
+class _Queue(NamedTuple):
+    """What waits to be promoted, and who asks for it."""
+
+    result_trial: Int[jax.Array, " jobs"]
+    promoted: Bool[jax.Array, " jobs"]
+    first: Int[jax.Array, " rungs"]
+    """The result of each rung that is promoted next; the number of slots where none is good enough."""
+    stale: Int[jax.Array, ""]
+    """The rung that last gave a trial away: who comes next is not found yet."""
+    asker: Int[jax.Array, ""]
+    """The idle worker that asks next for a job, at the time of the last event; -1 if none."""
+    time: Float[jax.Array, ""]
 
 
 class _Lane(NamedTuple):
@@ -99,6 +119,8 @@ class _Lane(NamedTuple):
     high: Float[jax.Array, "rungs m"]
     dominators: UInt32[jax.Array, "words jobs"]
     """Of each result, as bits over results; no words where the rule has no fronts."""
+    queue: _Queue | None
+    """Who may be promoted, in that variant."""
 
 
 def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> RunLog:
@@ -186,6 +208,7 @@ def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes:
             low=jnp.full((plan.levels.size, num_objectives), jnp.inf),
             high=jnp.full((plan.levels.size, num_objectives), -jnp.inf),
             dominators=jnp.zeros((_words(plan, capacity), capacity), jnp.uint32),
+            queue=_empty_queue(plan, capacity) if plan.promotes else None,
         )
         state = _offered(plan, capacity, context, task, state)
 
@@ -207,16 +230,37 @@ def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state:
     def lane(task: Array, state: _Lane) -> _Lane:
         more = capacity - state.row.shape[0]
         blank = {"times": jnp.inf, "costs": jnp.inf, "result_costs": jnp.inf, "result_rung": -1}
-        wide = {}
+        wide: dict[str, Any] = {}
         for name in (*blank, "row", "level", "worker"):
             part = getattr(state, name)
             fresh = jnp.full((more, *part.shape[1:]), blank.get(name, 0), part.dtype)
             wide[name] = jnp.concatenate([part, fresh])
         words = _words(plan, capacity) - state.dominators.shape[0]
         wide["dominators"] = jnp.pad(state.dominators, ((0, words), (0, more)))
-        return _offered(plan, capacity, context, task, state._replace(**wide))
+        queue = None if state.queue is None else _longer(state.queue, more)
+        return _offered(plan, capacity, context, task, state._replace(**wide, queue=queue))
 
     return jax.vmap(lane)(lanes.task, state)
+
+
+def _empty_queue(plan: AshaPlan, capacity: int) -> _Queue:
+    return _Queue(
+        result_trial=jnp.zeros(capacity, jnp.int32),
+        promoted=jnp.zeros(capacity, bool),
+        first=jnp.full(plan.levels.size, capacity, jnp.int32),
+        stale=jnp.int32(0),
+        asker=jnp.int32(-1),
+        time=jnp.zeros(()),
+    )
+
+
+def _longer(queue: _Queue, more: int) -> _Queue:
+    capacity = queue.promoted.shape[0]
+    return queue._replace(
+        result_trial=jnp.pad(queue.result_trial, (0, more)),
+        promoted=jnp.pad(queue.promoted, (0, more)),
+        first=jnp.where(queue.first == capacity, capacity + more, queue.first),
+    )
 
 
 def _whole_words(capacity: int) -> int:
@@ -315,16 +359,40 @@ def _segment(plan: AshaPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[
 
 
 def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, state: _Lane) -> _Lane:
-    """The next result of a lane, and the job that follows; nothing where no worker has a job."""
+    """The next result of a lane, or the next idle worker that asks, and the job that follows; nothing where
+    no worker has a job."""
+    queue, capacity = state.queue, state.row.shape[0]
+    asks = jnp.bool_(False) if queue is None else queue.asker >= 0
     worker = jnp.argmin(state.free).astype(jnp.int32)
     time = state.free[worker]
-    busy = jnp.isfinite(time)
+    arrives = ~asks & jnp.isfinite(time)
     trial, rung = state.job_trial[worker], state.job_rung[worker]
     bracket = state.trial_bracket[trial]
-    num_rungs = jnp.asarray(plan.num_rungs)[bracket]
-    decides = busy & (rung < num_rungs - 1)
-    place = jnp.where(decides, state.num_results, state.row.shape[0])
+    decides = arrives & (rung < jnp.asarray(plan.num_rungs)[bracket] - 1)
     own = bracket * plan.levels.shape[1] + rung
+    place = jnp.where(decides, state.num_results, capacity)
+    state = _registered(plan, state, worker, own, place)
+    key = jax.random.fold_in(key, 2)
+    if queue is None:
+        found = _good_enough(plan, key, state, own, jnp.arange(capacity) == place)
+        goes_on, rung = found < capacity, rung + 1
+    else:
+        queue = queue._replace(result_trial=queue.result_trial.at[place].set(trial, mode="drop"))
+        queue, result = _promoted(plan, key, state, queue, own, place)
+        goes_on, trial, rung = result < capacity, queue.result_trial[result], state.result_rung[result] + 1
+        worker, time = jnp.where(asks, queue.asker, worker), jnp.where(asks, queue.time, time)
+    fresh, there = _next_trial(state)
+    trial, rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung, 0)
+    wanted = (arrives | asks) & (goes_on | there)
+    after = _launch(plan, cells, task, horizon, state, worker, time, trial, rung, wanted)
+    if queue is None:
+        return after
+    return after._replace(queue=_asked(queue, after.free, after.num_launched > state.num_launched, time))
+
+
+def _registered(plan: AshaPlan, state: _Lane, worker: Array, own: Array, place: Array) -> _Lane:
+    """The worker's result in its rung, as number ``place`` of all results; nothing beyond their end."""
+    decides = place < state.row.shape[0]
     costs = state.costs[state.job[worker]]
     counts = decides & jnp.all(jnp.isfinite(costs))
     state = state._replace(
@@ -334,17 +402,48 @@ def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, 
         result_costs=state.result_costs.at[place].set(costs, mode="drop"),
         result_rung=state.result_rung.at[place].set(own, mode="drop"),
     )
-    in_rung = (state.result_rung == own) & decides
-    keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(in_rung)]
-    low, high = state.low[own][None], state.high[own][None]
-    results = Rung(state.result_costs, in_rung, place, low, high, keep, jnp.asarray(plan.eta, float))
-    dominators, good = plan.arrival.decide(jax.random.fold_in(key, 2), results, state.dominators)
-    goes_on = decides & good
-    fresh, there = _next_trial(state)
-    next_trial, next_rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung + 1, 0)
-    state = state._replace(dominators=jnp.asarray(dominators))
-    wanted = busy & (goes_on | there)
-    return _launch(plan, cells, task, horizon, state, worker, time, next_trial, next_rung, wanted)
+    if not plan.arrival.has_fronts:
+        return state
+    rung = _rung_of(plan, state, own)
+    return state._replace(dominators=jnp.asarray(with_newcomer(rung, place, state.dominators)))
+
+
+def _rung_of(plan: AshaPlan, state: _Lane, rung: Array) -> Rung:
+    inside = state.result_rung == rung
+    keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(inside, dtype=jnp.int32)]
+    low, high = state.low[rung][None], state.high[rung][None]
+    return Rung(state.result_costs, inside, low, high, keep, jnp.asarray(plan.eta, float))
+
+
+def _good_enough(plan: AshaPlan, key: Key, state: _Lane, rung: Array, wanted: Array) -> Array:
+    """The first wanted result of a rung that may go on; the number of slots if there is none."""
+    results = _rung_of(plan, state, rung)
+    return jnp.asarray(plan.arrival.first(key, results, wanted & results.valid, state.dominators))
+
+
+def _promoted(
+    plan: AshaPlan, key: Key, state: _Lane, queue: _Queue, own: Array, place: Array
+) -> tuple[_Queue, Array]:
+    """The result that is promoted, the best of the highest rung that has one; the number of slots if none is.
+
+    Who comes next in a rung changes only when a result arrives there or the one who was next is promoted.
+    """
+    capacity = state.row.shape[0]
+    changed = jnp.stack([jnp.where(place < capacity, own, queue.stale), queue.stale])
+    next_in = jax.vmap(lambda rung: _good_enough(plan, key, state, rung, ~queue.promoted))
+    first = queue.first.at[changed].set(next_in(changed))
+    number = jnp.arange(first.shape[0], dtype=jnp.int32)
+    rung = jnp.max(jnp.where(first < capacity, number, -1))
+    result = jnp.where(rung >= 0, first[rung], capacity)
+    promoted = queue.promoted.at[result].set(True, mode="drop")
+    return queue._replace(promoted=promoted, first=first, stale=jnp.maximum(rung, 0)), result
+
+
+def _asked(queue: _Queue, free: Array, launched: Array, time: Array) -> _Queue:
+    """After a launch the first idle worker asks, too; where one got nothing, others would not either."""
+    idle = ~jnp.isfinite(free)
+    asker = jnp.where(launched & jnp.any(idle), jnp.argmax(idle), -1).astype(jnp.int32)
+    return queue._replace(asker=asker, time=jnp.asarray(time))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -24,8 +24,11 @@ import numpy as np
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from benchmarks.synthetic import synthetic
+from mohb_jax.kernels.arrival import ArrivalRule, Rung, net_arrival, sorted_arrival, with_newcomer
+from mohb_jax.kernels.bits import WORD
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
+from mohb_jax.kernels.promotion import epsilon_net
 from mohb_jax.methods import Settings, make_plan, method_named, require_known, simulate
 from mohb_jax.transfer import Prior, z_values
 from mohb_jax.types import Array
@@ -214,8 +217,8 @@ def asha(num_lanes: int = 1024) -> Iterator[Row]:
     its 200 trials (tests compare the log with plain Python)."""
     table = synthetic(num_rows=2000, fidelities=tuple(range(1, 53)))
 
-    def simulated() -> Any:
-        return simulate(table, "mo-asha", num_seeds=num_lanes, workers=4, trials=200, seconds=1e12)
+    def simulated(method: str = "mo-asha") -> Any:
+        return simulate(table, method, num_seeds=num_lanes, workers=4, trials=200, seconds=1e12)
 
     began = time.perf_counter()
     log = simulated()
@@ -233,8 +236,59 @@ def asha(num_lanes: int = 1024) -> Iterator[Row]:
         ">= 1,000 x",
         rate * SYNE_TUNE >= 1000,
     )
+    for name in ("mo-asha-promote", "asha"):
+        each = seconds_of(functools.partial(simulated, name), repeats=3)
+        yield Row(f"{name}-runs", num_lanes / each, "runs/s", "none", None, "", None)
     compiling = first - seconds
     yield Row("mo-asha-compile", compiling, "s", "none", None, "<= 10 s", compiling <= 10)
+
+
+def arrivals(num_lanes: int = 32) -> Iterator[Row]:
+    """One decision at a rung of 10, 100 and 1,000 results, two objectives, against sorting the whole rung."""
+    rules = (net_arrival(), sorted_arrival(epsilon_net()))
+    for size in (10, 100, 1000):
+        capacity = -(-size // WORD) * WORD
+        costs = np.full((num_lanes, capacity, 2), np.inf)
+        costs[:, :size] = np.random.default_rng(size).random((num_lanes, size, 2))
+        rung = Rung(
+            jnp.asarray(costs),
+            jnp.tile(jnp.arange(capacity) < size, (num_lanes, 1)),
+            jnp.asarray(costs.min(axis=1, keepdims=True)),
+            jnp.asarray(costs[:, :size].max(axis=1, keepdims=True)),
+            jnp.full(num_lanes, max(1, size // 3), jnp.int32),
+            jnp.full(num_lanes, 3.0),
+        )
+        known = _all_dominators(rung, size)
+        quick, full = (
+            functools.partial(jax.jit(functools.partial(_decide, rule, size - 1)), rung, known)
+            for rule in rules
+        )
+        np.testing.assert_array_equal(np.asarray(quick()), np.asarray(full()))
+        each, by_sorting = seconds_of(quick), seconds_of(full)
+        micro = 1e6 * each / num_lanes
+        yield Row(f"arrival-{size}", micro, "us/lane", "sorting the rung", each / by_sorting, "", None)
+
+
+def _all_dominators(rung: Rung, size: int) -> Array:
+    """What was kept before the last result arrived."""
+    capacity = rung.valid.shape[1]
+    empty = jnp.zeros((rung.valid.shape[0], capacity // WORD, capacity), jnp.uint32)
+
+    def arrive(newcomer: Array, dominators: Array) -> Array:
+        so_far = rung._replace(valid=rung.valid & (jnp.arange(capacity) <= newcomer))
+        return jax.vmap(with_newcomer, (0, None, 0))(so_far, newcomer, dominators)
+
+    return jax.jit(lambda: jax.lax.fori_loop(0, size - 1, arrive, empty))()
+
+
+def _decide(rule: ArrivalRule, newcomer: int, rung: Rung, dominators: Array) -> Array:
+    def lane(rung: Rung, dominators: Array) -> Array:
+        if rule.has_fronts:
+            dominators = jnp.asarray(with_newcomer(rung, jnp.int32(newcomer), dominators))
+        wanted = jnp.arange(rung.valid.shape[0]) == newcomer
+        return jnp.asarray(rule.first(jax.random.key(0), rung, wanted, dominators))
+
+    return jax.vmap(lane)(rung, dominators)
 
 
 def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
@@ -246,19 +300,31 @@ _MEMORY_SCRIPT = """
 import resource
 from benchmarks.synthetic import synthetic
 from mohb_jax.methods import simulate
-log = simulate(synthetic(), "mo-hb", num_seeds=10_000, evaluations=187)
-assert log.valid.all()
+table = synthetic(num_rows=2000, fidelities={fidelities})
+log = simulate(table, "{method}", num_seeds={lanes}, **{limits})
+assert log.valid[:, :{least}].all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
 def memory() -> Iterator[Row]:
-    """Peak memory of a process that simulates 10,000 lanes of R=81."""
-    result = subprocess.run(
-        [sys.executable, "-c", _MEMORY_SCRIPT], capture_output=True, text=True, check=True
+    """Peak memory of a process that simulates 10,000 lanes of R=81, and of one that simulates 2,000
+    asynchronous lanes of 1,000 trials."""
+    yield _memory("memory-10000-lanes", "mo-hb", (1, 3, 9, 27, 81), 10_000, {"evaluations": 187}, 187, 2)
+    limits = {"trials": 1000, "seconds": 1e12}
+    yield _memory("memory-asha-1000-trials", "mo-asha", tuple(range(1, 53)), 2000, limits, 1000, 4)
+
+
+def _memory(
+    name: str, method: str, fidelities: tuple[int, ...], lanes: int, limits: dict, least: int, bound: float
+) -> Row:
+    """A row of the peak memory of such a process; each of its lanes has the least number of jobs."""
+    script = _MEMORY_SCRIPT.format(
+        method=method, fidelities=fidelities, lanes=lanes, limits=limits, least=least
     )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     peak = float(result.stdout) / 2**30
-    yield Row("memory-10000-lanes", peak, "GiB", "none", None, "<= 2 GiB", peak <= 2)
+    return Row(name, peak, "GiB", "none", None, f"<= {bound:g} GiB", peak <= bound)
 
 
 def demo() -> Iterator[Row]:
@@ -290,6 +356,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "prior": prior,
     "proposals": proposals,
     "asha": asha,
+    "arrivals": arrivals,
     "memory": memory,
     "demo": demo,
 }

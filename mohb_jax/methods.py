@@ -59,11 +59,13 @@ class Settings:
         resumable: True if promotion pays only the difference in runtime; None for what the table says.
         scale: scale on which the epsilon-net measures distances.
         seed_objective: index of the objective whose best row opens each front of the epsilon-net.
+        promotion: which results of a rung are good enough, in place of the method's own rule: ``single``,
+            ``net``, ``crowding``, ``hvc``, ``scalar`` or ``random``; None for the method's own.
         weights: fixed weights of the scalarised rule; None to draw them anew for every bracket.
         draws: joint draws from the transfer prior per task, which the proposals of all runs share.
         grace: fidelity before which asynchronous halving stops nothing; None for the smallest stored one.
         trials: configurations that an asynchronous run starts at most; None for no limit but the horizon.
-        compat: ``syne_tune_0_16`` decides as that library does, wrongly; None decides as described.
+        compat: ``syne_tune_0_16`` stops as that library does, wrongly; None decides as described.
     """
 
     eta: float | int = 3
@@ -75,6 +77,7 @@ class Settings:
     resumable: bool | None = None
     scale: str = "minmax"
     seed_objective: int = 0
+    promotion: str | None = None
     weights: tuple[float | int, ...] | None = None
     draws: int = 1024
     grace: float | int | None = None
@@ -95,6 +98,8 @@ class Settings:
             _require_count("trials", self.trials)
         if self.compat is not None:
             _require_choice("compat", self.compat, COMPAT)
+        if self.promotion is not None:
+            _require_choice("promotion", self.promotion, tuple(PROMOTIONS))
         _require_choice("mode", self.mode, MODES)
         _require_choice("scale", self.scale, SCALES)
         if self.weights is not None and (min(self.weights, default=-1) < 0 or sum(self.weights) <= 0):
@@ -103,18 +108,20 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A tuning method: schedule x searcher x rule, under a name.
+    """A tuning method: schedule x searcher x promotion, under a name.
 
-    The rule promotes the best of a full rung, or judges each result on arrival: then the method is
-    asynchronous.
+    Attributes:
+        promotion: the rule by which results of a rung are compared, from ``PROMOTIONS``.
+        arrival: how results go on that are judged as they arrive, in asynchronous methods: ``stopping`` or
+            ``promotion``; None where a full rung is cut.
     """
 
     name: str
     summary: str
     schedule: Callable[[AnyTable, Settings], tuple[Bracket, ...]]
     searcher: Callable[[Settings], Searcher]
-    rule: Callable[[Settings], PromotionRule | ArrivalRule]
-    max_objectives: int | None = None
+    promotion: str = "single"
+    arrival: str | None = None
     transfers: bool = False
     models: tuple[str, ...] = ()
     """What it predicts with, for the report's calibration."""
@@ -124,7 +131,8 @@ class Method:
         """What a table must have, for people."""
         if self.transfers:
             return "at least two tasks"
-        return f"at most {self.max_objectives} objectives" if self.max_objectives else "any table"
+        most = PROMOTIONS[self.promotion].max_objectives
+        return f"at most {most} objectives" if most else "any table"
 
 
 def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
@@ -148,15 +156,9 @@ def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     return tuple(Bracket((1,) * len(levels), levels) for levels in rungs)
 
 
-def _single_arrival(settings: Settings) -> ArrivalRule:
-    del settings
-    return arrival.single_arrival(0)
-
-
-def _net_arrival(settings: Settings) -> ArrivalRule:
-    if settings.compat is not None:
-        return arrival.defective_arrival(settings.seed_objective)
-    return arrival.net_arrival(settings.scale, settings.seed_objective)
+def _one_ladder(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """The rungs of the promotion variant, in which trials belong to no bracket."""
+    return _asynchronous(table, dataclasses.replace(settings, brackets=1))
 
 
 _RANDOM = random_search()
@@ -179,13 +181,42 @@ def _copula(settings: Settings) -> Searcher:
     return transfer_prior(settings.draws, one_by_one=True, objective=0)
 
 
-def _single(settings: Settings) -> PromotionRule:
-    del settings
-    return promotion.single(0)
+@dataclasses.dataclass(frozen=True)
+class Promotion:
+    """A rule of promotion: of full rungs, and on arrival where there is a form that need not sort a rung."""
+
+    rule: Callable[[Settings], PromotionRule]
+    on_arrival: Callable[[Settings], ArrivalRule] | None = None
+    max_objectives: int | None = None
+
+    def arrival_rule(self, settings: Settings, promotes: bool) -> ArrivalRule:
+        if promotes:
+            settings = dataclasses.replace(settings, compat=None)  # that library only stops
+        if self.on_arrival is None:
+            return arrival.sorted_arrival(self.rule(settings))
+        return self.on_arrival(settings)
 
 
-def _epsilon_net(settings: Settings) -> PromotionRule:
-    return promotion.epsilon_net(settings.scale, settings.seed_objective)
+def _net_arrival(settings: Settings) -> ArrivalRule:
+    if settings.compat is not None:
+        return arrival.defective_arrival(settings.seed_objective)
+    return arrival.net_arrival(settings.scale, settings.seed_objective)
+
+
+PROMOTIONS: dict[str, Promotion] = {
+    "single": Promotion(lambda settings: promotion.single(0), lambda settings: arrival.single_arrival(0)),
+    "net": Promotion(
+        lambda settings: promotion.epsilon_net(settings.scale, settings.seed_objective), _net_arrival
+    ),
+    "crowding": Promotion(lambda settings: promotion.crowding()),
+    "hvc": Promotion(
+        lambda settings: promotion.hypervolume_cut(),
+        lambda settings: arrival.hypervolume_arrival(),
+        max_objectives=4,
+    ),
+    "scalar": Promotion(lambda settings: promotion.scalarised(settings.weights)),
+    "random": Promotion(lambda settings: promotion.random_order(), lambda settings: arrival.random_arrival()),
+}
 
 
 METHODS: dict[str, Method] = {
@@ -196,57 +227,53 @@ METHODS: dict[str, Method] = {
             "random search at full fidelity",
             _full_fidelity,
             _random,
-            _single,
         ),
         Method(
             "hb",
             "Hyperband on the first objective alone (Li et al. 2018)",
             _hyperband,
             _random,
-            _single,
         ),
         Method(
             "mo-hb",
             "multi-objective Hyperband: non-dominated sorting with epsilon-net (Salinas et al. 2021)",
             _hyperband,
             _random,
-            _epsilon_net,
+            "net",
         ),
         Method(
             "mo-hb-crowding",
             "mo-hb with NSGA-II's crowding distance instead of the epsilon-net",
             _hyperband,
             _random,
-            lambda settings: promotion.crowding(),
+            "crowding",
         ),
         Method(
             "mo-hb-hvc",
             "mo-hb with the greedy hypervolume cut instead of the epsilon-net",
             _hyperband,
             _random,
-            lambda settings: promotion.hypervolume_cut(),
-            max_objectives=4,
+            "hvc",
         ),
         Method(
             "mo-hb-scalar",
             "Hyperband on a weighted sum of the objectives, random weights per bracket unless given",
             _hyperband,
             _random,
-            lambda settings: promotion.scalarised(settings.weights),
+            "scalar",
         ),
         Method(
             "mo-hb-random",
             "Hyperband that promotes at random: the control",
             _hyperband,
             _random,
-            lambda settings: promotion.random_order(),
+            "random",
         ),
         Method(
             "random+prior",
             "draws from the transfer prior, one by one, at full fidelity",
             _full_fidelity,
             _prior_one_by_one,
-            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -255,7 +282,6 @@ METHODS: dict[str, Method] = {
             "hb with configurations proposed by the transfer prior",
             _hyperband,
             _prior,
-            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -264,7 +290,7 @@ METHODS: dict[str, Method] = {
             "mo-hb with configurations proposed by the transfer prior (Salinas et al. 2021)",
             _hyperband,
             _prior,
-            _epsilon_net,
+            "net",
             transfers=True,
             models=("prior network",),
         ),
@@ -273,7 +299,6 @@ METHODS: dict[str, Method] = {
             "copula Thompson sampling: the prior on the first objective alone (Salinas et al. 2020)",
             _full_fidelity,
             _copula,
-            _single,
             transfers=True,
             models=("prior network",),
         ),
@@ -282,28 +307,30 @@ METHODS: dict[str, Method] = {
             "asynchronous successive halving on the first objective alone (Li et al. 2020)",
             _asynchronous,
             _random,
-            _single_arrival,
+            arrival="stopping",
         ),
         Method(
             "mo-asha",
             "multi-objective asynchronous halving, stopping: non-dominated sorting with epsilon-net",
             _asynchronous,
             _random,
-            _net_arrival,
+            "net",
+            arrival="stopping",
         ),
         Method(
             "mo-asha-random",
             "asynchronous halving that stops at random: the control",
             _asynchronous,
             _random,
-            lambda settings: arrival.random_arrival(),
+            "random",
+            arrival="stopping",
         ),
         Method(
             "asha+prior",
             "asha with configurations proposed by the transfer prior",
             _asynchronous,
             _prior_one_by_one,
-            _single_arrival,
+            arrival="stopping",
             transfers=True,
             models=("prior network",),
         ),
@@ -312,7 +339,26 @@ METHODS: dict[str, Method] = {
             "mo-asha with configurations proposed by the transfer prior",
             _asynchronous,
             _prior_one_by_one,
-            _net_arrival,
+            "net",
+            arrival="stopping",
+            transfers=True,
+            models=("prior network",),
+        ),
+        Method(
+            "mo-asha-promote",
+            "multi-objective asynchronous halving, promotion: idle workers take the best trial that waits",
+            _one_ladder,
+            _random,
+            "net",
+            arrival="promotion",
+        ),
+        Method(
+            "mo-asha-promote+prior",
+            "mo-asha-promote with configurations proposed by the transfer prior",
+            _one_ladder,
+            _prior_one_by_one,
+            "net",
+            arrival="promotion",
             transfers=True,
             models=("prior network",),
         ),
@@ -321,7 +367,6 @@ METHODS: dict[str, Method] = {
             "Gaussian process on what the transfer prior leaves over (Salinas et al. 2020)",
             _one_per_worker,
             lambda settings: gcp_prior(settings.draws),
-            _single,
             transfers=True,
             models=("prior network", "gaussian process"),
         ),
@@ -330,14 +375,12 @@ METHODS: dict[str, Method] = {
             "Gaussian process on quantiles of the first objective, without a prior",
             _one_per_worker,
             lambda settings: gcp(),
-            _single,
         ),
         Method(
             "zero-shot",
             "a portfolio that does well on the other tasks, at full fidelity (Winkelmolen et al. 2020)",
             _full_fidelity,
             lambda settings: zero_shot(),
-            _single,
             transfers=True,
         ),
         Method(
@@ -345,7 +388,6 @@ METHODS: dict[str, Method] = {
             "random search in a box around the other tasks' fronts (Perrone et al. 2019)",
             _full_fidelity,
             lambda settings: bounding_box(),
-            _single,
             transfers=True,
         ),
     )
@@ -442,9 +484,11 @@ def make_plan(
     table: AnyTable, method: Method, settings: Settings, evaluations: int | None
 ) -> Plan | AshaPlan:
     """The static description of a run of a method on a table."""
-    if method.max_objectives is not None and table.num_objectives > method.max_objectives:
+    chosen = PROMOTIONS[settings.promotion or method.promotion]
+    if chosen.max_objectives is not None and table.num_objectives > chosen.max_objectives:
         raise InputError(
-            f"method {method.name!r} takes {method.needs}: table {table.name!r} has {table.num_objectives}"
+            f"method {method.name!r} takes at most {chosen.max_objectives} objectives with promotion "
+            f"{settings.promotion or method.promotion!r}: table {table.name!r} has {table.num_objectives}"
         )
     if settings.weights is not None and len(settings.weights) != table.num_objectives:
         raise InputError(
@@ -457,13 +501,13 @@ def make_plan(
     if method.transfers:
         require_other_tasks(table)
     brackets, searcher = method.schedule(table, settings), method.searcher(settings)
-    rule = method.rule(settings)
     resumable = table.resumable if settings.resumable is None else settings.resumable
-    if isinstance(rule, ArrivalRule):
+    if method.arrival is not None:
         return AshaPlan(
             brackets=brackets,
             searcher=searcher,
-            arrival=rule,
+            arrival=chosen.arrival_rule(settings, method.arrival == "promotion"),
+            promotes=method.arrival == "promotion",
             eta=settings.eta,
             num_workers=settings.workers,
             resumable=resumable,
@@ -473,7 +517,7 @@ def make_plan(
     return Plan(
         brackets=brackets,
         searcher=searcher,
-        promotion=rule,
+        promotion=chosen.rule(settings),
         num_workers=settings.workers,
         # What learns within the run waits for its results: idle workers cannot go on without them.
         overlap=settings.mode == "overlap" and not searcher.learns,

@@ -2,8 +2,7 @@
 
     python scripts/compare_syne_tune.py --peer-python /path/to/python
 
-The peer runs in a process of its own, under any Python that has ``syne-tune==0.16.0`` and, as its simulator
-imports it, ``huggingface_hub``; this one by default.
+The peer runs in a process of its own, under any Python that has the extra ``peers``; this one by default.
 
 1. Scripted results go through Syne Tune's MO-ASHA scheduler and through the defective rule as
    tests/reference_asha.py writes it down: decisions have to agree event by event. Beside it stands how often

@@ -37,7 +37,19 @@ def best_first(costs):
     return np.argsort(costs[:, 0], kind="stable")
 
 
-ORDERS = {"mo-asha": sorted_net, "asha": best_first}
+def whole_fronts_then_hypervolume(costs):
+    """The hypervolume cut of a third; what is not good enough, behind it in any order."""
+    best = reference.hypervolume_cut(costs, max(1, len(costs) // 3)).tolist()
+    return best + [row for row in range(len(costs)) if row not in best]
+
+
+RULES = {
+    "crowding": reference.crowding_order,
+    "hvc": whole_fronts_then_hypervolume,
+    "scalar": lambda costs: np.argsort(reference.min_max_scaled(costs) @ [1.0, 2.0], kind="stable"),
+    "single": best_first,
+}
+ORDERS = {"mo-asha": sorted_net, "asha": best_first, "mo-asha-promote": sorted_net}
 
 
 def expected(table, log, lane, name, *, workers, resumable=True, eta=3, seed=0, **limits):
@@ -50,24 +62,24 @@ def expected(table, log, lane, name, *, workers, resumable=True, eta=3, seed=0, 
         rows,
         [0] * len(rows),
         list(asha_rungs(table.fidelities, eta)),
-        order=ORDERS[name.removesuffix("-compat")],
+        order=ORDERS[name],
         num_workers=workers,
         resumable=resumable,
         eta=eta,
-        compat=name.endswith("-compat"),
+        variant="promote" if name.endswith("promote") else "stop",
         **limits,
     )
     return [tuple(entry) for entry in found]
 
 
-@pytest.mark.parametrize("name", ["mo-asha", "asha"])
+@pytest.mark.parametrize("name", ["mo-asha", "asha", "mo-asha-promote"])
 @pytest.mark.parametrize(
     ("workers", "resumable", "limits"),
     [
         (1, True, {"horizon": 500.0}),
         (4, True, {"budget": 70}),
         (3, False, {"horizon": 300.0}),
-        (100, True, {"budget": 90}),
+        (20, True, {"budget": 90}),
         (4, False, {"horizon": 20.0}),
     ],
 )
@@ -101,19 +113,44 @@ def test_failures_equal_plain_python():
     fields = {name: getattr(table, name) for name in table.__dataclass_fields__}
     fields |= {"costs": np.where(available[..., None], table.costs, np.nan), "available": available}
     holes = type(table)(**fields)
-    for name in ("mo-asha", "asha"):
+    for name in ORDERS:
         log = simulate(holes, name, num_seeds=2, workers=3, evaluations=100)
         for lane in range(4):
             assert entries(log, lane) == expected(holes, log, lane, name, workers=3, budget=100)
 
 
-def test_number_of_trials_ends_a_run():
+@pytest.mark.parametrize("workers", [4, 12])
+@pytest.mark.parametrize("name", ["mo-asha", "mo-asha-promote"])
+def test_number_of_trials_ends_a_run(name, workers):
     table = integer_table()
-    log = simulate(table, "mo-asha", num_seeds=2, workers=4, trials=9, evaluations=1000)
+    log = simulate(table, name, num_seeds=2, workers=workers, trials=9, evaluations=1000)
     for lane in range(4):
-        found = expected(table, log, lane, "mo-asha", workers=4, trials=9)
+        found = expected(table, log, lane, name, workers=workers, trials=9)
         assert entries(log, lane) == found
         assert len({entry[0] for entry in found}) == 9
+
+
+@pytest.mark.parametrize("rule", ["crowding", "hvc", "scalar", "single", "random"])
+@pytest.mark.parametrize("name", ["mo-asha", "mo-asha-promote"])
+def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
+    table = integer_table(num_objectives=2, levels=10**6)
+    weights = (1.0, 2.0) if rule == "scalar" else None
+    settings = {"workers": 3, "evaluations": 80, "promotion": rule, "weights": weights}
+    log = simulate(table, name, num_seeds=2, **settings)
+    ORDERS[name], kept = RULES.get(rule, sorted_net), ORDERS[name]
+    try:
+        for lane in range(4):
+            found = expected(table, log, lane, name, workers=3, budget=80)
+            assert (entries(log, lane) == found) == (rule != "random")
+    finally:
+        ORDERS[name] = kept
+
+
+def test_promotion_at_random_goes_on_with_one_in_eta():
+    table = integer_table(num_rows=300, num_tasks=1)
+    log = simulate(table, "mo-asha-promote", num_seeds=30, workers=3, evaluations=120, promotion="random")
+    started = (log.fidelity == 0).sum()
+    assert (log.fidelity == 1).sum() / started == pytest.approx(1 / 3, abs=0.05)
 
 
 def decisions(rule, stream, eta=3):
@@ -123,7 +160,7 @@ def decisions(rule, stream, eta=3):
     costs = jnp.full((capacity, stream.shape[1]), jnp.inf).at[:n].set(stream)
     words = capacity // 32 if rule.has_fronts else 0
     dominators = jnp.zeros((words, capacity), jnp.uint32)
-    decide = jax.jit(rule.decide)
+    first, keep_dominators = jax.jit(rule.first), jax.jit(arrival.with_newcomer)
     found = []
     for newcomer in range(n):
         keep = jnp.int32(max(1, reference_asha.share(newcomer + 1, eta)))
@@ -134,9 +171,11 @@ def decisions(rule, stream, eta=3):
             for find, start in ((np.min, np.inf), (np.max, -np.inf))
         )
         valid = jnp.arange(capacity) <= newcomer
-        rung = arrival.Rung(costs, valid, jnp.int32(newcomer), low, high, keep, jnp.asarray(float(eta)))
-        dominators, good = decide(jax.random.key(0), rung, dominators)
-        found.append(bool(good))
+        rung = arrival.Rung(costs, valid, low, high, keep, jnp.asarray(float(eta)))
+        if rule.has_fronts:
+            dominators = keep_dominators(rung, jnp.int32(newcomer), dominators)
+        wanted = jnp.arange(capacity) == newcomer
+        found.append(int(first(jax.random.key(0), rung, wanted, dominators)) == newcomer)
     return found
 
 

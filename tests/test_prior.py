@@ -9,7 +9,7 @@ from benchmarks.normalise import normalisation
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.kernels.hypervolume import hypervolume
 from mohb_jax.methods import simulate
-from mohb_jax.searchers.prior import LIST_LENGTH, _draw_lists, _sorted, transfer_prior
+from mohb_jax.searchers.prior import LIST_LENGTH, NOISE, _draw_lists, _sorted, transfer_prior
 from mohb_jax.transfer import Prior, learn_prior, z_values
 from surrogates.prior_network import Training
 from tests import reference
@@ -146,7 +146,11 @@ def test_rows_kept_for_sorting_are_those_that_sorting_needs(num_first, most_miss
 
 def test_large_tables_draw_a_fresh_subset():
     mu = jnp.zeros((2, 20_500), jnp.float32)
-    places = np.asarray(_draw_lists(jax.random.key(0), mu, mu + 1, jnp.int32(20_400), jnp.arange(4)))
+    places = np.asarray(
+        _draw_lists(
+            jax.random.key(0), jnp.zeros(NOISE, jnp.float32), mu, mu + 1, jnp.int32(20_400), jnp.arange(4)
+        )
+    )
     assert places.shape == (4, LIST_LENGTH)
     assert (places >= 0).all()
     assert places.max() < 20_400

@@ -1,8 +1,8 @@
-"""Whether a newcomer is among the best of its rung, found without sorting the rung again.
+"""Which result of a rung goes on, found at every arrival without sorting the rung again.
 
-Asynchronous successive halving decides at every arrival. Who dominates whom never changes, so each result
-keeps its dominators as a set of bits; a newcomer adds one set, and one bit to the sets of those that it
-dominates. Fronts are then peeled off by words of 32 results, and only as far as the cut.
+Asynchronous successive halving decides whenever a result arrives. Who dominates whom never changes, so each
+result keeps its dominators as a set of bits; a newcomer adds one set, and one bit to the sets of those that
+it dominates. Fronts are then peeled off by words of 32 results, and only as far as needed.
 """
 
 import functools
@@ -12,29 +12,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
+from mohb_jax.kernels.bits import WORD, members, packed
 from mohb_jax.kernels.epsilon_net import rank_shares, scaled
-from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.kernels.promotion import PromotionRule, hypervolume_cut_at
 from mohb_jax.kernels.sortable import to_sortable
 from mohb_jax.types import Array, Key
 
-WORD = 32
 SMALL_FRONT = 32
 """Rows of a front that are gathered before its net is taken; larger fronts are taken where they stand."""
 
 
 class Rung(NamedTuple):
-    """The results of a newcomer's rung, itself included; arrays are in the order of arrival."""
+    """The results of one rung among those of all; arrays are in the order of arrival."""
 
     costs: Float[Array, "n m"]
     valid: Bool[Array, " n"]
-    newcomer: Int[Array, ""]
-    """Its index: no valid result comes after it. Beyond the end in a lane that only waits for others."""
+    """Which are of this rung; none in a lane that only waits for others."""
     low: Float[Array, "1 m"]
     """Least value of each objective among those that did not fail; kept, since it is dear to find anew."""
     high: Float[Array, "1 m"]
     """Greatest, likewise."""
     num_keep: Int[Array, ""]
-    """How many of them are good enough: the best ``1 / eta``, and at least one."""
+    """How many of them are good enough, from the best on."""
     eta: Float[Array, ""]
 
     @property
@@ -49,36 +48,40 @@ class Rung(NamedTuple):
 
 
 @runtime_checkable
-class DecideFn(Protocol):
+class FirstFn(Protocol):
     def __call__(
-        self, key: Key, rung: Rung, dominators: UInt32[Array, "words n"]
-    ) -> tuple[UInt32[Array, "words n"], Bool[Array, ""]]:
-        """Dominators with those of the newcomer, and whether it goes on.
+        self, key: Key, rung: Rung, wanted: Bool[Array, " n"], dominators: UInt32[Array, "words n"]
+    ) -> Int[Array, ""]:
+        """The first wanted result in the order of the rung, if it is good enough; n if none is.
 
         Args:
             key: of the lane; only random rules use it.
-            rung: what is there. Nothing is valid in a lane that only waits for others.
-            dominators: what earlier calls returned; without bits for rules that have no fronts.
+            rung: what is there.
+            wanted: results that may go on: the newcomer alone in the stopping variant, all that were not
+                promoted yet in the other.
+            dominators: see ``with_newcomer``; without bits for rules that have no fronts.
         """
 
 
 class ArrivalRule(NamedTuple):
-    """How newcomers are judged."""
+    """How results are judged when they arrive."""
 
-    decide: DecideFn
+    first: FirstFn
     has_fronts: bool
     """Whether it needs dominators."""
 
 
-def packed(mask: Bool[Array, "*batch n"]) -> UInt32[Array, "*batch words"]:
-    """A mask as bits; n must be a multiple of 32."""
-    words = mask.reshape(*mask.shape[:-1], mask.shape[-1] // WORD, WORD).astype(jnp.uint32)
-    return jnp.sum(words << jnp.arange(WORD, dtype=jnp.uint32), axis=-1, dtype=jnp.uint32)
+def with_newcomer(
+    rung: Rung, newcomer: Int[Array, ""], dominators: UInt32[Array, "words n"]
+) -> UInt32[Array, "words n"]:
+    """Dominators with those of the newcomer, itself among the dominators of all that it dominates.
 
-
-def with_newcomer(rung: Rung, dominators: UInt32[Array, "words n"]) -> UInt32[Array, "words n"]:
-    """The newcomer's dominators, and the newcomer among the dominators of those that it dominates."""
-    costs, newcomer = rung.costs, rung.newcomer
+    Args:
+        rung: the newcomer's, itself included.
+        newcomer: its index; n, where there is none, changes nothing.
+        dominators: of each result, as bits over results.
+    """
+    costs = rung.costs
     point, finite = costs[newcomer], rung.finite
     no_worse, no_better = jnp.all(costs <= point[None], axis=1), jnp.all(costs >= point[None], axis=1)
     above, below = finite & no_worse & ~no_better, finite & no_better & ~no_worse
@@ -94,32 +97,18 @@ def _front(dominators: UInt32[Array, "words n"], left: Bool[Array, " n"]) -> Boo
     return left & (jax.lax.reduce(hit, jnp.uint32(0), jax.lax.bitwise_or, (0,)) == 0)
 
 
-def members(mask: Bool[Array, " n"], most: int) -> Int[Array, " most"]:
-    """Indices of the first True values, n after the last of them: by words, as a scatter would be slow."""
-    words = packed(mask)
-    counts = jax.lax.population_count(words).astype(jnp.int32)
-    upto = jnp.cumsum(counts)
-    number = jnp.arange(most, dtype=jnp.int32)
-    word = jnp.sum(upto[None] <= number[:, None], axis=1, dtype=jnp.int32)
-    inside = jnp.minimum(word, words.shape[0] - 1)
-    rest = number - (upto - counts)[inside]
-    bits = (words[inside, None] >> jnp.arange(WORD, dtype=jnp.uint32)) & 1
-    place = jnp.sum(jnp.cumsum(bits, axis=1).astype(jnp.int32) <= rest[:, None], axis=1, dtype=jnp.int32)
-    return jnp.where(word < words.shape[0], WORD * word + place, mask.shape[0])
-
-
-def place_in_front(
+def first_in_front(
     costs: Float[Array, "n m"],
     finite: Bool[Array, " n"],
     low: Float[Array, "1 m"],
     high: Float[Array, "1 m"],
     front: Bool[Array, " n"],
-    item: Int[Array, ""],
+    wanted: Bool[Array, " n"],
     most: Int[Array, ""],
     scale: str,
     seed_objective: int,
-) -> Int[Array, ""]:
-    """Position of an item in the epsilon-net order of its front; ``most`` if that is not below it.
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """The first wanted row in the epsilon-net order of a front, and its place there.
 
     Args:
         costs: of all rows, finite.
@@ -127,10 +116,13 @@ def place_in_front(
         low: least value of each objective among them.
         high: greatest.
         front: rows of the front.
-        item: one of them.
+        wanted: some of all rows.
         most: picks after which the answer no longer matters; 0 to find nothing.
         scale: see ``scale_costs``.
         seed_objective: the front opens with its best row in this objective.
+
+    Returns:
+        n and ``most`` if no wanted row is among the first ``most``.
     """
     n = costs.shape[0]
     if scale == "rank":
@@ -140,31 +132,33 @@ def place_in_front(
     size = min(SMALL_FRONT, n)
     is_small = jnp.sum(front, dtype=jnp.int32) <= size
     own = members(front, size)
-    few = scaled(costs[jnp.minimum(own, n - 1)], low, span, scale)
+    inside = jnp.minimum(own, n - 1)
+    few = scaled(costs[inside], low, span, scale)
     there = (own < n) & is_small
-    small_item = jnp.argmax(own == item).astype(jnp.int32)
-    small = _place(few, there, small_item, jnp.where(is_small, most, 0), seed_objective)
+    pick, small = _first(few, there, wanted[inside], jnp.where(is_small, most, 0), seed_objective)
+    small_row = jnp.where(small < most, own[pick], n)
     if size == n:
-        return small
+        return small_row, small
     # In a batch of lanes this loop has no rounds where no lane needs it.
     picks = jnp.where(is_small, 0, most)
-    large = _place(scaled(costs, low, span, scale), front, item, picks, seed_objective)
-    return jnp.where(is_small, small, large)
+    row, large = _first(scaled(costs, low, span, scale), front, wanted, picks, seed_objective)
+    large_row = jnp.where(large < picks, row, n)
+    return jnp.where(is_small, small_row, large_row), jnp.where(is_small, small, large)
 
 
-def _place(
+def _first(
     costs: Float[Array, "n m"],
     front: Bool[Array, " n"],
-    item: Int[Array, ""],
+    wanted: Bool[Array, " n"],
     most: Int[Array, ""],
     seed_objective: int,
-) -> Int[Array, ""]:
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
     index = jnp.arange(costs.shape[0], dtype=jnp.int32)
     lowest = jnp.iinfo(jnp.int64).min
 
     def unfinished(carry: tuple) -> Array:
         _, _, pick, count = carry
-        return (pick != item) & (count < most)
+        return ~wanted[pick] & (count < most)
 
     def take(carry: tuple) -> tuple:
         left, nearest, pick, count = carry
@@ -178,26 +172,29 @@ def _place(
     first = jnp.min(jnp.where(opening == jnp.min(opening), index, costs.shape[0]))
     start = (front & (index != first), jnp.full(costs.shape[0], jnp.inf, costs.dtype), first, jnp.int32(0))
     _, _, pick, count = jax.lax.while_loop(unfinished, take, start)
-    return jnp.where((pick == item) & (most > 0), count, most)
+    return pick, jnp.where(wanted[pick] & (most > 0), count, most)
 
 
 @functools.cache
 def net_arrival(scale: str = "minmax", seed_objective: int = 0) -> ArrivalRule:
-    """Non-dominated sorting with epsilon-net: the newcomer's place in the sort decides.
+    """Non-dominated sorting with epsilon-net.
 
-    Fronts are peeled until the newcomer's or the cut is reached; the net is taken only where the cut goes
-    through the newcomer's front. Exact: the same decision as sorting the whole rung.
+    Fronts are peeled until one has a wanted result or the cut is reached; the net is taken only where the cut
+    goes through that front, or several of it are wanted. Exact: the same answer as sorting the whole rung.
     """
 
-    def decide(key: Key, rung: Rung, dominators: Array) -> tuple[Array, Array]:
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
         del key
-        dominators = with_newcomer(rung, dominators)
-        finite, own = rung.finite, rung.newcomer
-        known = finite[own]
+        n = rung.valid.shape[0]
+        finite = rung.finite
+        # Whoever dominates a row comes before it: most rows are out of the question at once.
+        before = jnp.sum(jax.lax.population_count(dominators), axis=0, dtype=jnp.uint32)
+        hopeful = wanted & finite & (before.astype(jnp.int32) < rung.num_keep)
+        num_keep = jnp.where(jnp.any(hopeful), rung.num_keep, 0)
 
         def unfinished(carry: tuple) -> Array:
             _, front, better = carry
-            return known & ~front[own] & (better < rung.num_keep)
+            return ~jnp.any(front & hopeful) & (better < num_keep)
 
         def peel(carry: tuple) -> tuple:
             left, front, better = carry
@@ -207,16 +204,34 @@ def net_arrival(scale: str = "minmax", seed_objective: int = 0) -> ArrivalRule:
         start = (finite, _front(dominators, finite), jnp.int32(0))
         _, front, better = jax.lax.while_loop(unfinished, peel, start)
         size = jnp.sum(front, dtype=jnp.int32)
-        reached = known & front[own] & (better < rung.num_keep)
-        split = reached & (better + size > rung.num_keep)
-        most = jnp.where(split, rung.num_keep - better, 0)
+        chosen = front & hopeful
+        num_chosen = jnp.sum(chosen, dtype=jnp.int32)
+        room = jnp.where(num_chosen > 0, jnp.minimum(num_keep - better, size), 0)
+        net_decides = (room < size) | (num_chosen != 1)
         costs = jnp.where(finite[:, None], rung.costs, 0)
-        place = place_in_front(costs, finite, rung.low, rung.high, front, own, most, scale, seed_objective)
-        # A failed result comes after all others of its rung.
-        good = jnp.where(split, place < most, jnp.where(known, reached, rung.num_results <= rung.num_keep))
-        return dominators, good
+        most = jnp.where(net_decides, jnp.maximum(room, 0), 0)
+        by_net, _ = first_in_front(
+            costs, finite, rung.low, rung.high, front, chosen, most, scale, seed_objective
+        )
+        found = jnp.where(net_decides, by_net, _lowest(chosen))
+        return jnp.where(found < n, found, _first_failed(rung, wanted))
 
-    return ArrivalRule(decide, has_fronts=True)
+    return ArrivalRule(first, has_fronts=True)
+
+
+def _first_failed(rung: Rung, wanted: Bool[Array, " n"]) -> Int[Array, ""]:
+    """Failed results come after all others of their rung, as they arrived; n if none is good enough."""
+    n = rung.valid.shape[0]
+    failed = rung.valid & ~rung.finite
+    first = _lowest(failed & wanted)
+    before = rung.finite | (failed & (jnp.arange(n) < first))
+    return jnp.where(jnp.sum(before, dtype=jnp.int32) < rung.num_keep, first, n)
+
+
+def _lowest(mask: Bool[Array, " n"]) -> Int[Array, ""]:
+    """Index of the first True value, n if there is none."""
+    n = mask.shape[0]
+    return jnp.min(jnp.where(mask, jnp.arange(n, dtype=jnp.int32), n))
 
 
 @functools.cache
@@ -225,12 +240,11 @@ def defective_arrival(seed_objective: int = 0) -> ArrivalRule:
 
     What it compares with ``1 / eta`` is the arrival number of the row that is sorted last, over the number of
     rows; within the last front that row is found with the inverse of the epsilon-net's order. Distances are
-    those of the costs as they are.
+    those of the costs as they are. Only one result may be wanted, the newcomer.
     """
 
-    def decide(key: Key, rung: Rung, dominators: Array) -> tuple[Array, Array]:
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
         del key
-        dominators = with_newcomer(rung, dominators)
         finite, index = rung.finite, jnp.arange(rung.valid.shape[0], dtype=jnp.int32)
 
         def peel(carry: tuple) -> tuple:
@@ -240,55 +254,78 @@ def defective_arrival(seed_objective: int = 0) -> ArrivalRule:
 
         start = (finite, jnp.zeros_like(finite))
         _, last = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), peel, start)
-        latest = jnp.max(jnp.where(last, index, -1))
+        latest = index == jnp.max(jnp.where(last, index, -1))
         costs = jnp.where(finite[:, None], rung.costs, 0)
         size = jnp.sum(last, dtype=jnp.int32)
-        place = place_in_front(costs, finite, rung.low, rung.high, last, latest, size, "none", seed_objective)
+        _, place = first_in_front(
+            costs, finite, rung.low, rung.high, last, latest, size, "none", seed_objective
+        )
         member = jnp.argmax(last & (jnp.cumsum(last, dtype=jnp.int32) - 1 == place))
         failures = rung.valid & ~finite
         # Failures are sorted behind all others: the latest of them is then the row that is sorted last.
         final = jnp.where(jnp.any(failures), jnp.max(jnp.where(failures, index, -1)), member)
         position = jnp.sum(rung.valid & (index < final), dtype=jnp.int32)
         share = position.astype(float) / jnp.maximum(rung.num_results, 1)
-        good = share <= 1 / rung.eta
-        return dominators, (rung.num_results == 1) | good
+        return _lowest(wanted & ((rung.num_results == 1) | (share <= 1 / rung.eta)))
 
-    return ArrivalRule(decide, has_fronts=True)
+    return ArrivalRule(first, has_fronts=True)
 
 
 @functools.cache
 def single_arrival(objective: int = 0) -> ArrivalRule:
     """By one objective alone, ties to the earlier arrival (Li et al. 2020)."""
 
-    def decide(key: Key, rung: Rung, dominators: Array) -> tuple[Array, Array]:
-        del key
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
+        del key, dominators
+        index = jnp.arange(rung.valid.shape[0], dtype=jnp.int32)
         failed = ~jnp.all(jnp.isfinite(rung.costs), axis=1)
-        value = jnp.where(failed, jnp.inf, rung.costs[:, objective])
-        own = value[rung.newcomer]
-        earlier = jnp.arange(value.shape[0]) < rung.newcomer
-        before = rung.valid & ((value < own) | ((value == own) & earlier))
-        return dominators, jnp.sum(before, dtype=jnp.int32) < rung.num_keep
+        value = to_sortable(jnp.where(failed, jnp.inf, rung.costs[:, objective]))
+        least = jnp.min(jnp.where(wanted & rung.valid, value, jnp.iinfo(jnp.int64).max))
+        best = _lowest(wanted & rung.valid & (value == least))
+        before = rung.valid & ((value < least) | ((value == least) & (index < best)))
+        return jnp.where(jnp.sum(before, dtype=jnp.int32) < rung.num_keep, best, rung.valid.shape[0])
 
-    return ArrivalRule(decide, has_fronts=False)
+    return ArrivalRule(first, has_fronts=False)
 
 
 @functools.cache
 def random_arrival() -> ArrivalRule:
-    """Every newcomer but the first of its rung goes on with probability ``1 / eta``: the control."""
+    """Every result goes on with probability ``1 / eta``, the first of its rung always: the control."""
 
-    def decide(key: Key, rung: Rung, dominators: Array) -> tuple[Array, Array]:
-        lucky = jax.random.uniform(jax.random.fold_in(key, rung.newcomer)) < 1 / rung.eta
-        return dominators, lucky | (rung.num_results == 1)
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
+        del dominators
+        index = jnp.arange(rung.valid.shape[0], dtype=jnp.int32)
+        draw = jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(index)
+        lucky = (draw < 1 / rung.eta) | (index == _lowest(rung.valid))
+        return _lowest(rung.valid & wanted & lucky)
 
-    return ArrivalRule(decide, has_fronts=False)
+    return ArrivalRule(first, has_fronts=False)
 
 
 @functools.cache
 def sorted_arrival(rule: PromotionRule) -> ArrivalRule:
     """By any promotion rule, which sorts the whole rung at each arrival: slow, and the others' oracle."""
 
-    def decide(key: Key, rung: Rung, dominators: Array) -> tuple[Array, Array]:
-        order = rule(key, jnp.where(rung.valid[:, None], rung.costs, 0), rung.valid, rung.valid.shape[0])
-        return dominators, jnp.argmax(order == rung.newcomer) < rung.num_keep
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
+        del dominators
+        return _first_sorted(rule, key, rung, wanted)
 
-    return ArrivalRule(decide, has_fronts=False)
+    return ArrivalRule(first, has_fronts=False)
+
+
+@functools.cache
+def hypervolume_arrival() -> ArrivalRule:
+    """Likewise by the hypervolume cut, which depends on how many are good enough."""
+
+    def first(key: Key, rung: Rung, wanted: Array, dominators: Array) -> Array:
+        del dominators
+        return _first_sorted(hypervolume_cut_at(rung.num_keep), key, rung, wanted)
+
+    return ArrivalRule(first, has_fronts=False)
+
+
+def _first_sorted(rule: PromotionRule, key: Key, rung: Rung, wanted: Bool[Array, " n"]) -> Int[Array, ""]:
+    n = rung.valid.shape[0]
+    order = rule(key, jnp.where(rung.valid[:, None], rung.costs, 0), rung.valid, n)
+    good = (jnp.arange(n) < rung.num_keep) & (wanted & rung.valid)[order]
+    return jnp.where(jnp.any(good), order[jnp.argmax(good)], n).astype(jnp.int32)

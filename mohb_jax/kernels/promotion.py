@@ -42,6 +42,8 @@ class PromotionRule(Protocol):
             num_keep: static, at most n.
         """
 
+    def __hash__(self) -> int: ...
+
 
 Ordering = Callable[[Key, Array, Array, int], Array]
 """The part of a rule that deals with finite rows only; others are not valid and have cost 0."""
@@ -119,20 +121,33 @@ def hypervolume_cut() -> PromotionRule:
 
     def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         del key
-        rank = pareto_rank(costs, valid, num_keep)
-        # On a grid on which volumes are exact, ties are ties in every batch and on every backend.
-        step = 2.0 ** -(50 // costs.shape[1])
-        scaled = jnp.round(scale_costs(costs, valid, "minmax") / step) * step
-        reference = jnp.full(costs.shape[1], round(REFERENCE / step) * step, scaled.dtype)
-        in_rank_order = jnp.lexsort((rank, ~valid)).astype(jnp.int32)[:num_keep]
-        last_rank = rank[in_rank_order[jnp.minimum(jnp.sum(valid), num_keep) - 1]]
-        cut = rank == last_rank
-        num_before = jnp.sum(valid & (rank < last_rank), dtype=jnp.int32)
-        chosen = hypervolume_subset_order(scaled, reference, valid & cut, num_keep)
-        position = jnp.arange(num_keep, dtype=jnp.int32)
-        return jnp.where(position < num_before, in_rank_order, chosen[position - num_before])
+        return _hypervolume_order(costs, valid, num_keep, jnp.int32(num_keep))
 
     return _failures_last(order)
+
+
+def hypervolume_cut_at(place: Int[Array, ""]) -> PromotionRule:
+    """``hypervolume_cut`` of the front that holds the row at a traced place, in an order of any length."""
+
+    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        del key
+        return _hypervolume_order(costs, valid, num_keep, place)
+
+    return _failures_last(order)
+
+
+def _hypervolume_order(costs: Array, valid: Array, num_ordered: int, cut: Array) -> Array:
+    rank = pareto_rank(costs, valid, num_ordered)
+    # On a grid on which volumes are exact, ties are ties in every batch and on every backend.
+    step = 2.0 ** -(50 // costs.shape[1])
+    scaled = jnp.round(scale_costs(costs, valid, "minmax") / step) * step
+    reference = jnp.full(costs.shape[1], round(REFERENCE / step) * step, scaled.dtype)
+    in_rank_order = jnp.lexsort((rank, ~valid)).astype(jnp.int32)[:num_ordered]
+    last_rank = rank[in_rank_order[jnp.minimum(jnp.sum(valid), cut) - 1]]
+    num_before = jnp.sum(valid & (rank < last_rank), dtype=jnp.int32)
+    chosen = hypervolume_subset_order(scaled, reference, valid & (rank == last_rank), num_ordered)
+    position = jnp.arange(num_ordered, dtype=jnp.int32)
+    return jnp.where(position < num_before, in_rank_order, chosen[position - num_before])
 
 
 @_one_per_settings

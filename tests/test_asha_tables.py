@@ -1,0 +1,72 @@
+"""The asynchronous event loop against plain Python on every shipped table, in its own seconds and costs."""
+
+import numpy as np
+import pytest
+
+import benchmarks
+from benchmarks.crossing import cross_table
+from benchmarks.lcbench import load_lcbench
+from benchmarks.registry import BENCHMARKS
+from mohb_jax.methods import simulate
+from mohb_jax.schedule import asha_rungs
+from tests import reference_asha
+from tests.real_data import need
+from tests.test_asha import ORDERS
+from tests.test_hyperband import entries, suggestions
+
+SMALL = {
+    "lcbench": lambda: load_lcbench(num_configs=120),
+    "lcbench-cloud": lambda: cross_table(load_lcbench(num_configs=120)),
+}
+"""Tables that take long to make are made in a smaller size."""
+PROMOTED = ("trimtuner-rnn", "embedded", "lcbench-cloud")
+
+
+def one_task(name):
+    """The last task of a benchmark, at the fidelities that its rungs use."""
+    need(*BENCHMARKS[name].files)
+    table = SMALL[name]() if name in SMALL else benchmarks.load(name)
+    (levels,) = asha_rungs(table.fidelities)
+    return table.select(tasks=table.tasks[-1:], fidelities=[table.fidelities[level] for level in levels])
+
+
+def by_definition(table, log, lane, name, **limits):
+    """Jobs of a lane in plain Python."""
+    costs, runtime = table.cells(range(table.num_fidelities))
+    candidates = np.flatnonzero(table.measured(0))
+    rows = candidates[suggestions(0, int(log.run[lane]), len(candidates))].tolist()
+    found, _ = reference_asha.simulate(
+        costs[0],
+        runtime[0],
+        rows,
+        [0] * len(rows),
+        [tuple(range(table.num_fidelities))],
+        order=ORDERS[name],
+        num_workers=4,
+        resumable=table.resumable,
+        variant="promote" if name.endswith("promote") else "stop",
+        **limits,
+    )
+    return [tuple(entry) for entry in found]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "method"),
+    [
+        *((name, "mo-asha") for name in benchmarks.names()),
+        *((name, "mo-asha-promote") for name in PROMOTED),
+    ],
+)
+def test_every_job_on_a_shipped_table_equals_plain_python(benchmark, method):
+    table = one_task(benchmark)
+    log = simulate(table, method, num_seeds=2, evaluations=90)
+    for lane in range(2):
+        found = by_definition(table, log, lane, method, budget=90)
+        assert entries(log, lane) == found
+        assert len(found) == 90
+    horizon = float(np.sort(log.end[log.valid])[60])  # cuts some job off, and ends another to the second
+    cut = simulate(table, method, num_seeds=2, evaluations=90, seconds=horizon)
+    for lane in range(2):
+        found = by_definition(table, cut, lane, method, budget=90, horizon=horizon)
+        assert entries(cut, lane) == found
+        assert 10 < len(found) < 90
