@@ -9,6 +9,7 @@ additions in plain Python give the same bits.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -43,7 +44,6 @@ class AshaPlan:
             enough on arrival ends.
         eta: reduction factor.
         num_workers: of the simulated machine.
-        resumable: True if going on pays only the difference in runtime.
         budget: jobs that are launched at most, or None.
         num_trials: configurations that are started at most, or None.
     """
@@ -54,7 +54,6 @@ class AshaPlan:
     promotes: bool
     eta: float | int
     num_workers: int
-    resumable: bool
     budget: int | None
     num_trials: int | None
 
@@ -123,21 +122,28 @@ class _Lane(NamedTuple):
     """Who may be promoted, in that variant."""
 
 
-def simulate_asha(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> RunLog:
+def simulate_asha(
+    plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]
+) -> RunLog:
     """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
 
-    Batches of lanes run in as many threads as there are processors. A batch grows in segments: it ends when
-    its last lane has, and arrays are as long as its longest lane needs, to the next segment.
+    Batches of lanes take turns on the devices, in as many threads as there are processors. A batch grows in
+    segments: it ends when its last lane has, and arrays are as long as its longest lane needs, to the next
+    segment.
     """
     num_lanes = len(lanes.task)
     size = min(LANES_PER_BATCH, num_lanes)
     starts = range(0, num_lanes, size)
     batches = [_padded(lanes, start, size) for start in starts]
 
-    def run(batch: Lanes) -> tuple[np.ndarray, ...]:
-        return _run_batch(plan, cells, context, batch)
+    shared = [jax.device_put((cells, context), device) for device in devices]
 
-    parts = map_in_threads(run, batches)
+    def run(number: int) -> tuple[np.ndarray, ...]:
+        device = number % len(devices)
+        cells, context = shared[device]
+        return _run_batch(plan, cells, context, jax.device_put(batches[number], devices[device]))
+
+    parts = map_in_threads(run, range(len(batches)))
     slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
         np.concatenate([_cut(part, slots) for part in column])[:num_lanes]
@@ -323,7 +329,7 @@ def _launch(
     row, level = state.trial_row[trial], levels[bracket, rung]
     costs, runtime = cells.look_up(task, row[None], level)
     paid = cells.look_up(task, row[None], levels[bracket, jnp.maximum(rung - 1, 0)])[1][0]
-    resumed = jnp.where(rung > 0, paid, 0) if plan.resumable else 0.0
+    resumed = jnp.where((rung > 0) & cells.resumable, paid, 0)
     end = time + (runtime[0] - resumed)
     slot = jnp.where(may, state.num_launched, state.row.shape[0])  # writes beyond the end are dropped
     return state._replace(

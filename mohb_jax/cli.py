@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import platformdirs
 import typer
 import yaml
 from rich import box
@@ -96,13 +95,24 @@ def run(
             "--set", metavar="NAME=VALUE", help="Any other setting, such as mode=overlap; repeatable."
         ),
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Where to run: local (this process, all its devices) or ray.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, such as auto; default: one started on this machine.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print units, runs, memory and a guess of the time; run nothing."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")] = None,
     data: DataOption = None,
 ) -> None:
     """Run a study, or go on with one: finished units are kept and never repeated."""
     from mohb_jax import study as studies  # imported late, so that --help and errors of usage come at once
+    from mohb_jax.programs import use_compilation_cache
 
-    _use_compilation_cache()
+    use_compilation_cache()
     options: dict[str, Any] = {
         "methods": method,
         "seeds": seeds,
@@ -115,9 +125,13 @@ def run(
     settings |= dict(_setting(text) for text in setting or [])
     if benchmark is not None:
         given["benchmarks"] = [{"name": name} for name in benchmark]
-    study = _study(studies, study_file, given, settings, task, objective)
+    place = {key: value for key, value in (("name", engine), ("address", address)) if value is not None}
+    study = _study(studies, study_file, given, settings, task, objective, place)
     tables = studies.load_tables(study, data)
     directory = out or Path("runs") / study.name
+    if dry_run:
+        _print_plan(studies, study, tables, directory)
+        return
     _run(studies, study, tables, directory)
     _print_results(directory)
     print(f"\nNext: mohb report {shlex.quote(str(directory))}")
@@ -141,6 +155,7 @@ def _study(
     settings: dict[str, Any],
     tasks: list[str] | None,
     objectives: list[str] | None,
+    engine: dict[str, Any],
 ) -> Any:
     """The study of a file, the embedded one, or one made of options alone; options go before the file."""
     content: dict[str, Any] = {}
@@ -155,6 +170,7 @@ def _study(
     if "methods" in given and content.get("reference") not in given["methods"]:
         content["reference"] = None
     content["settings"] = content.get("settings", {}) | settings
+    content["engine"] = content.get("engine", {}) | engine
     chosen = {
         name: value for name, value in (("tasks", tasks), ("objectives", objectives)) if value is not None
     }
@@ -162,7 +178,32 @@ def _study(
     return studies.make_study(content, "options")
 
 
+def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
+    """What a study would take."""
+    rows = studies.plan_of(study, tables, directory)
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name in ("benchmark", "method") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            *(
+                f"{v:,.0f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
+                for v in row.values()
+            )
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    total = {name: sum(row[name] for row in rows) for name in ("units", "runs", "done", "seconds")}
+    print(f"{total['runs']:,} tuning runs in {total['units']:,} units, {total['done']:,} of them done")
+    print(f"The largest unit takes about {max(row['MiB'] for row in rows):,.0f} MiB")
+    print(
+        f"What is left takes about {total['seconds'] / 60:,.1f} min on two processors, half or twice as "
+        "much is as likely, without the learning of priors. Nothing was run."
+    )
+
+
 def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
+    from mohb_jax.engines import make_engine
+
     units = studies.work_units(study, tables)
     studies.require_folder(directory)
     num_lanes = sum(unit.num_lanes for unit in units)
@@ -181,7 +222,7 @@ def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
             progress.update(bar, advance=unit.num_lanes, description=f"{unit.spec['benchmark']} {unit.label}")
 
         command = shlex.join(["mohb", *sys.argv[1:]])
-        num_run = studies.run_study(study, tables, directory, command, on_unit)
+        num_run = studies.run_study(study, tables, directory, command, on_unit, make_engine(study.engine))
     kept = f", {num_kept} were there already" if num_kept else ""
     print(f"Ran {num_run} units in {time.perf_counter() - began:.1f} s{kept}.\n")
 
@@ -246,9 +287,10 @@ def report(
     ] = None,
 ) -> None:
     """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
+    from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import report_folder, write_report
 
-    _use_compilation_cache()
+    use_compilation_cache()
     began = time.perf_counter()
     summary = write_report(directory, out, prices)
     units, target = summary["units"], out or report_folder(directory, prices)
@@ -283,9 +325,10 @@ def reproduce(
     """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
     from mohb_jax import reproduce as reproduction
     from mohb_jax import study as studies
+    from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import write_report
 
-    _use_compilation_cache()
+    use_compilation_cache()
     chosen = reproduction.paper_named(paper)
     command = shlex.join(["mohb", *sys.argv[1:]])
     num_seeds = chosen.seeds if seeds is None else seeds
@@ -402,16 +445,6 @@ def bench(
         from mohb_jax.store import write_json
 
         write_json(json_file, [row.as_json() for row in rows])
-
-
-def _use_compilation_cache() -> None:
-    """Compiled programs are kept per user, so that the second run of anything starts at once."""
-    import jax
-
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("mohb-jax") + "/programs")
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":

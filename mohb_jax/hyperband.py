@@ -37,7 +37,6 @@ class Plan:
     promotion: PromotionRule
     num_workers: int
     overlap: bool
-    resumable: bool
     budget: int | None
 
     @property
@@ -51,7 +50,7 @@ class Plan:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["values", "factors"],
+    data_fields=["values", "factors", "resumable"],
     meta_fields=["sources", "num_rows", "num_levels"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +62,7 @@ class Cells:
             runtime. One record is one contiguous read.
         factors: what the fields of each instance type are multiplied by, or None where the table is its own
             base.
+        resumable: True if going on pays only the difference in runtime.
         sources: the base's field behind each field of a record.
         num_rows: rows of the table, instance types counted in.
         num_levels: fidelities per row.
@@ -70,6 +70,7 @@ class Cells:
 
     values: Float[Array, "cells base_fields"]
     factors: Float[Array, "types fields"] | None
+    resumable: Bool[Array, ""]
     sources: tuple[int, ...]
     num_rows: int
     num_levels: int
@@ -174,8 +175,8 @@ def _pass(
         state, rung = _open_bracket(plan.searcher, bracket.sizes[0], context, lanes.task, state)
         for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
             state, launched, rung = _rung_step(
-                plan.searcher, plan.promotion, num_keep, plan.resumable,
-                cells, lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
+                plan.searcher, plan.promotion, num_keep, cells,
+                lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
             )  # fmt: skip
             slots.append(launched)
     return state, _join(slots)
@@ -192,12 +193,11 @@ def _open_bracket(
     return jax.vmap(lane)(task, state)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _rung_step(
     searcher: Searcher,
     promotion: PromotionRule,
     num_keep: int,
-    resumable: bool,
     cells: Cells,
     task: Array,
     keys: Key,
@@ -210,7 +210,7 @@ def _rung_step(
 
     def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung]:
         costs, runtime = cells.look_up(task, rung.row, level)
-        duration = runtime - rung.paid if resumable else runtime
+        duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
         slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
         state = searcher.observe(state, Seen(rung.row, level, costs, rung.valid))
         if num_keep == 0:

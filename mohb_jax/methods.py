@@ -4,6 +4,7 @@ them."""
 import dataclasses
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -14,12 +15,13 @@ import benchmarks
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax.asha import AshaPlan, simulate_asha
+from mohb_jax.devices import spread
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
-from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband
+from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband, smallest_within
 from mohb_jax.searchers.base import Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
@@ -51,6 +53,7 @@ class Settings:
         eta: reduction factor of Hyperband.
         first_rung: rule for the size of first rungs (``mohb_jax.schedule.hyperband``).
         min_fidelity: smallest fidelity to use; None for the smallest stored one.
+        R: the same as a ratio, highest fidelity over smallest, which suits tables of any unit.
         brackets: number of brackets of a pass, the most exploratory first; 1 is successive halving, None is
             all. In asynchronous halving None is 1.
         workers: number of simulated workers.
@@ -62,8 +65,10 @@ class Settings:
         promotion: which results of a rung are good enough, in place of the method's own rule: ``single``,
             ``net``, ``crowding``, ``hvc``, ``scalar`` or ``random``; None for the method's own.
         weights: fixed weights of the scalarised rule; None to draw them anew for every bracket.
+        prior_strength: the transfer prior's standard deviations are divided by it: above 1 it is trusted more
+            than it was learnt, below 1 less.
         draws: joint draws from the transfer prior per task, which the proposals of all runs share.
-        grace: fidelity before which asynchronous halving stops nothing; None for the smallest stored one.
+        grace: fidelity before which asynchronous halving stops nothing; None for the smallest used.
         trials: configurations that an asynchronous run starts at most; None for no limit but the horizon.
         compat: ``syne_tune_0_16`` stops as that library does, wrongly; None decides as described.
     """
@@ -71,6 +76,7 @@ class Settings:
     eta: float | int = 3
     first_rung: str = "hpbandster"
     min_fidelity: float | int | None = None
+    R: float | int | None = None
     brackets: int | None = None
     workers: int = 4
     mode: str = "barrier"
@@ -79,6 +85,7 @@ class Settings:
     seed_objective: int = 0
     promotion: str | None = None
     weights: tuple[float | int, ...] | None = None
+    prior_strength: float | int = 1
     draws: int = 1024
     grace: float | int | None = None
     trials: int | None = None
@@ -92,6 +99,14 @@ class Settings:
         is_number = isinstance(self.eta, int | float) and not isinstance(self.eta, bool)
         if not is_number or not MIN_ETA <= self.eta < np.inf:
             raise InputError(f"eta is {self.eta!r}: it must be a finite number of at least {MIN_ETA}")
+        if self.R is not None and not 1 <= self.R < np.inf:
+            raise InputError(f"R is {self.R!r}: it must be a finite number of at least 1")
+        if self.R is not None and self.min_fidelity is not None:
+            raise InputError("R and min_fidelity are both given: each says what the smallest fidelity is")
+        if not 0 < self.prior_strength < np.inf:
+            raise InputError(
+                f"prior_strength is {self.prior_strength!r}: it must be a positive, finite number"
+            )
         if self.brackets is not None:
             _require_count("brackets", self.brackets)
         if self.trials is not None:
@@ -136,8 +151,13 @@ class Method:
 
 
 def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
-    brackets = hyperband(table.fidelities, settings.eta, settings.first_rung, settings.min_fidelity)
+    smallest = _smallest_fidelity(table, settings)
+    brackets = hyperband(table.fidelities, settings.eta, settings.first_rung, smallest)
     return brackets[: settings.brackets]
+
+
+def _smallest_fidelity(table: AnyTable, settings: Settings) -> Fraction | float | int | None:
+    return settings.min_fidelity if settings.R is None else smallest_within(table.fidelities, settings.R)
 
 
 def _full_fidelity(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
@@ -152,7 +172,8 @@ def _one_per_worker(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 
 def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     """Rungs as brackets: an asynchronous rung has no size."""
-    rungs = asha_rungs(table.fidelities, settings.eta, settings.grace, settings.brackets or 1)
+    grace = _smallest_fidelity(table, settings) if settings.grace is None else settings.grace
+    rungs = asha_rungs(table.fidelities, settings.eta, grace, settings.brackets or 1)
     return tuple(Bracket((1,) * len(levels), levels) for levels in rungs)
 
 
@@ -170,15 +191,15 @@ def _random(settings: Settings) -> Searcher:
 
 
 def _prior(settings: Settings) -> Searcher:
-    return transfer_prior(settings.draws)
+    return transfer_prior(settings.draws, strength=settings.prior_strength)
 
 
 def _prior_one_by_one(settings: Settings) -> Searcher:
-    return transfer_prior(settings.draws, one_by_one=True)
+    return transfer_prior(settings.draws, one_by_one=True, strength=settings.prior_strength)
 
 
 def _copula(settings: Settings) -> Searcher:
-    return transfer_prior(settings.draws, one_by_one=True, objective=0)
+    return transfer_prior(settings.draws, True, 0, settings.prior_strength)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -422,7 +443,7 @@ def simulate(
     prior: Prior | None = None,
     **settings: Any,
 ) -> RunLog:
-    """Simulates ``num_seeds`` tuning runs on each task, all together.
+    """Simulates ``num_seeds`` tuning runs on each task, all together, on all local devices.
 
     Args:
         table: the benchmark or its name; all its objectives are used (``table.select(objectives=...)`` for
@@ -457,16 +478,22 @@ def simulate(
     plan = make_plan(table, method_named(method), chosen, evaluations)
     context = plan.searcher.prepare(table, tuple(indices.tolist()), seed, prior)
     most_rows = max(int(table.measured(task).sum()) for task in indices.tolist())
-    plan, cells, fidelities = _on_device(table if names == table.tasks else table.select(tasks=names), plan)
+    plan, cells, fidelities = _on_device(
+        table if names == table.tasks else table.select(tasks=names), plan, chosen.resumable
+    )
     runs = np.arange(first_run, first_run + num_seeds, dtype=np.int32)
     run = np.tile(runs, len(indices))
     keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
     task = np.repeat(np.arange(len(indices), dtype=np.int32), num_seeds)
     lanes = Lanes(task, run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
+    devices = jax.local_devices()
     if isinstance(plan, AshaPlan):
-        log = simulate_asha(plan, cells, context, lanes)
+        log = simulate_asha(plan, cells, context, lanes, devices)
     else:
+        if len(devices) > 1:
+            lanes, (cells, context) = spread(lanes, (cells, context), devices)
         log = simulate_lanes(plan, cells, context, most_rows, lanes)
+        log = RunLog(*(field[: len(task)] for field in log))
     fidelity = np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32)
     return log._replace(task=indices[log.task], fidelity=fidelity)
 
@@ -501,7 +528,6 @@ def make_plan(
     if method.transfers:
         require_other_tasks(table)
     brackets, searcher = method.schedule(table, settings), method.searcher(settings)
-    resumable = table.resumable if settings.resumable is None else settings.resumable
     if method.arrival is not None:
         return AshaPlan(
             brackets=brackets,
@@ -510,7 +536,6 @@ def make_plan(
             promotes=method.arrival == "promotion",
             eta=settings.eta,
             num_workers=settings.workers,
-            resumable=resumable,
             budget=evaluations,
             num_trials=settings.trials,
         )
@@ -521,7 +546,6 @@ def make_plan(
         num_workers=settings.workers,
         # What learns within the run waits for its results: idle workers cannot go on without them.
         overlap=settings.mode == "overlap" and not searcher.learns,
-        resumable=resumable,
         budget=evaluations,
     )
 
@@ -557,7 +581,9 @@ def _average_runtime(table: AnyTable, task: int) -> float:
     return float(table.final_runtime(task)[table.measured(task)].mean())
 
 
-def _on_device(table: AnyTable, plan: Plan | AshaPlan) -> tuple[Plan | AshaPlan, Cells, np.ndarray]:
+def _on_device(
+    table: AnyTable, plan: Plan | AshaPlan, resumable: bool | None
+) -> tuple[Plan | AshaPlan, Cells, np.ndarray]:
     """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
     used = sorted({level for bracket in plan.brackets for level in bracket.levels})
     costs, runtime = table.base.cells(used)
@@ -569,6 +595,7 @@ def _on_device(table: AnyTable, plan: Plan | AshaPlan) -> tuple[Plan | AshaPlan,
     cells = Cells(
         values=jnp.asarray(values.reshape(-1, values.shape[-1])),
         factors=None if table.base is table else jnp.asarray(table.factors),
+        resumable=jnp.asarray(table.resumable if resumable is None else resumable),
         sources=tuple(table.sources.tolist()),
         num_rows=table.num_rows,
         num_levels=len(used),

@@ -29,7 +29,7 @@ def hyperband(
     fidelities: Sequence[float | int],
     eta: float | int = 3,
     first_rung: str = "hpbandster",
-    min_fidelity: float | int | None = None,
+    min_fidelity: float | int | Fraction | None = None,
 ) -> tuple[Bracket, ...]:
     """Brackets of one Hyperband pass, the most exploratory first.
 
@@ -73,7 +73,12 @@ def full_fidelity(fidelities: Sequence[float | int], num_configs: int) -> tuple[
     return (Bracket((num_configs,), (len(fidelities) - 1,)),)
 
 
-def _exact(value: float | int) -> Fraction:
+def smallest_within(fidelities: Sequence[float | int], ratio: float | int) -> Fraction:
+    """The smallest fidelity that leaves the highest within a ratio, but no smaller than the stored ones."""
+    return max(_exact(fidelities[0]), _exact(fidelities[-1]) / _exact(ratio))
+
+
+def _exact(value: float | int | Fraction) -> Fraction:
     """The decimal number that was written, not the binary one nearest to it."""
     return Fraction(str(value))
 
@@ -103,7 +108,7 @@ def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
 def asha_rungs(
     fidelities: Sequence[float | int],
     eta: float | int = 3,
-    grace: float | int | None = None,
+    grace: float | int | Fraction | None = None,
     num_brackets: int = 1,
 ) -> tuple[tuple[int, ...], ...]:
     """Levels at which asynchronous successive halving decides, bracket by bracket.

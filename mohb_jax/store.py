@@ -6,16 +6,19 @@ file is written beside its place and moved there whole, so an interrupted run le
 are data, and nothing in them is executed.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import filelock
 import jax
 import numpy as np
 import pyarrow as pa
@@ -29,6 +32,11 @@ PARTIAL = ".part"
 """Suffix of files that are being written; left behind only by a killed process."""
 MAX_NAME = 150
 """Characters of a benchmark's name that its file takes over: file systems allow 255 bytes in all."""
+
+
+LOCK = ".lock"
+LOG = "study.log"
+COMPILATION = "compilation.json"
 
 
 Read = TypeVar("Read")
@@ -104,6 +112,50 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a study folder; the operating system lets go when this one dies."""
+    try:
+        with filelock.FileLock(directory / LOCK, timeout=0):
+            yield
+    except filelock.Timeout:
+        raise InputError(
+            f"{directory} is in use by another mohb: wait for it, or give another folder with --out"
+        ) from None
+
+
+@contextlib.contextmanager
+def log_to(directory: Path) -> Iterator[None]:
+    """What this package logs goes to the study's own file, too."""
+    handler = logging.FileHandler(directory / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("mohb_jax")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def add_compilation(directory: Path, count: int, seconds: float) -> None:
+    """Adds programs and the seconds that they took to what earlier calls on this folder noted."""
+    before = read_compilation(directory)
+    added = {"programs": before["programs"] + count, "seconds": round(before["seconds"] + seconds, 1)}
+    write_json(directory / COMPILATION, added)
+
+
+def read_compilation(directory: Path) -> dict[str, Any]:
+    """``programs`` and ``seconds`` of all calls that ended; zeros where nothing is noted."""
+    path = directory / COMPILATION
+    content = read_json(path) if path.is_file() else {}
+    known = content if isinstance(content, dict) else {}
+    return {"programs": int(known.get("programs", 0)), "seconds": float(known.get("seconds", 0))}
 
 
 def write_json(path: Path, content: Any) -> None:

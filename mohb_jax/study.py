@@ -2,10 +2,11 @@
 
 import dataclasses
 import itertools
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pydantic
@@ -16,13 +17,17 @@ from benchmarks.columns import require_choice, whole
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from mohb_jax import store
+from mohb_jax.asha import AshaPlan
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
+from mohb_jax.hyperband import Plan
 from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
-from mohb_jax.programs import release_programs
+from mohb_jax.programs import Compilation, release_programs
 from mohb_jax.searchers.bayesian import process_calibration
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
+
+_LOG = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).with_name("embedded.yaml")
 LANES_PER_UNIT = 4096
@@ -43,6 +48,10 @@ class _Entry(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
 
+Sweep = dict[str, list[Any]] | list[dict[str, Any]]
+"""Settings that vary: every combination of the values of each name, or a list of combinations."""
+
+
 class BenchmarkEntry(_Entry):
     """A benchmark of a study: a known name or the path of an .npz table, and what is used of it."""
 
@@ -57,14 +66,33 @@ class MethodEntry(_Entry):
     method: str
     name: str | None = None
     settings: dict[str, Any] = {}
+    sweep: Sweep = {}
 
     @property
     def label(self) -> str:
         return self.name or self.method
 
 
+class EngineEntry(_Entry):
+    """Where a study runs, and what each work unit may use there.
+
+    ``name`` is ``local`` (this process, on all its devices) or ``ray``; the rest is for Ray: the address of a
+    cluster (``auto``, ``ray://HOST:10001``; None starts one on this machine), processors and accelerators per
+    unit, and how often a unit is tried again when its worker dies.
+    """
+
+    name: Literal["local", "ray"] = "local"
+    address: str | None = None
+    cpus: float = pydantic.Field(default=1, gt=0)
+    gpus: float = pydantic.Field(default=0, ge=0)
+    retries: int = pydantic.Field(default=3, ge=0)
+
+
 class Study(_Entry):
-    """What a study file says; ``settings`` holds for all methods, a method's own go first."""
+    """What a study file says; ``settings`` and ``sweep`` hold for all methods, a method's own go first.
+
+    ``memory`` bounds the GiB that a work unit may take; smaller units, more of them.
+    """
 
     name: str = "study"
     benchmarks: list[BenchmarkEntry] = pydantic.Field(min_length=1)
@@ -74,6 +102,9 @@ class Study(_Entry):
     evaluations: int | None = pydantic.Field(None, ge=1)
     seconds: float | dict[str, float] | None = None
     settings: dict[str, Any] = {}
+    sweep: Sweep = {}
+    memory: float = pydantic.Field(1.0, gt=0)
+    engine: EngineEntry = pydantic.Field(default_factory=EngineEntry)
     reference: str | None = None
 
     @pydantic.field_validator("name")
@@ -93,6 +124,11 @@ class Study(_Entry):
     def _method_names(cls, entries: Any) -> Any:
         return _named(entries, "method")
 
+    @pydantic.field_validator("engine", mode="before")
+    @classmethod
+    def _engine_name(cls, entry: Any) -> Any:
+        return {"name": entry} if isinstance(entry, str) else entry
+
 
 def _named(entries: Any, field: str) -> Any:
     """A list in which a plain name stands for a mapping with that name."""
@@ -102,9 +138,10 @@ def _named(entries: Any, field: str) -> Any:
 
 
 def load_study(path: Path) -> Study:
-    """Reads a study file; ``InputError`` names the file, the field and what is wrong with it."""
+    """Reads a study file; ``InputError`` names the file, the line, the field and what is wrong with it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError:
         raise InputError(f"study file {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -114,26 +151,80 @@ def load_study(path: Path) -> Study:
         raise InputError(f"study file {path} is not YAML: {reason}") from error
     if not isinstance(content, dict):
         raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
-    return make_study(content, f"study file {path}")
+    return make_study(content, f"study file {path}", lambda place: f", line {_line(node, place)}")
 
 
-def make_study(content: Mapping[str, Any], source: str) -> Study:
-    """A checked study; errors begin with ``source``."""
+Place = tuple[str | int, ...]
+"""Keys and positions that lead to a part of a study file."""
+
+
+def _line(node: Any, place: Place) -> int:
+    """Line of the part of a YAML file at a place, or of the nearest thing around it."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in place:
+        pairs: list[tuple[Any, Any]] = []
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(key.start_mark.line, value) for key, value in node.value if key.value == str(step)]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            pairs = [(node.value[step].start_mark.line, node.value[step])]
+        if not pairs:
+            break
+        line, node = pairs[0][0] + 1, pairs[0][1]
+    return line
+
+
+def make_study(
+    content: Mapping[str, Any], source: str, where: Callable[[Place], str] = lambda place: ""
+) -> Study:
+    """A checked study, its sweeps spelt out; errors begin with ``source`` and where in it the fault is."""
     try:
         study = Study.model_validate(dict(content))
     except pydantic.ValidationError as error:
-        raise InputError(f"{source}: {_first_error(error)}") from error
-    labels = [entry.label for entry in study.methods]
+        raise InputError(f"{source}{where(error.errors()[0]['loc'])}: {_first_error(error)}") from error
+    methods = []
+    for number, entry in enumerate(study.methods):
+        try:
+            method_named(entry.method)
+            methods += _swept(study, entry)
+        except InputError as error:
+            raise InputError(f"{source}{where(('methods', number))}: {error}") from error
+    study = study.model_copy(update={"methods": methods, "sweep": {}})
+    labels = [entry.label for entry in methods]
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated:
-        raise InputError(f"{source}: method {repeated!r} stands there twice: give each a name of its own")
-    for entry in study.methods:
-        method_named(entry.method)
+        place = where(("methods",))
+        raise InputError(f"{source}{place}: method {repeated!r} stands there twice: give each a name")
     if study.reference is not None and study.reference not in labels:
         raise InputError(
-            f"{source}: reference {study.reference!r} is no method: accepted are {', '.join(labels)}"
+            f"{source}{where(('reference',))}: reference {study.reference!r} is no method: "
+            f"accepted are {', '.join(labels)}"
         )
     return study
+
+
+def _swept(study: Study, entry: MethodEntry) -> list[MethodEntry]:
+    """One entry for each combination of swept settings, named after it; each is checked."""
+    entries = []
+    for values in _combinations(entry.sweep or study.sweep):
+        name = " ".join([entry.label, *(f"{key}={_shown(value)}" for key, value in values.items())])
+        one = MethodEntry(method=entry.method, name=name, settings=entry.settings | values)
+        _settings(study.settings | one.settings)
+        entries.append(one if values else entry)
+    return entries
+
+
+def _combinations(sweep: Sweep) -> list[dict[str, Any]]:
+    if isinstance(sweep, list):
+        return sweep or [{}]
+    empty = next((name for name, values in sweep.items() if not values), None)
+    if empty is not None:
+        raise InputError(f"sweep: {empty} has no values")
+    return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+
+
+def _shown(value: Any) -> str:
+    """A value in a method's name."""
+    return "/".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value).lower()
 
 
 def _first_error(error: pydantic.ValidationError) -> str:
@@ -150,17 +241,61 @@ def _first_error(error: pydantic.ValidationError) -> str:
     return f"{field}{value}: {message[0].lower()}{message[1:]}"
 
 
+class LaneSize(NamedTuple):
+    """What a lane takes, roughly: it sizes work units and the estimates of ``--dry-run``."""
+
+    evaluations: int
+    bytes: int
+    seconds: float
+
+
+SECONDS_PER_EVALUATION = {Plan: 0.4e-6, AshaPlan: 3e-6}
+"""Of a lane among thousands, on two processors (docs/performance.md)."""
+SECONDS_PER_FIT = 0.02
+"""Of a searcher that fits a model for each evaluation."""
+SECONDS_PER_PROGRAM = 6.0
+"""Compilation of one method on tables of one shape, where no earlier run left it in the cache."""
+WORKING_COPIES = 6
+"""Copies of a log that a driver holds while it runs."""
+
+
+def lane_size(table: AnyTable, plan: Plan | AshaPlan, horizon: float | None) -> LaneSize:
+    """Evaluations of a lane from its budget, or from its horizon and the average job of a bracket."""
+    if plan.budget is not None:
+        evaluations = plan.budget
+    else:
+        evaluations = int(plan.num_workers * (horizon or 0) / _average_job(table, plan)) + plan.num_workers
+    each = SECONDS_PER_FIT if plan.searcher.learns else SECONDS_PER_EVALUATION[type(plan)]
+    slot = 32 + 8 * table.num_objectives
+    return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, each * evaluations)
+
+
+def _average_job(table: AnyTable, plan: Plan | AshaPlan) -> float:
+    """Seconds, if runtime were proportional to fidelity and asynchronous rungs shrank by eta."""
+    full = float(np.mean([table.final_runtime(task).mean() for task in range(table.num_tasks)]))
+    share = np.array(table.fidelities, float) / table.fidelities[-1]
+    jobs, seconds = 0.0, 0.0
+    for bracket in plan.brackets:
+        eta = float(plan.eta) if isinstance(plan, AshaPlan) else 1.0
+        sizes = np.array([size / eta**rung for rung, size in enumerate(bracket.sizes)])
+        jobs += sizes.sum()
+        seconds += (sizes * np.diff(share[list(bracket.levels)], prepend=0)).sum() * full
+    return max(seconds / jobs, full * 1e-4)
+
+
 @dataclasses.dataclass(frozen=True)
 class WorkUnit:
     """Lanes that run together: one method on one benchmark, all its tasks, a range of seeds."""
 
     spec: dict[str, Any]
-    table: AnyTable
-    """With all its tasks: methods that transfer learn from those that the study does not run, too."""
+    table: AnyTable | None
+    """With all its tasks: methods that transfer learn from those that the study does not run, too. None while
+    the unit travels to another process apart from it."""
     label: str
     method: str
     settings: Settings
     seconds: dict[str, float] | None
+    size: LaneSize
 
     @property
     def num_lanes(self) -> int:
@@ -168,6 +303,7 @@ class WorkUnit:
 
     def run(self) -> RunLog:
         """Simulates the unit; tasks of the log are places in ``spec["tasks"]``."""
+        assert self.table is not None
         log = simulate(
             self.table,
             self.method,
@@ -221,11 +357,13 @@ def work_units(study: Study, tables: list[StudyTable]) -> list[WorkUnit]:
 def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUnit]:
     method = method_named(entry.method)
     settings = _settings(study.settings | entry.settings)
-    make_plan(whole, method, settings, study.evaluations)
+    plan = make_plan(whole, method, settings, study.evaluations)
     horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
     ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
     versions = store.versions()
-    for first_run, num_seeds in _seed_ranges(study.seeds, table.num_tasks):
+    size = lane_size(table, plan, None if ends is None else max(horizon))
+    most_lanes = min(LANES_PER_UNIT, int(study.memory * 2**30 / size.bytes))
+    for first_run, num_seeds in _seed_ranges(study.seeds, most_lanes // table.num_tasks):
         spec = {
             "benchmark": table.name,
             "fingerprint": table.fingerprint,
@@ -244,7 +382,7 @@ def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -
             "version": versions["mohb-jax"],
             "dtype": versions["dtype"],
         }
-        yield WorkUnit(spec, whole, entry.label, method.name, settings, ends)
+        yield WorkUnit(spec, whole, entry.label, method.name, settings, ends, size)
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -259,11 +397,49 @@ def _settings(values: dict[str, Any]) -> Settings:
     )
 
 
-def _seed_ranges(num_seeds: int, num_tasks: int) -> list[tuple[int, int]]:
-    """(first run, number of runs) of each unit, as equal as can be, so that units share compiled programs."""
-    num_units = -(-num_seeds // max(1, LANES_PER_UNIT // num_tasks))
-    size = -(-num_seeds // num_units)
+def plan_of(study: Study, tables: list[StudyTable], directory: Path) -> list[dict[str, Any]]:
+    """What each method takes on each benchmark: units, how many of them are done, runs, evaluations of a run,
+    MiB of a unit and a guess of the seconds that are left."""
+    rows = []
+    units = work_units(study, tables)
+    for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
+        own = list(group)
+        left = [unit for unit in own if not store.unit_path(directory, unit.spec).is_file()]
+        seconds = sum(unit.num_lanes * unit.size.seconds for unit in left)
+        rows.append(
+            {
+                "benchmark": benchmark,
+                "method": label,
+                "units": len(own),
+                "done": len(own) - len(left),
+                "runs": sum(unit.num_lanes for unit in own),
+                "evaluations": own[0].size.evaluations,
+                "MiB": max(unit.num_lanes * unit.size.bytes for unit in own) / 2**20,
+                "seconds": seconds + (SECONDS_PER_PROGRAM if left else 0),
+            }
+        )
+    return rows
+
+
+def _seed_ranges(num_seeds: int, most_seeds: int) -> list[tuple[int, int]]:
+    """(first run, number of runs) of each unit: all alike where a few more units make that possible, so that
+    they share compiled programs."""
+    fewest = -(-num_seeds // max(1, most_seeds))
+    even = (units for units in range(fewest, min(2 * fewest, num_seeds) + 1) if num_seeds % units == 0)
+    size = -(-num_seeds // next(even, fewest))
     return [(first, min(size, num_seeds - first)) for first in range(0, num_seeds, size)]
+
+
+Engine = Callable[[Sequence[WorkUnit]], Iterator[tuple[WorkUnit, RunLog, float]]]
+"""Where units run: gives each with its log and seconds when it is done, in any order."""
+
+
+def in_this_process(units: Sequence[WorkUnit]) -> Iterator[tuple[WorkUnit, RunLog, float]]:
+    """One unit after another, each on all local devices."""
+    for unit in units:
+        began = time.perf_counter()
+        yield unit, unit.run(), time.perf_counter() - began
+        release_programs()
 
 
 def run_study(
@@ -272,6 +448,7 @@ def run_study(
     directory: Path,
     command: str,
     on_unit: Callable[[WorkUnit, float, bool], None] = lambda unit, seconds, done_before: None,
+    engine: Engine = in_this_process,
 ) -> int:
     """Runs the units that the folder does not hold yet, and returns how many it ran.
 
@@ -284,19 +461,33 @@ def run_study(
         directory: the study folder, made where missing.
         command: what the user typed, for the report.
         on_unit: called after each unit with its seconds and whether it had been there before.
+        engine: where units run.
+
+    Raises:
+        InputError: another process is running a study in this folder.
     """
     units = work_units(study, tables)
-    _prepare(study, tables, units, directory, command)
+    require_folder(directory)
     num_run = {table.name: 0 for _, table in tables}
-    for unit in units:
-        began = time.perf_counter()
-        found = store.is_whole(store.unit_path(directory, unit.spec))
-        if not found:
-            store.write_unit(directory, store.Unit(unit.spec, unit.run()))
-            num_run[unit.table.name] += 1
-            release_programs()
-        on_unit(unit, time.perf_counter() - began, found)
-    _write_calibration(study, tables, directory, num_run)
+    with store.alone_in(directory), store.log_to(directory), Compilation() as compilation:
+        _prepare(study, tables, units, directory, command)
+        missing = []
+        for unit in units:
+            began = time.perf_counter()
+            if store.is_whole(store.unit_path(directory, unit.spec)):
+                on_unit(unit, time.perf_counter() - began, True)
+            else:
+                missing.append(unit)
+        _LOG.info("%s: %d of %d units to run", command, len(missing), len(units))
+        for unit, log, seconds in engine(missing):
+            store.write_unit(directory, store.Unit(unit.spec, log))
+            benchmark = unit.spec["benchmark"]
+            num_run[benchmark] += 1
+            _LOG.info("%s %s: %d runs in %.1f s", benchmark, unit.label, unit.num_lanes, seconds)
+            on_unit(unit, seconds, False)
+        _write_calibration(study, tables, directory, num_run)
+        store.add_compilation(directory, compilation.count, compilation.seconds)
+        _LOG.info("done: %d programs made ready in %.1f s", compilation.count, compilation.seconds)
     return sum(num_run.values())
 
 
@@ -331,7 +522,6 @@ def _prepare(
     study: Study, tables: list[StudyTable], units: list[WorkUnit], directory: Path, command: str
 ) -> None:
     """Writes what the report needs beside the units; clears what a killed run was writing."""
-    require_folder(directory)
     for partial in directory.glob(f"**/*{store.PARTIAL}"):
         partial.unlink(missing_ok=True)
     # First of all study.json: it is what makes the folder a study that may be continued.
@@ -340,18 +530,26 @@ def _prepare(
         store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
 
 
+HOW: dict[str, Any] = {"engine": None, "memory": None}
+"""Parts of a study that say how it runs, and change no result."""
+
+
 def replaces_another(study: Study, directory: Path) -> bool:
     """True if the folder holds a study that asked for something else."""
     if not (directory / "study.json").is_file():
         return False
-    return bool(store.read_study(directory).get("settings") != study.model_dump(mode="json"))
+    before = store.read_study(directory).get("settings")
+    return not isinstance(before, dict) or {**before, **HOW} != {**study.model_dump(mode="json"), **HOW}
 
 
 def require_folder(directory: Path) -> None:
     """Makes a study's folder; ``InputError`` if it cannot be made, or holds something else."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file: --out needs a folder")
-    foreign = directory.is_dir() and any(path.suffix != store.PARTIAL for path in directory.iterdir())
+    foreign = directory.is_dir() and any(
+        path.suffix != store.PARTIAL and path.name not in (store.LOCK, store.LOG)
+        for path in directory.iterdir()
+    )
     if foreign and not (directory / "study.json").is_file():
         raise InputError(
             f"{directory} holds other files and no study: --out needs a new, empty or study folder"
@@ -370,7 +568,12 @@ def _description(
         "command": command,
         "versions": store.versions(),
         "methods": [
-            {"name": entry.label, "method": entry.method, "summary": method_named(entry.method).summary}
+            {
+                "name": entry.label,
+                "method": entry.method,
+                "summary": method_named(entry.method).summary,
+                "settings": study.settings | entry.settings,
+            }
             for entry in study.methods
         ],
         "benchmarks": [

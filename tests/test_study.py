@@ -247,7 +247,7 @@ def test_a_changed_table_changes_the_units(content):
 )
 def test_ranges_of_seeds_cover_each_seed_once(monkeypatch, num_seeds, num_tasks):
     monkeypatch.setattr(studies, "LANES_PER_UNIT", 8)
-    ranges = studies._seed_ranges(num_seeds, num_tasks)
+    ranges = studies._seed_ranges(num_seeds, 8 // num_tasks)
     assert [run for first, size in ranges for run in range(first, first + size)] == list(range(num_seeds))
     sizes = [size for _, size in ranges]
     assert min(sizes) >= 1
@@ -522,3 +522,100 @@ def test_a_damaged_calibration_is_named_and_loses_nothing(tmp_path: Path):
     (folder / "calibration.json").unlink()
     assert run(content, folder) == 0  # the unit was kept
     assert (folder / "calibration.json").read_text(encoding="utf-8") == whole
+
+
+# Sweeps, plans and what happens around a run
+
+
+def test_a_sweep_makes_a_method_of_each_combination(content):
+    mine = {"method": "mo-hb", "name": "mine", "sweep": {"eta": [2, 3], "mode": ["overlap"]}}
+    study, tables = made(content, methods=["random", mine])
+    labels = ["random", "mine eta=2 mode=overlap", "mine eta=3 mode=overlap"]
+    assert [entry.label for entry in study.methods] == labels
+    assert [unit.settings.eta for unit in studies.work_units(study, tables)] == [3, 2, 3]
+    listed, _ = made(content, methods=["hb"], sweep=[{"eta": 2, "R": 3}, {"eta": 4, "weights": [1, 0]}])
+    assert [entry.label for entry in listed.methods] == ["hb eta=2 R=3", "hb eta=4 weights=1/0"]
+    assert studies.make_study(listed.model_dump(), "here") == listed
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "match"),
+    [
+        ("methods: [random]\nseeds: x\nbenchmarks: [a]", 2, "seeds"),
+        ("benchmarks: [a]\nmethods:\n  - random\n  - {method: hb, settings: {eta: x}}", 4, "eta"),
+        ("benchmarks: [a]\nmethods:\n  - random\n  - nothing", 4, "'nothing' is unknown"),
+        ("benchmarks: [a]\nmethods: [hb]\n\nreference: mo-hb", 4, "reference"),
+        ("benchmarks: [a]\nmethods: [hb]\nextra: 1", 3, "unknown key 'extra'"),
+        ("benchmarks: [a]\nmethods:\n  - hb\nsweep: {eta: [0.5]}", 3, "eta is 0.5"),
+        ("benchmarks: [a]\nmethods: [hb]\nsweep: {eta: []}", 2, "eta has no values"),
+        ("benchmarks: [a]\nmethods: [hb]\nengine: {name: slurm}", 3, "engine.name"),
+    ],
+)
+def test_errors_name_the_line_of_the_file(tmp_path, text, line, match):
+    with pytest.raises(InputError, match=match) as caught:
+        load(tmp_path, text)
+    assert f"study.yaml, line {line}: " in str(caught.value)
+
+
+def test_the_plan_counts_what_is_left(content, tmp_path):
+    study, tables = made(content)
+    before = studies.plan_of(study, tables, tmp_path / "out")
+    assert [(row["method"], row["units"], row["runs"], row["done"]) for row in before] == [
+        ("random", 1, 6, 0),
+        ("mo-hb", 1, 6, 0),
+    ]
+    assert all(row["evaluations"] == 20 and row["seconds"] > 0 for row in before)
+    run(content, tmp_path / "out", methods=["random"])
+    after = studies.plan_of(study, tables, tmp_path / "out")
+    assert [(row["done"], row["seconds"] > 0) for row in after] == [(1, False), (0, True)]
+
+
+def test_memory_bounds_a_unit(content):
+    assert len(units_of(content, seeds=60)) == 2
+    whole = units_of(content, seeds=60)[0]
+    bound = 10 * whole.size.bytes
+    small = units_of(content, seeds=60, memory=bound / 2**30)
+    assert len(small) == 2 * 12
+    assert all(unit.num_lanes * unit.size.bytes <= bound for unit in small)
+
+
+def test_two_processes_do_not_share_a_folder(content, tmp_path):
+    (tmp_path / "out").mkdir()
+    with store.alone_in(tmp_path / "out"), pytest.raises(InputError, match="in use by another mohb"):
+        run(content, tmp_path / "out")
+    assert run(content, tmp_path / "out") == 2
+
+
+def test_a_full_disk_keeps_what_is_finished(content, tmp_path, monkeypatch):
+    write, calls = store.pq.write_table, []
+
+    def fills_up(*args: Any, **options: Any) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            Path(args[1]).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        write(*args, **options)
+
+    monkeypatch.setattr(store.pq, "write_table", fills_up)
+    with pytest.raises(OSError, match="No space left"):
+        run(content, tmp_path / "out")
+    assert len(unit_files(tmp_path / "out")) == 1
+    assert run(content, tmp_path / "out") == 1
+
+
+def test_the_study_keeps_a_log_and_counts_programs(content, tmp_path):
+    run(content, tmp_path / "out")
+    text = (tmp_path / "out" / store.LOG).read_text()
+    assert "2 of 2 units to run" in text
+    assert "tiny mo-hb: 6 runs in" in text
+    before = store.read_compilation(tmp_path / "out")["programs"]
+    run(content, tmp_path / "out")
+    assert store.read_compilation(tmp_path / "out")["programs"] >= before
+
+
+def test_traced_settings_share_compiled_programs(content, tmp_path):
+    """Prices, prior strength, checkpoints and horizons are data: sweeping them compiles nothing."""
+    sweep = [{"resumable": True}, {"resumable": False}]
+    run(content, tmp_path / "one", methods=["mo-hb"], settings={"resumable": True})
+    run(content, tmp_path / "two", methods=["mo-hb"], sweep=sweep)
+    assert store.read_compilation(tmp_path / "two")["programs"] <= 2

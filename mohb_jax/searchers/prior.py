@@ -59,10 +59,12 @@ class Order(NamedTuple):
     Attributes:
         draws: lists per task.
         objective: sort by this one alone; None for all.
+        strength: what the prior's standard deviations are divided by.
     """
 
     draws: int
     objective: int | None
+    strength: float | int = 1
 
 
 @functools.partial(
@@ -94,7 +96,9 @@ class ListState(NamedTuple):
 
 
 @functools.cache
-def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None = None) -> Searcher:
+def transfer_prior(
+    draws: int, one_by_one: bool = False, objective: int | None = None, strength: float | int = 1
+) -> Searcher:
     """Proposes what one joint draw from the transfer prior would try first.
 
     A proposal of k configurations takes one list of the bank: a draw of all objectives of all candidates from
@@ -105,6 +109,7 @@ def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None =
         draws: lists per task.
         one_by_one: each configuration comes from a list of its own: for schedules that ask for one at a time.
         objective: sort by this one alone (copula Thompson sampling); None for all.
+        strength: what the prior's standard deviations are divided by.
 
     References:
         Salinas et al., "A multi-objective perspective on jointly tuning hardware and hyperparameters", 2021;
@@ -114,7 +119,7 @@ def transfer_prior(draws: int, one_by_one: bool = False, objective: int | None =
     def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
         prior = learn_prior(table, seed) if prior is None else prior
         prior.require_space(table)
-        return _bank(table, prior, tasks, seed, Order(draws, objective))
+        return _bank(table, prior, tasks, seed, Order(draws, objective, strength))
 
     return list_searcher(prepare, one_by_one)
 
@@ -359,7 +364,7 @@ def _make_bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int,
     def some_lists(item: tuple[int, int]) -> np.ndarray:
         position, start = item
         task, row = tasks[position], rows[position]
-        mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row]
+        mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row] / order.strength
         own = np.resize(numbers[start : start + size], size)  # the last call has the shape of the others
         key, noise = keys[position], noises[position]
         place = np.asarray(_draw_lists(key, noise, mu, sigma, candidates.num_rows[position], own))

@@ -1,0 +1,105 @@
+"""Engines beside this process: a Ray cluster, in which each work unit is a task of its own."""
+
+import dataclasses
+import logging
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.errors import InputError
+from mohb_jax.programs import use_compilation_cache
+from mohb_jax.study import Engine, EngineEntry, WorkUnit, in_this_process
+from mohb_jax.types import RunLog
+
+_LOG = logging.getLogger(__name__)
+
+
+def make_engine(entry: EngineEntry) -> Engine:
+    """The engine of a study file."""
+    return in_this_process if entry.name == "local" else on_ray(entry)
+
+
+def on_ray(entry: EngineEntry) -> Engine:
+    """Units as Ray tasks: on the cluster at ``entry.address``, or on one started on this machine.
+
+    Logs come back to this process, which writes them, so workers need no shared folder. A task whose worker
+    dies runs again, ``entry.retries`` times; one that fails for good costs only its unit.
+
+    Raises:
+        InputError: Ray is not installed, the cluster cannot be reached, or, after all other units are done,
+            some units were lost.
+    """
+
+    def run(units: Sequence[WorkUnit]) -> Iterator[tuple[WorkUnit, RunLog, float]]:
+        if not units:
+            return
+        ray = _connected(entry)
+        try:
+            yield from _results(ray, entry, units)
+        finally:
+            ray.shutdown()
+
+    return run
+
+
+def _connected(entry: EngineEntry) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise InputError("engine ray needs Ray: pip install 'mohb-jax[ray]'") from None
+    try:
+        _require_answer(entry.address)
+        # Ray starts programs, it does not go on as a copy of this one: JAX's warning of forks means others.
+        warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+        ray.init(address=entry.address or "local", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"no Ray cluster at {entry.address or 'this machine'}: {error}") from error
+    return ray
+
+
+def _require_answer(address: str | None) -> None:
+    """``OSError`` unless somebody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _results(
+    ray: Any, entry: EngineEntry, units: Sequence[WorkUnit]
+) -> Iterator[tuple[WorkUnit, RunLog, float]]:
+    """Each unit when it is done; a table travels once, however many units use it."""
+    task = ray.remote(num_cpus=entry.cpus, num_gpus=entry.gpus, max_retries=entry.retries)(run_unit)
+    tables = {id(unit.table): unit.table for unit in units}
+    held = {key: ray.put(table) for key, table in tables.items()}
+    waiting = {
+        task.remote(dataclasses.replace(unit, table=None), held[id(unit.table)]): unit for unit in units
+    }
+    lost = []
+    while waiting:
+        (done,), _ = ray.wait(list(waiting), num_returns=1)
+        unit = waiting.pop(done)
+        try:
+            log, seconds = ray.get(done)
+        except ray.exceptions.RayError as error:
+            _LOG.warning("lost %s %s: %s", unit.spec["benchmark"], unit.label, error)
+            lost.append(f"{unit.spec['benchmark']} {unit.label} ({type(error).__name__})")
+            continue
+        yield unit, RunLog(*log), seconds
+    if lost:
+        raise InputError(
+            f"{len(lost)} of {len(units)} units were lost on Ray: {', '.join(lost[:3])}; all others are "
+            "kept, and the same command goes on from there"
+        )
+
+
+def run_unit(unit: WorkUnit, table: Any) -> tuple[tuple[Any, ...], float]:
+    """What a worker does: the unit's log, as plain arrays, and its seconds."""
+    use_compilation_cache()
+    began = time.perf_counter()
+    log = dataclasses.replace(unit, table=table).run()
+    return tuple(log), time.perf_counter() - began

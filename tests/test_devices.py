@@ -1,0 +1,54 @@
+"""Lanes on eight devices: the same runs as on one, to the last bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+import hashlib, sys
+import jax, numpy as np
+from benchmarks.crossing import cross_table
+from benchmarks.synthetic import synthetic
+from mohb_jax.methods import simulate
+from scripts.record_golden import small_table, swapped_prior
+assert jax.local_device_count() == int(sys.argv[1])
+pair = small_table(num_tasks=2)
+crossed = cross_table(synthetic(num_rows=30, num_tasks=2, fidelities=(1, 3, 9, 27)))
+cases = {
+    "mo-hb": (pair, {}),
+    "mo-hb-hvc": (crossed, {}),
+    "mo-hb+prior": (pair, {"prior": swapped_prior(pair), "draws": 32}),
+    "mo-asha": (pair, {}),
+    "mo-asha-promote": (crossed, {}),
+}
+for name, (table, more) in cases.items():
+    seconds = 6 * float(table.final_runtime(0).mean())
+    log = simulate(table, name, num_seeds=21, seconds=seconds, workers=3, **more)
+    assert log.valid.shape[0] == 42
+    width = np.flatnonzero(log.valid.any(axis=0)).max() + 1
+    parts = [log.task, log.run, *(field[:, :width] for field in log[2:])]
+    text = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    print(name, hashlib.sha256(text).hexdigest())
+"""
+
+
+def logs(num_devices: int) -> list[str]:
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(num_devices)],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout.splitlines()
+
+
+def test_eight_devices_give_the_runs_of_one():
+    one = logs(1)
+    assert len(one) == 5
+    assert logs(8) == one
