@@ -8,6 +8,8 @@ from benchmarks.interface import AnyTable
 from benchmarks.lcbench import load_lcbench
 from benchmarks.normalise import REFERENCE_POINT, Normalisation, normalisation, true_front
 from benchmarks.registry import check, describe, fetch, load, names
+from benchmarks.space import config_space, nearest_rows
+from benchmarks.syne_tune import from_syne_tune, to_syne_tune
 from benchmarks.table import Table, load_table
 
 __all__ = [
@@ -20,15 +22,19 @@ __all__ = [
     "Objective",
     "Table",
     "check",
+    "config_space",
     "cross_table",
     "describe",
     "fetch",
     "from_frame",
+    "from_syne_tune",
     "import_file",
     "load",
     "load_lcbench",
     "load_table",
     "names",
+    "nearest_rows",
     "normalisation",
+    "to_syne_tune",
     "true_front",
 ]

@@ -309,6 +309,18 @@ def _price_outcome(prices: dict[str, Any]) -> str:
 
 
 @app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
+) -> None:
+    """Write all finished evaluations of a study as one table, and what its columns mean."""
+    from mohb_jax.export import export_runs
+
+    num_rows = export_runs(directory, out)
+    print(f"{num_rows:,} evaluations -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")
+
+
+@app.command()
 def reproduce(
     paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021 or salinas2020.")],
     seeds: Annotated[

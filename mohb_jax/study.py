@@ -582,6 +582,7 @@ def _description(
                 "fingerprint": table.fingerprint,
                 "tasks": list(table.tasks),
                 "objectives": [objective.name for objective in table.objectives],
+                "fidelities": list(table.fidelities),
                 "provenance": table.provenance,
             }
             for _, table in tables

@@ -119,7 +119,7 @@ def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -
         "versions": {"mohb-jax": "0.1.0"},
         "methods": methods,
         "summaries": {method: f"what {method} is" for method in methods},
-        "reference": methods[0],
+        "reference": methods[0] if methods else "",
         "fingerprints": {table.name: table.fingerprint for table in tables},
         "settings": {"seeds": 5, "settings": {"eta": 3}},
         "tables": {table.name: table for table in tables},

@@ -34,11 +34,12 @@ layer("methods", "hyperband", "asha", "devices")
 layer("store", "types", "benchmarks")
 layer("calibration", "benchmarks")
 layer("report", "store", "kernels", "calibration")
+layer("export", "report")
 layer("study", "methods", "store", "calibration", "programs")
 layer("reproduce", "study", "report")
 layer("engines", "study", "programs")
 layer("bench", "methods", "public")
-layer("cli", "study", "engines", "report", "reproduce", "bench", "public", "programs")
+layer("cli", "study", "engines", "report", "export", "reproduce", "bench", "public", "programs")
 layer("__init__", "methods", "public")
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = {
     *("mohb_jax/py.typed", "mohb_jax/embedded.yaml"),
     *("mohb_jax/report/template.html", "mohb_jax/report/page.css", "mohb_jax/report/page.js"),
+    *("mohb_jax/report/fronts.html", "mohb_jax/report/progress.html", "mohb_jax/report/reading.html"),
     *("mohb_jax/reproduce/claims.html", "mohb_jax/reproduce/adtm.html"),
     *("benchmarks/data/embedded.npz", "benchmarks/data/instances.csv"),
 }

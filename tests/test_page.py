@@ -1,18 +1,25 @@
-"""The page in a real browser: plots are drawn, points show their configuration, data stay data."""
+"""The page in a real browser: contents, filters, plots that show configurations; data stay data."""
 
 import dataclasses
+import html
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
 
 from mohb_jax.report import report_study
+from mohb_jax.report.page import page_html
+from mohb_jax.report.sections import Figure, Section, marks, table_html
+from mohb_jax.report.statistics import summary_rows
+from mohb_jax.report.study import Study, study_cells
 from tests.fake_study import make_study, make_table, make_unit
 
 TITLE = 'document.title="owned"'
@@ -33,19 +40,30 @@ def chromium() -> str:
 
 def browse(chromium: str, page: Path, *options: str) -> str:
     """Opens a file in a fresh headless browser and returns what it prints."""
-    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking"]
+    return visit(chromium, page.as_uri(), *options)[0]
+
+
+def visit(chromium: str, address: str, *options: str) -> tuple[str, list[str]]:
+    """What a fresh headless browser prints, and the lines of its console."""
+    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--enable-logging=stderr"]
     quiet += ["--disable-component-update", "--disable-sync", "--disable-gpu", "--hide-scrollbars"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [chromium, "--headless", "--no-sandbox", *quiet, f"--user-data-dir={profile}"]
-        command += ["--virtual-time-budget=5000", *options, page.as_uri()]
+        command += ["--virtual-time-budget=5000", *options, address]
         done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    return done.stdout.decode("utf-8", errors="replace")
+    lines = done.stderr.decode("utf-8", errors="replace").splitlines()
+    return done.stdout.decode("utf-8", errors="replace"), [line for line in lines if "CONSOLE" in line]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a study in which every name and a configuration's value try to escape."""
     table = make_table(NASTY, tasks=(NASTY, "plain"), levels=(NASTY, "big"))
+    named = dataclasses.replace(table.columns[0], name=NASTY)
+    runtime = dataclasses.replace(table.objectives[2], name=NASTY)
+    table = dataclasses.replace(
+        table, columns=(named, table.columns[1]), objectives=(*table.objectives[:2], runtime)
+    )
     units = [make_unit(table, NASTY, 1, num_seeds=3), make_unit(table, "mo-hb", 3, num_seeds=3)]
     study = make_study([table], units, name=NASTY, command=NASTY, versions={NASTY: NASTY}, reference="mo-hb")
     directory = tmp_path_factory.mktemp("page")
@@ -126,7 +144,7 @@ def test_pointing_at_a_point_shows_its_configuration(chromium, folder):
     check_unharmed(dom)
     label = dom[dom.index('class="hoverlayer"') :]
     label = re.sub(r"<[^>]*>", " ", label[: label.index("</g></g>")])
-    for part in ("mo-hb", "error:", "fraction", "cost:", "USD", "kind = ", "learning_rate = "):
+    for part in ("mo-hb", "error:", "fraction", "cost:", "USD", "onerror=", "learning_rate = "):
         assert part in label, label
     picked = dom[dom.index('id="picked"') : dom.index('id="progress"')]
     assert "<strong>mo-hb</strong>" in picked
@@ -134,15 +152,347 @@ def test_pointing_at_a_point_shows_its_configuration(chromium, folder):
     assert "<dt>learning_rate</dt>" in picked
 
 
-def test_page_fits_a_phone(chromium, folder):
-    report = "parent.postMessage([document.documentElement.scrollWidth, innerWidth].join(), '*')"
-    inner = with_script(
-        folder, "inner.html", f"document.body.dataset.probe = 1; setTimeout(() => {report}, 500)"
-    )
+# --- contents, filters, downloads, at both widths ----------------------------------------------------------
+
+WIDE, PHONE = (1280, 900), (390, 844)
+WIDTHS = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of two benchmarks and three methods."""
+    return write_pair(tmp_path_factory.mktemp("pair"))[1]
+
+
+def write_pair(directory: Path) -> tuple[Study, Path]:
+    tables = [make_table(), make_table("lone", ("single",), num_objectives=2, seed=5)]
+    units = [
+        make_unit(table, method, skill, num_seeds=3)
+        for table in tables
+        for method, skill in (("mo-hb", 3), ("hb", 1), ("a&b, c", 2))
+    ]
+    study = make_study(tables, units, command="mohb run --benchmark toy --out 'my runs'")
+    report_study(study, directory)
+    return study, directory
+
+
+def framed(folder: Path, address: str, size: tuple[int, int]) -> str:
+    """Address of a page that shows another in a frame, which may be narrower than a browser's window."""
     outer = folder / "outer.html"
     outer.write_text(
-        f'<iframe src="{inner.name}" width="400" height="800" style="border:0"></iframe>'
-        "<script>addEventListener('message', (event) => { document.title = event.data; })</script>"
+        f'<body style="margin:0"><iframe src="{html.escape(address)}" width="{size[0]}" height="{size[1]}" '
+        'style="border:0"></iframe><script>addEventListener("message", (event) => '
+        "{ document.body.dataset.probe = event.data; })</script>"
     )
-    dom = browse(chromium, outer, "--dump-dom")
-    assert "<title>400,400</title>" in dom
+    return outer.as_uri()
+
+
+HELPERS = """
+const all = (what) => [...document.querySelectorAll(what)];
+const one = (what) => document.querySelector(what);
+const seen = (what) => all(what).filter((part) => part.offsetParent !== null);
+const text = (part) => part.textContent.trim();
+const links = (what) => seen(what).map((link) => link.getAttribute("href"));
+const button = (label) => one(`button[aria-label="${label}"]`);
+const wait = (time) => new Promise((done) => setTimeout(done, time));
+const drawn = (name) => [...new Set(one(name).data.map((trace) => trace.legendgroup))];
+"""
+
+
+def probe(
+    chromium: str, folder: Path, script: str, size: tuple[int, int] = WIDE, fragment: str = ""
+) -> dict[str, Any]:
+    """What a script finds on the page; it is the body of an asynchronous function that returns an object."""
+    tell = 'parent.postMessage(JSON.stringify(found), "*")'
+    page = with_script(
+        folder,
+        "probe.html",
+        f"{HELPERS} (async () => {{ await wait(300); {script} }})()"
+        f".catch((error) => ({{ error: String(error) }})).then((found) => {tell});",
+    )
+    address = framed(folder, page.name + fragment, size)
+    dom = visit(chromium, address, "--window-size=1300,1000", "--dump-dom")[0]
+    answer = re.search(r'data-probe="([^"]*)"', dom)
+    assert answer, dom
+    found = json.loads(html.unescape(answer[1]))
+    assert "error" not in found, found
+    return found
+
+
+@WIDTHS
+@pytest.mark.parametrize("report", ["pair", "folder"])
+def test_page_fits_its_window(chromium, request, report, size):
+    found = probe(
+        chromium,
+        request.getfixturevalue(report),
+        """
+        all("details").forEach((part) => { part.open = true; });
+        await wait(200);
+        const widest = (what) => Math.max(...seen(what).map((part) => part.offsetWidth));
+        return { widths: [innerWidth, document.documentElement.scrollWidth],
+          table: widest("table"), box: widest(".table") };
+        """,
+        size,
+    )
+    assert found["widths"] == [size[0]] * 2
+    assert found["box"] <= size[0]
+    assert size == WIDE or found["table"] > size[0]  # wide tables scroll in boxes of their own
+
+
+@WIDTHS
+def test_page_is_silent_and_asks_for_nothing(chromium, pair, size):
+    """Whatever it asked for, the page's own policy would refuse, and the console would say so."""
+    address = framed(pair, "index.html#method=hb&at=results", size)
+    assert visit(chromium, address, "--window-size=1300,1000", "--dump-dom")[1] == []
+
+
+def test_a_page_that_asks_for_something_is_heard(chromium, pair):
+    text = (pair / "index.html").read_text()
+    (pair / "loud.html").write_text(text.replace("</body>", "<img src='https://example.org/x.png'></body>"))
+    lines = visit(chromium, framed(pair, "loud.html", WIDE), "--dump-dom")[1]
+    assert any("violates" in line for line in lines), lines
+
+
+@WIDTHS
+def test_fragment_restores_the_filter_and_the_place(chromium, pair, size):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const top = one("#results").getBoundingClientRect().top;
+        const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 4;
+        return { top, end, current: all("[aria-current]").map((link) => link.hash),
+          note: text(one("#filtered")),
+          rows: seen("main tbody tr").map((row) => text(row.cells[0])), blocks: seen("main .block").length,
+          checked: all("#filters input").map((box) => box.checked) };
+        """,
+        size,
+        "#method=hb&method=a%26b%2C+c&method=gone&benchmark=lone&at=results",
+    )
+    assert found["end"] or 0 <= found["top"] < 200
+    assert found["end"] or found["current"] == ["#results"]
+    assert (found["blocks"], found["rows"]) == (4, ["hb", "a&b, c"] * 3)
+    assert found["checked"] == [False, True, False, True, True]
+    assert found["note"].startswith("Shown: 1 of 2 benchmarks, 2 of 3 methods.")
+
+
+@WIDTHS
+def test_contents_lead_to_each_section_and_mark_it(chromium, pair, size):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const menu = one("#menu");
+        const visits = [];
+        const closed = !menu.open;
+        for (const link of all("#contents a")) {
+          menu.open = true;
+          link.click();
+          await wait(100);
+          const section = one(link.hash);
+          const top = section.getBoundingClientRect().top;
+          const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 4;
+          visits.push({ top, end, at: location.hash, link: link.hash, open: menu.open,
+            focus: document.activeElement === section.querySelector("h2"),
+            marked: all("[aria-current]").map((other) => other.hash) });
+        }
+        return { visits, closed, summary: seen("#menu > summary").length, here: text(one("#here")),
+          nav: one("nav").getBoundingClientRect().top };
+        """,
+        size,
+    )
+    phone = size == PHONE
+    assert [v["link"] for v in found["visits"]] == [
+        f"#{name}"
+        for name in ("answer", "fronts", "progress", "results", "ranks", "attained", "reading", "making")
+    ]
+    for step in found["visits"]:
+        assert step["end"] or 0 <= step["top"] < 200, step
+        assert step["at"] == step["link"]
+        assert step["focus"]
+        assert step["open"] is not phone
+    for step in found["visits"]:
+        assert step["end"] or step["marked"] == [step["link"]], step
+    assert found["visits"][-1]["marked"] == ["#making"]
+    assert (found["closed"], found["summary"]) == (phone, int(phone))
+    assert found["nav"] == 0  # still in sight at the end of the page
+    assert found["here"] == "· How this report was made"
+
+
+def test_filters_act_on_tables_plots_and_files_and_go_into_the_fragment(chromium, pair):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const state = () => ({
+          hash: location.hash, rows: seen("#answer tbody tr").map((row) => text(row.cells[0])),
+          blocks: seen("#answer .block").length, answers: seen("#answer .answer").length,
+          fronts: drawn("#front-plot"), curves: drawn("#progress-plot"),
+          chosen: text(one('[data-for="progress"] select').selectedOptions[0]),
+          files: links(".choice a"),
+          note: seen("#filtered").map(text).join() });
+        const found = { before: state() };
+        button("Show only hb").click();
+        found.method = state();
+        all("#filters input").find((box) => text(box.parentElement) === "hb").click();
+        found.last = state();
+        button("Show only lone").click();
+        found.both = state();
+        button("Show all methods").click();
+        button("Show all benchmarks").click();
+        found.after = state();
+        location.hash = "#method=mo-hb";
+        await wait(200);
+        found.typed = state();
+        return found;
+        """,
+    )
+    before, method, both = found["before"], found["method"], found["both"]
+    assert before["rows"] == ["mo-hb", "hb", "a&b, c"] * 2
+    assert set(before["curves"]) == {"mo-hb", "hb", "a&b, c"}
+    assert (method["rows"], method["curves"], method["hash"]) == (["hb", "hb"], ["hb"], "#method=hb")
+    assert set(method["fronts"]) == {"true front of the table", "hb"}
+    assert "1 of 3 methods" in method["note"]
+    assert found["last"] == method  # the last one cannot be taken away
+    assert (both["blocks"], both["answers"]) == (1, 2)  # the answer over all benchmarks stays
+    assert (both["chosen"], both["hash"]) == ("lone", "#benchmark=lone&method=hb")
+    assert before["files"][0] == "figures/toy-front-error-cost.png"
+    assert both["files"][0] == "figures/lone-front-error-cost.png"
+    assert len(both["files"]) == len(before["files"]) == 6
+    kept = {key: both[key] for key in ("chosen", "files")}  # a plot stays at the benchmark that it shows
+    assert found["after"] == before | kept
+    assert (found["typed"]["rows"], found["typed"]["hash"]) == (["mo-hb", "mo-hb"], "#method=mo-hb")
+
+
+def test_files_follow_the_choice_and_exist(chromium, pair):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const choose = (section, place, value) => {
+          const select = all(`[data-for="${section}"] select`)[place];
+          select.value = value;
+          select.dispatchEvent(new Event("change"));
+        };
+        choose("fronts", 2, 1);
+        choose("progress", 2, 1);
+        return { fronts: links("#fronts .choice a"), progress: links("#progress .choice a"),
+          every: all("main a").map((link) => link.getAttribute("href")) };
+        """,
+    )
+    assert found["fronts"][:2] == [f"figures/toy-front-error-runtime.{ending}" for ending in ("png", "pdf")]
+    assert found["progress"][:2] == [f"figures/toy-front-found.{ending}" for ending in ("png", "pdf")]
+    assert all((pair / name).is_file() for name in found["every"])
+    every = {path.relative_to(pair).as_posix() for path in (pair / "figures").iterdir()}
+    assert every <= set(found["every"])
+
+
+def test_a_command_stands_under_every_table_and_plot_and_is_copied(chromium, pair):
+    found = probe(
+        chromium,
+        pair,
+        """
+        let got = null;
+        const clipboard = { writeText: async (what) => { got = what; } };
+        Object.defineProperty(navigator, "clipboard", { value: clipboard });
+        const line = one("#answer .made");
+        line.querySelector("details").open = true;
+        line.querySelector(".copy").click();
+        await wait(100);
+        const label = text(line.querySelector(".copy"));
+        clipboard.writeText = async () => { throw new Error("refused"); };
+        line.querySelector(".copy").click();
+        await wait(100);
+        return { got, label, refused: text(line.querySelector(".copy")),
+          selected: getSelection().toString().trim(), plots: seen(".choice .made").length,
+          bare: all(".block, figure").filter((part) => !part.querySelector(".made pre")).length };
+        """,
+    )
+    command = "mohb run --benchmark toy --out 'my runs'\nmohb report 'my runs'"
+    assert (found["got"], found["label"]) == (command, "Copied")
+    assert (found["selected"], found["refused"]) == (command, "Selected")
+    assert (found["bare"], found["plots"]) == (0, 2)
+
+
+def test_everything_can_be_reached_by_keyboard_and_has_a_name(chromium, pair):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const what = "button, input, select, a[href], summary, .table";
+        const controls = all(what).filter((part) => !part.closest(".plot"));
+        const label = (part) => part.labels && part.labels[0] && text(part.labels[0]);
+        const name = (part) => part.getAttribute("aria-label") || label(part) || text(part);
+        const list = (test) => controls.filter(test).map((part) => part.outerHTML);
+        return { nameless: list((part) => !name(part)), unreachable: list((part) => part.tabIndex < 0),
+          count: controls.length };
+        """,
+    )
+    assert (found["nameless"], found["unreachable"]) == ([], [])
+    assert found["count"] > 30
+
+
+def test_printing_unfolds_results_and_hides_what_paper_cannot_do(chromium, pair):
+    found = probe(
+        chromium,
+        pair,
+        """
+        const part = one("#results details");
+        part.open = false;
+        dispatchEvent(new Event("beforeprint"));
+        const opened = part.open;
+        dispatchEvent(new Event("afterprint"));
+        return { opened, closed: !part.open };
+        """,
+    )
+    assert found == {"opened": True, "closed": True}
+
+
+def test_a_further_section_has_an_entry_pictures_downloads_and_filters(chromium, tmp_path):
+    study, folder = write_pair(tmp_path)
+    rows = [[method] for method in ("one", "two", "three")]
+    own = [marks(study, method=method) for method in study.methods]
+    table = table_html(study, NASTY, ["Method", NASTY], rows, "summary.csv", "toy", own)
+    figures = [
+        Figure("figures/toy-hypervolume", NASTY, "toy"),
+        Figure("figures/lone-hypervolume", "lone's", "lone"),
+        Figure("figures/missing", "is left out"),
+    ]
+    cells = study_cells(study)
+    section = Section("ranks", NASTY, table, tuple(figures))
+    text = page_html(study, cells, summary_rows(cells, study.reference), [], folder, [section])
+    (folder / "index.html").write_text(text)
+    found = probe(
+        chromium,
+        folder,
+        """
+        button("Show only toy").click();
+        button("Show only hb").click();
+        return { entry: text(one('a[href="#ranks"]')), title: document.title,
+          captions: seen("#ranks figcaption").map(text), rows: seen("#ranks tbody tr").map(text),
+          files: links("#ranks figure .files a"),
+          loaded: seen("#ranks img").map((image) => image.naturalWidth > 100) };
+        """,
+    )
+    assert found["entry"] == NASTY
+    assert found["title"].endswith("tuning report")
+    assert (found["rows"], found["loaded"]) == (["two"], [True])
+    assert found["captions"] == [f"{NASTY} The picture shows all methods."]
+    assert found["files"] == ["figures/toy-hypervolume.png", "figures/toy-hypervolume.pdf"]
+
+
+def test_names_from_data_are_text_in_filters_contents_and_commands(chromium, folder):
+    found = probe(
+        chromium,
+        folder,
+        """
+        one("#filters fieldset:not([hidden]) .option button").click();
+        const foreign = all("img").filter((image) => !image.src.startsWith("data:image/png"));
+        return { title: document.title, images: foreign.length, names: seen(".option label").map(text),
+          command: text(one("#making pre")),
+          hash: new URLSearchParams(location.hash.slice(1)).get("method") };
+        """,
+    )
+    assert found["title"].endswith("tuning report")
+    assert (found["images"], found["names"], found["hash"]) == (0, [NASTY, "mo-hb"], NASTY)
+    assert found["command"].startswith(NASTY)

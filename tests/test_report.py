@@ -321,8 +321,11 @@ def test_report_writes_every_file(folder):
         f"toy-{kind}" for kind in ("front-error-cost", "front-error-runtime", "hypervolume", "front-found")
     }
     lone = {f"lone-{kind}" for kind in ("front-error-cost", "hypervolume", "front-found")}
-    figures = {f"figures/{stem}.{ending}" for stem in toy | lone for ending in ("pdf", "png")}
-    assert names == figures | {"index.html", "summary.json", "summary.csv", "curves.csv", "front.csv"}
+    attained = {f"{name}-attained-error-cost" for name in ("toy", "lone")} | {"toy-attained-error-runtime"}
+    across = {"ranks", "ranks-over-time", "profiles"} | attained
+    figures = {f"figures/{stem}.{ending}" for stem in toy | lone | across for ending in ("pdf", "png")}
+    tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "pairs")}
+    assert names == figures | tables | {"index.html", "summary.json"}
 
 
 def test_summary_holds_its_contract(folder):
@@ -336,6 +339,7 @@ def test_summary_holds_its_contract(folder):
         assert 0 <= low <= row["hypervolume"]["mean"] <= high <= 1
         assert row["num_seeds"] == 5
         assert {"benchmark", "task", "method", "simulated_seconds", "evaluations"} <= row.keys()
+    assert summary["comparison"]["ranking"]["num_tasks"] > 0
     assert write_report(folder) == summary
 
 
@@ -594,10 +598,13 @@ def test_page_is_self_contained_small_and_reads_no_markup_from_data(tmp_path):
     elements = Elements()
     elements.feed(text)
     assert sum(tag == "script" for tag, _ in elements.seen) == 3
-    assert not [tag for tag, _ in elements.seen if tag in ("img", "link", "iframe", "b")]
-    assert not [attrs for _, attrs in elements.seen if "onerror" in attrs or "src" in attrs]
+    assert not [tag for tag, _ in elements.seen if tag in ("link", "iframe", "b")]
+    assert not [attrs for _, attrs in elements.seen if "onerror" in attrs]
+    sources = [attrs["src"] for _, attrs in elements.seen if "src" in attrs]
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
     links = [attrs["href"] for _, attrs in elements.seen if "href" in attrs]
-    assert all((tmp_path / link).is_file() for link in links)
+    ids = {attrs["id"] for _, attrs in elements.seen if "id" in attrs}
+    assert all(link[1:] in ids if link[0] == "#" else (tmp_path / link).is_file() for link in links)
     assert len(text) < 8_000_000
     assert table.fingerprint in text
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from benchmarks.prices import read_prices
 from mohb_jax.report.calibration import calibration_frame, calibration_rows
+from mohb_jax.report.comparison_section import across_tasks, comparison_frames
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.prices import marked, price_frame, prices_json, reprice
 from mohb_jax.report.statistics import ALL_TASKS, Row, summary_rows
@@ -16,7 +17,14 @@ from mohb_jax.report.study import Study, load_study, study_cells
 from mohb_jax.report.style import file_names
 from mohb_jax.report.tables import curve_frame, front_frame, json_text, summary_frame
 
-OPTIONAL = ("prices.csv", "calibration.csv", "figures/calibration.pdf", "figures/calibration.png")
+OPTIONAL = (
+    *("prices.csv", "calibration.csv", "ranks.csv", "pairs.csv", "effects.csv"),
+    *(
+        f"figures/{stem}.{kind}"
+        for stem in ("calibration", "ranks", "ranks-over-time", "profiles", "main-effects", "interactions")
+        for kind in ("pdf", "png")
+    ),
+)
 """Files that only some reports have; those of an earlier report must not stay beside a later one."""
 
 __all__ = ["report_folder", "result_rows", "summarise", "write_report"]
@@ -48,8 +56,10 @@ def write_report(
         (how many work units are ``finished`` and ``expected``; fewer finished means that the numbers are of
         a part of the study), ``prices`` (None, or the price ``file``, the benchmarks ``repriced`` and
         ``not_repriced`` with the reason, and the types ``changed`` with old and new price), ``calibration``
-        (one row per benchmark, held-out task, objective and model; empty without models) and ``rows``, one
-        per benchmark, task and method, and one with task ``all`` per benchmark and method.
+        (one row per benchmark, held-out task, objective and model; empty without models), ``comparison``
+        (None without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``pairs``
+        of methods and ``effects`` of swept settings) and ``rows``, one per benchmark, task and method, and
+        one with task ``all`` per benchmark and method.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].
 
     Raises:
@@ -66,21 +76,26 @@ def write_report(
 def report_study(study: Study, out: Path) -> dict[str, Any]:
     """Writes the report of a study that is already in memory; see ``write_report``."""
     # Imported here, for the summary that ends a run needs no plotting libraries.
+    from mohb_jax.report.comparison_figures import write_comparison_figures
+    from mohb_jax.report.comparison_section import comparison_sections
     from mohb_jax.report.figures import write_figures
     from mohb_jax.report.page import page_html
 
     cells = study_cells(study)
-    summary = _summary(study, cells)
+    across = across_tasks(study, cells)
+    summary = _summary(study, cells) | {"comparison": None if across is None else across.as_json()}
     rows = summary["rows"]
     out.mkdir(parents=True, exist_ok=True)
-    frames = _frames(study, cells, rows)
-    for name in OPTIONAL:
-        (out / name).unlink(missing_ok=True)
+    frames = _frames(study, cells, rows) | comparison_frames(across)
+    for path in [*(out / name for name in OPTIONAL), *out.glob("figures/*-attained-*")]:
+        path.unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.write_csv(out / name)
     (out / "summary.json").write_text(json_text(summary), encoding="utf-8")
-    figures = [path.relative_to(out).as_posix() for path in write_figures(study, cells, out / "figures")]
-    page = page_html(study, cells, rows, ["summary.json", *frames, *figures], out)
+    drawn = write_comparison_figures(study, cells, out / "figures")
+    paths = [*write_figures(study, cells, out / "figures"), *drawn.files]
+    files = ["summary.json", *frames, *(path.relative_to(out).as_posix() for path in paths)]
+    page = page_html(study, cells, rows, files, out, comparison_sections(study, across, drawn))
     (out / "index.html").write_text(page, encoding="utf-8")
     return summary
 

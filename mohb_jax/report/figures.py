@@ -137,7 +137,7 @@ def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> N
         axes.plot(*points, style.marker, color=style.colour, ms=2.6, mew=0)
     for objective, axis in ((x, axes.xaxis), (y, axes.yaxis)):
         if view.scale.log[task, objective] and view.table.objectives[objective].sense == "min":
-            _log_axis(axes, "x" if axis is axes.xaxis else "y")
+            log_axis(axes, "x" if axis is axes.xaxis else "y")
 
 
 def staircase(
@@ -187,7 +187,7 @@ def _draw_hypervolume(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> 
     axes.set_yticks([tick for tick in GAP_TICKS if tick >= lowest * 0.8])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda gap, _: f"{1 - gap:.3g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    _log_axis(axes, "x")
+    log_axis(axes, "x")
 
 
 def quartiles(curves: Float[np.ndarray, "runs grid"]) -> Float[np.ndarray, "3 grid"]:
@@ -215,7 +215,7 @@ def _draw_found(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> None:
         share = 100 * cell.front_found.mean(axis=0)
         axes.step(cell.grid / size, share, where="post", color=style.colour, ls=style.line, lw=1.2)
     axes.set_ylim(bottom=0)
-    _log_axis(axes, "x")
+    log_axis(axes, "x")
 
 
 # --- calibration -----------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def _time_label(cells: list[Cell]) -> str:
     return f"simulated time [{time_unit(cells[0].horizon)[0]}]"
 
 
-def _log_axis(axes: Axes, which: str) -> None:
+def log_axis(axes: Axes, which: str) -> None:
     """Logarithmic axis with plain numbers; minor ticks carry numbers only where a decade is not spanned."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis

@@ -34,17 +34,169 @@
     select.addEventListener("change", onChange);
     return {
       get value() { return Number(select.value || 0); },
-      fill(names) {
+      // Names to choose from; the value is a name's place, or what values has there.
+      fill(names, values) {
         const before = select.selectedOptions.length ? select.selectedOptions[0].textContent : null;
         select.replaceChildren(...names.map((name, index) => {
           const option = element("option", name);
-          option.value = index;
+          option.value = values ? values[index] : index;
           option.selected = name === before;
           return option;
         }));
         box.style.display = names.length > 1 ? "" : "none";
       },
     };
+  }
+
+  // --- filters: which benchmarks and methods are shown, kept in the address after the # ---
+
+  const shownMethods = new Set(data.benchmarks.flatMap((b) => b.panels.flatMap((p) => p.methods.map((m) => m.method))));
+  const filters = {
+    benchmark: { title: "Benchmarks", names: data.benchmarks.map((benchmark) => benchmark.name), boxes: [] },
+    method: { title: "Methods", names: data.methods.map((method) => method.name), boxes: [] },
+  };
+  const kinds = Object.keys(filters);
+  filters.benchmark.present = filters.benchmark.names.map((_, index) => index);
+  filters.method.present = filters.method.names.map((_, index) => index).filter((index) => shownMethods.has(index));
+  kinds.forEach((kind) => { filters[kind].chosen = new Set(filters[kind].present); });
+  const chosen = (kind, index) => filters[kind].chosen.has(index);
+  const partial = (kind) => filters[kind].chosen.size < filters[kind].present.length;
+
+  function choose(kind, indices) {
+    if (indices.length) filters[kind].chosen = new Set(indices); // the last one stays: a page of nothing helps nobody
+    apply();
+    writeAddress();
+  }
+
+  function option(kind, index) {
+    const filter = filters[kind];
+    const row = element("div");
+    row.className = "option";
+    const label = element("label");
+    const box = element("input");
+    box.type = "checkbox";
+    box.addEventListener("change", () => choose(kind, filter.present.filter((other, i) => filter.boxes[i].checked)));
+    filter.boxes.push(box);
+    label.append(box);
+    if (kind === "method") {
+      const dot = element("span");
+      dot.className = "dot";
+      dot.style.background = data.methods[index].colour;
+      label.append(dot);
+    }
+    label.append(element("span", filter.names[index]));
+    const only = element("button", "only");
+    only.type = "button";
+    only.setAttribute("aria-label", "Show only " + filter.names[index]);
+    only.addEventListener("click", () => choose(kind, [index]));
+    row.append(label, only);
+    return row;
+  }
+
+  function buildFilter(kind) {
+    const filter = filters[kind];
+    const group = element("fieldset");
+    const all = element("button", "all");
+    all.type = "button";
+    all.setAttribute("aria-label", "Show all " + filter.title.toLowerCase());
+    all.addEventListener("click", () => choose(kind, filter.present));
+    group.append(element("legend", filter.title), all, ...filter.present.map((index) => option(kind, index)));
+    group.hidden = filter.present.length < 2;
+    document.getElementById("filters").append(group);
+  }
+
+  function apply() {
+    kinds.forEach((kind) => {
+      filters[kind].present.forEach((index, i) => { filters[kind].boxes[i].checked = chosen(kind, index); });
+    });
+    document.querySelectorAll("[data-benchmark], [data-method]").forEach((part) => {
+      part.hidden = kinds.some((kind) => part.dataset[kind] !== undefined && !chosen(kind, Number(part.dataset[kind])));
+    });
+    document.body.classList.toggle("some-methods", partial("method"));
+    const note = document.getElementById("filtered");
+    note.hidden = !kinds.some(partial);
+    note.textContent = "Shown: " + kinds.filter(partial).map((kind) =>
+      filters[kind].chosen.size + " of " + filters[kind].present.length + " " + kind + "s").join(", ") +
+      ". Sentences, ranks and bold marks still count all.";
+    fillBenchmarks();
+    drawFronts(true);
+    drawProgress(true);
+  }
+
+  let place = ""; // the section that the address names
+  const fieldsOf = (hash) => (hash.includes("=") ? new URLSearchParams(hash.slice(1)) : new URLSearchParams({ at: hash.slice(1) }));
+
+  function address() {
+    const fields = new URLSearchParams();
+    kinds.filter(partial).forEach((kind) => filters[kind].chosen.forEach((index) => fields.append(kind, filters[kind].names[index])));
+    if (!fields.size) return place ? "#" + place : "";
+    if (place) fields.append("at", place);
+    return "#" + fields;
+  }
+  const writeAddress = () => history.replaceState(null, "", location.href.split("#")[0] + address());
+
+  function readAddress() {
+    const fields = fieldsOf(location.hash);
+    kinds.forEach((kind) => {
+      const wanted = new Set(fields.getAll(kind));
+      const found = filters[kind].present.filter((index) => wanted.has(filters[kind].names[index]));
+      filters[kind].chosen = new Set(found.length ? found : filters[kind].present);
+    });
+    place = fields.get("at") || "";
+    apply();
+    goTo(place);
+  }
+
+  // --- contents ---
+
+  const menu = document.getElementById("menu");
+  const links = [...document.querySelectorAll("#contents a")];
+  const sections = links.map((link) => document.getElementById(link.hash.slice(1)));
+  const small = window.matchMedia("(max-width: 999px)");
+
+  function goTo(name) {
+    const section = sections.find((candidate) => candidate.id === name);
+    if (!section) return;
+    section.scrollIntoView();
+    const heading = section.querySelector("h2");
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }
+
+  function follow(event) {
+    event.preventDefault();
+    place = event.currentTarget.hash.slice(1);
+    if (small.matches) menu.open = false;
+    history.pushState(null, "", location.href.split("#")[0] + address());
+    goTo(place);
+    markCurrent();
+  }
+
+  // The last section whose heading has reached the upper part of the window; at the very end, the last one.
+  function markCurrent() {
+    const visible = sections.filter((section) => !section.hidden);
+    const atEnd = window.scrollY > 0 && window.innerHeight + window.scrollY >= document.documentElement.scrollHeight - 4;
+    const passed = visible.filter((section) => section.getBoundingClientRect().top < window.innerHeight / 4);
+    const current = atEnd ? visible[visible.length - 1] : passed[passed.length - 1] || visible[0];
+    links.forEach((link, index) => {
+      if (sections[index] === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+      link.parentElement.hidden = sections[index].hidden;
+    });
+    document.getElementById("here").textContent = "· " + current.querySelector("h2").textContent;
+  }
+
+  async function copy(event) {
+    const button = event.currentTarget;
+    const text = button.parentElement.querySelector("pre");
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } catch (refused) { // some browsers do not let files write to the clipboard
+      window.getSelection().selectAllChildren(text);
+      button.textContent = "Selected";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
   }
 
   function layout(x, y) {
@@ -122,7 +274,7 @@
   }
 
   const frontPlot = document.getElementById("front-plot");
-  const frontControls = document.querySelector('.controls[data-for="fronts"]');
+  const frontControls = document.querySelector('.controls[data-for="fronts"]') || element("div");
   const frontChoice = {
     benchmark: choice(frontControls, "Benchmark", () => drawFronts(true)),
     task: choice(frontControls, "Task", () => drawFronts(false)),
@@ -131,11 +283,11 @@
   let shown = null;
 
   function drawFronts(refill) {
+    if (!frontPlot) return;
+    const paired = withPairs();
+    document.getElementById("fronts").hidden = !paired.length;
+    if (!paired.length) return;
     const benchmark = data.benchmarks[frontChoice.benchmark.value];
-    if (!benchmark.pairs.length) {
-      document.getElementById("fronts").hidden = true;
-      return;
-    }
     if (refill) {
       frontChoice.task.fill(benchmark.panels.map((panel) => panel.task));
       frontChoice.pair.fill(benchmark.pairs.map(([x, y]) => benchmark.objectives[y].name + " against " + benchmark.objectives[x].name));
@@ -145,7 +297,7 @@
     // Larger than a method's points, which lie in front of it: a true front may be a single point.
     const grey = { colour: "#777777", width: 5, dash: "solid", opacity: 0.4, size: 14, symbol: "circle" };
     const traces = frontTraces(benchmark, panel, panel.front, pair, grey, "true front of the table");
-    panel.methods.forEach((entry) => {
+    panel.methods.filter((entry) => chosen("method", entry.method)).forEach((entry) => {
       const method = data.methods[entry.method];
       const look = { colour: method.colour, width: 1.3, dash: method.dash, opacity: 0.7, size: 8, symbol: method.symbol };
       traces.push(...frontTraces(benchmark, panel, entry.front, pair, look, method.name));
@@ -153,6 +305,7 @@
     const [x, y] = pair.map((index) => Object.assign(
       { title: { text: plain(axisName(benchmark.objectives[index])) } }, panel.log[index] ? logTicks : {}));
     shown = { benchmark, panel };
+    showFiles("fronts", frontChoice.benchmark.value, "pair=" + frontChoice.pair.value);
     Plotly.react(frontPlot, traces, layout(x, y), config);
   }
 
@@ -204,7 +357,8 @@
     const share = progressChoice.what.value === 1;
     const stretch = progressChoice.scale.value === 1;
     const [unit, size] = spanOfTime(panel.horizon);
-    const traces = panel.methods.flatMap((entry) => progressTraces(panel, entry, share, stretch, size, unit));
+    const entries = panel.methods.filter((entry) => chosen("method", entry.method));
+    const traces = entries.flatMap((entry) => progressTraces(panel, entry, share, stretch, size, unit));
     const gaps = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
     const y = { title: { text: share ? "share of the true front found" : "relative hypervolume" } };
     if (stretch) Object.assign(y, { type: "log", autorange: "reversed", tickvals: gaps, ticktext: gaps.map((gap) => short(1 - gap)) });
@@ -213,13 +367,51 @@
     document.getElementById("progress-note").textContent =
       (share ? "Lines: mean over " : "Lines: median over ") + panel.seeds + (share ? "." : "; bands: the middle half of them.") +
       " A method that is higher and further left is better. Runs of this task end at " + panel.horizon_text + " of simulated time.";
+    showFiles("progress", progressChoice.benchmark.value, "measure=" + progressChoice.what.value);
     Plotly.react(progressPlot, traces, layout(x, y), config);
   }
 
-  frontChoice.benchmark.fill(data.benchmarks.map((benchmark) => benchmark.name));
-  progressChoice.benchmark.fill(data.benchmarks.map((benchmark) => benchmark.name));
-  drawFronts(true);
-  drawProgress(true);
+  // --- both plots ---
+
+  const withPairs = () => filters.benchmark.present.filter((index) => chosen("benchmark", index) && data.benchmarks[index].pairs.length);
+  const nameOf = (index) => data.benchmarks[index].name;
+
+  function fillBenchmarks() {
+    const all = filters.benchmark.present.filter((index) => chosen("benchmark", index));
+    frontChoice.benchmark.fill(withPairs().map(nameOf), withPairs());
+    progressChoice.benchmark.fill(all.map(nameOf), all);
+  }
+
+  // Of the files below a plot, only those of the choices in force.
+  function showFiles(section, benchmark, wanted) {
+    document.querySelectorAll("#" + section + " .choice").forEach((part) => {
+      part.hidden = Number(part.dataset.benchmark) !== benchmark || part.dataset.choice !== wanted;
+    });
+  }
+
+  kinds.forEach(buildFilter);
+  menu.open = !small.matches;
+  small.addEventListener("change", () => { menu.open = !small.matches; });
+  readAddress();
+  markCurrent();
+  window.addEventListener("hashchange", () => { readAddress(); markCurrent(); });
+  window.addEventListener("scroll", markCurrent, { passive: true });
+  window.addEventListener("resize", markCurrent);
+  links.forEach((link) => link.addEventListener("click", follow));
+  document.querySelectorAll(".copy").forEach((button) => button.addEventListener("click", copy));
+
+  // Paper shows what is folded on screen, and plots as wide as its text.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("main details:not([open])")].filter((part) => !part.closest(".made"));
+    folded.forEach((part) => { part.open = true; });
+    [frontPlot, progressPlot].forEach((plot) => plot && plot.data && Plotly.relayout(plot, { width: 680, height: 350 }));
+  });
+  window.addEventListener("afterprint", () => {
+    folded.forEach((part) => { part.open = false; });
+    [frontPlot, progressPlot].forEach((plot) => plot && plot.data && Plotly.relayout(plot, { width: null, height: null, autosize: true }));
+  });
+
   if (shown) {
     const pick = (event) => {
       const point = event.points.find((candidate) => candidate.customdata !== undefined);

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: tables, two interactive plots, definitions, provenance."""
+"""The report as one self-contained HTML page: contents, summary, tables, plots, definitions, provenance."""
 
 import base64
 import hashlib
@@ -15,14 +15,26 @@ from plotly.offline import get_plotlyjs
 
 from benchmarks.interface import AnyTable
 from benchmarks.normalise import Normalisation, normalisation, true_front
+from mohb_jax.report.answers import listed, verdict
 from mohb_jax.report.curves import Cell
-from mohb_jax.report.sections import calibration_section, price_notice, price_section
+from mohb_jax.report.sections import (
+    Section,
+    calibration_section,
+    command_html,
+    downloads,
+    folded,
+    made,
+    marks,
+    price_notice,
+    price_section,
+    section_html,
+    table_html,
+)
 from mohb_jax.report.statistics import ALL_TASKS, NUM_RESAMPLES, Row
 from mohb_jax.report.study import Study
-from mohb_jax.report.style import duration, look, number, objective_pairs, seeds_text
+from mohb_jax.report.style import duration, file_names, look, number, objective_pairs, seeds_text
 
 FOLDER = Path(__file__).parent
-CALIBRATION_FIGURE = "figures/calibration.png"
 POINTS_ON_PAGE = 12_000
 """Points of all fronts together that the page holds with their configurations, to stay a small file."""
 CURVE_VALUES_ON_PAGE = 300_000
@@ -42,7 +54,12 @@ _SYMBOLS = {
 
 
 def page_html(
-    study: Study, cells: Sequence[Cell], rows: Sequence[Row], files: Sequence[str], out: Path = Path()
+    study: Study,
+    cells: Sequence[Cell],
+    rows: Sequence[Row],
+    files: Sequence[str],
+    out: Path = Path(),
+    more: Sequence[Section] = (),
 ) -> str:
     """The page's HTML; it needs no network, and nothing from data is read as markup or script.
 
@@ -51,29 +68,78 @@ def page_html(
         cells: curves and fronts of every benchmark, task and method.
         rows: what ``summary_rows`` made of them.
         files: what lies beside the page, relative to it.
-        out: the page's folder, from which the figure on calibration is taken into the page.
+        out: the page's folder, from which figures are taken into the page.
+        more: sections of other modules, which stand after the results by task.
     """
     plotly, script = get_plotlyjs(), _asset("page.js")
-    shown = out / CALIBRATION_FIGURE if CALIBRATION_FIGURE in files else None
+    sections = _sections(study, cells, rows, files, more)
     return Template(_asset("template.html")).substitute(
         script_hashes=" ".join(_script_hash(text) for text in (plotly, script)),
         title=html.escape(f"{study.name} · {'re-priced ' * (study.prices is not None)}tuning report"),
         study=html.escape(study.name),
         style=_asset("page.css"),
+        contents="\n".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in sections),
         notice=_notice(study) + price_notice(study.prices),
         setting=_setting(study, cells),
-        answers="\n".join(_answer(study, name, rows) for name in study.tables),
-        overview=_overview(study, rows),
-        fronts_note=_fronts_note(study, cells),
-        by_task=_by_task(study, rows),
-        calibration=calibration_section(study, shown.read_bytes() if shown else b""),
-        prices=price_section(study.prices),
-        resamples=f"{NUM_RESAMPLES:,}",
-        making=_making(study, files),
+        sections="\n".join(section_html(study, section, out) for section in sections),
         data=embedded_json(_data(study, cells)),
         plotly=plotly,
         script=script,
     )
+
+
+def _sections(
+    study: Study, cells: Sequence[Cell], rows: Sequence[Row], files: Sequence[str], more: Sequence[Section]
+) -> list[Section]:
+    """The page's parts in their order; those that this report does not have are left out."""
+    paired = any(table.num_objectives > 1 for table in study.tables.values())
+    sections = [
+        Section("answer", "In short", f"{_answers(study, cells, rows)}\n{_overview(study, rows)}"),
+        Section("fronts", "The trade-offs found", _fronts(study, cells)) if paired else None,
+        Section("progress", "Progress over simulated time", _progress(study)),
+        Section("results", "Results by task", _by_task(study, rows)),
+        *more,
+        calibration_section(study),
+        price_section(study),
+        Section(
+            "reading", "How to read the numbers", _filled("reading.html", resamples=f"{NUM_RESAMPLES:,}")
+        ),
+        Section("making", "How this report was made", _making(study, files)),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _filled(name: str, **fields: str) -> str:
+    return Template(_asset(name)).substitute(fields)
+
+
+def _fronts(study: Study, cells: Sequence[Cell]) -> str:
+    """The plot of fronts, and its figures on paper."""
+    links = []
+    for name, stem in file_names(study.tables).items():
+        objectives = [objective.name for objective in study.tables[name].objectives]
+        words = list(file_names(objectives).values())
+        for pair, (x, y) in enumerate(objective_pairs(len(objectives))):
+            files = downloads(f"figures/{stem}-front-{words[y]}-{words[x]}") | {"CSV": "front.csv"}
+            links.append(_plot_files(study, name, f"pair={pair}", files))
+    return _filled("fronts.html", note=_fronts_note(study, cells), made="\n".join(links))
+
+
+def _progress(study: Study) -> str:
+    """The plot of curves, and its figures on paper."""
+    links = []
+    for name, stem in file_names(study.tables).items():
+        for measure, kind in enumerate(("hypervolume", "front-found")):
+            files = downloads(f"figures/{stem}-{kind}") | {"CSV": "curves.csv"}
+            links.append(_plot_files(study, name, f"measure={measure}", files))
+    return _filled("progress.html", made="\n".join(links))
+
+
+def _plot_files(study: Study, benchmark: str, choice: str, files: dict[str, str]) -> str:
+    """Files of a plot as it is with one choice made; the page's script shows those of the choice in force."""
+    label = f'<span class="which">{html.escape(benchmark)}, all tasks and methods</span>'
+    attributes = f'{marks(study, benchmark)} data-choice="{choice}"'
+    return f'<div class="choice"{attributes}>{label}{made(study, files)}</div>'
 
 
 def _asset(name: str) -> str:
@@ -116,7 +182,7 @@ def _setting(study: Study, cells: Sequence[Cell]) -> str:
     objectives = list(dict.fromkeys(o.name for table in study.tables.values() for o in table.objectives))
     seeds = seeds_text([cell.runs.size for cell in cells])
     return html.escape(
-        f"{_listed(methods)} on {tables}; {seeds} each. Objectives: {_listed(objectives)}. All runs are "
+        f"{listed(methods)} on {tables}; {seeds} each. Objectives: {listed(objectives)}. All runs are "
         "simulated: every result is looked up in a table of training runs."
     )
 
@@ -126,25 +192,38 @@ def _setting_of(name: str, table: AnyTable, cells: Sequence[Cell]) -> str:
     return f"{name} ({tasks} task{'s' * (tasks != 1)}, {table.num_rows:,} configurations)"
 
 
-def _listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _answers(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> str:
+    """The outcome over all benchmarks, then on each, in a few sentences."""
+    parts = []
+    if len(study.tables) > 1:
+        where = f"Over all {len(study.tables)} benchmarks"
+        parts.append(f'<div class="answer"><p>{verdict(where, cells)}</p></div>')
+    for name in study.tables:
+        own = [cell for cell in cells if cell.benchmark == name]
+        where = f"On <strong>{html.escape(name)}</strong>"
+        sentences = f"<p>{verdict(where, own)}</p>{_answer(study, name, rows)}" if own else ""
+        parts.append(f'<div class="answer"{marks(study, name)}>{sentences}</div>')
+    return "\n".join([*parts, f'<p class="note">{_SURENESS}</p>'])
+
+
+_SURENESS = (
+    "In brackets: 95 % intervals over seeds, those of differences run by run. They say nothing about tasks "
+    "that were not run; the number of tasks on which a method has the highest mean hints at that."
+)
 
 
 def _answer(study: Study, benchmark: str, rows: Sequence[Row]) -> str:
-    """The outcome on one benchmark in a few words."""
+    """Where the reference stands on one benchmark."""
     own = [row for row in rows if row["benchmark"] == benchmark and row["task"] == ALL_TASKS]
-    if not own:
-        return ""
     base = next((row for row in own if row["method"] == study.reference), None)
-    first = base or max(own, key=lambda row: row["hypervolume"]["mean"])
-    over = f"over {first['num_tasks']} tasks and " if first["num_tasks"] > 1 else "over "
+    others = [row for row in own if row["difference"]]
+    if base is None or not others:
+        return ""
     text = (
-        f"On <strong>{html.escape(benchmark)}</strong>, <strong>{html.escape(first['method'])}</strong> ends "
-        f"with {_spread(first['hypervolume'])} of the true front's hypervolume, the mean {over}"
-        f"{seeds_text([first['num_seeds']])}. {_comparison([row for row in own if row['difference']])}"
+        f"The reference, <strong>{html.escape(study.reference)}</strong>, ends with "
+        f"{_spread(base['hypervolume'])}. {_comparison(others)}"
     )
-    return f'<p class="answer">{text}</p>'
+    return f"<p>{text}</p>"
 
 
 def _comparison(others: Sequence[Row]) -> str:
@@ -152,7 +231,7 @@ def _comparison(others: Sequence[Row]) -> str:
     groups: dict[str, list[str]] = {}
     for row in others:
         groups.setdefault(_verdict(row["difference"]), []).append(_gap(row))
-    parts = [f"{words} {_listed(groups[words])}." for words in _VERDICTS if words in groups]
+    parts = [f"{words} {listed(groups[words])}." for words in _VERDICTS if words in groups]
     if others:
         reference = html.escape(others[0]["difference"]["reference"])
         parts.append(f"Differences are the other method minus {reference}, as in the table.")
@@ -195,20 +274,19 @@ def _overview(study: Study, rows: Sequence[Row]) -> str:
 def _by_task(study: Study, rows: Sequence[Row]) -> str:
     """A table for each task; folded where there are many."""
     parts = []
-    for name in study.tables:
+    for name, own_table in study.tables.items():
         own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
         tasks = list(dict.fromkeys(row["task"] for row in own))
         tables = [
             _table(
                 study,
-                f"{task}; {_front_sizes(study.tables[name], [task])}",
+                f"{task}; {_front_sizes(own_table, [task])}",
                 [row for row in own if row["task"] == task],
             )
             for task in tasks
         ]
-        opened = " open" if len(tasks) <= 3 else ""
         label = f"{name}: {len(tasks)} task" + "s" * (len(tasks) != 1)
-        parts += [f"<details{opened}><summary>{html.escape(label)}</summary>", *tables, "</details>"]
+        parts.append(folded(label, "\n".join(tables), len(tasks) <= 3, marks(study, name)))
     return "\n".join(parts)
 
 
@@ -231,16 +309,18 @@ def _table(study: Study, caption: str, rows: Sequence[Row]) -> str:
     ]
     heads += ["Spent [USD]"] * money + ["Seeds"]
     best = max(row["hypervolume"]["mean"] for row in rows)
-    body = "\n".join(_table_row(study, row, money, row["hypervolume"]["mean"] == best) for row in rows)
-    head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
-    return (
-        f'<div class="table"><table><caption>{html.escape(caption)} '
-        '<span class="interval">(bold: highest mean)</span></caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-    )
+    leading = [row["hypervolume"]["mean"] == best for row in rows]
+    attributes = [
+        marks(study, method=row["method"]) + " class=best" * first
+        for row, first in zip(rows, leading, strict=True)
+    ]
+    cells = [_table_row(study, row, money) for row in rows]
+    note = ' <span class="interval">(bold: highest mean)</span>'
+    return table_html(study, caption, heads, cells, "summary.csv", rows[0]["benchmark"], attributes, note)
 
 
-def _table_row(study: Study, row: Row, money: bool, best: bool) -> str:
+def _table_row(study: Study, row: Row, money: bool) -> list[str]:
+    """Cells as HTML."""
     colour = look(study.methods.index(row["method"])).colour
     method = html.escape(row["method"])
     title = html.escape(study.summaries.get(row["method"], "") or row["method"])
@@ -255,9 +335,7 @@ def _table_row(study: Study, row: Row, money: bool, best: bool) -> str:
         html.escape(duration(row["simulated_seconds"])),
     ]
     fields += [number(row["spent_usd"])] if money else []
-    fields += [str(row["num_seeds"])]
-    cells = "".join(f"<td>{field}</td>" for field in fields)
-    return f"<tr{' class=best' if best else ''}>{cells}</tr>"
+    return [*fields, str(row["num_seeds"])]
 
 
 def _spread(summary: Row) -> str:
@@ -281,8 +359,13 @@ def _making(study: Study, files: Sequence[str]) -> str:
     """Command, versions, tables and files."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
     settings = _settings(study)
-    parts = [f"<pre>{html.escape(study.command)}</pre>"] if study.command else []
+    parts = [command_html(study)]
     parts += [f"<p>Settings: {html.escape(settings)}.</p>"] if settings else []
+    made = study.compilation
+    if made.get("programs"):
+        parts += [
+            f"<p>Compiled programs: {made['programs']:,}, {made['seconds']:,.0f} s of the runs' time.</p>"
+        ]
     parts += [f"<p>Versions: {html.escape(versions)}.</p>"] if versions else []
     parts += [_provenance(study, name, table) for name, table in study.tables.items()]
     links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
@@ -293,7 +376,9 @@ def _settings(study: Study) -> str:
     """The settings that were given, those of single methods after their names."""
     stated = {key: value for key, value in study.settings.items() if isinstance(value, (int, float, str))}
     stated |= dict(study.settings.get("settings") or {})
-    parts = [f"{name} = {value}" for name, value in stated.items() if name not in ("name", "reference")]
+    parts = [
+        f"{name} = {value}" for name, value in stated.items() if name not in ("name", "reference", "memory")
+    ]
     for entry in study.settings.get("methods") or []:
         own = ", ".join(f"{name} = {value}" for name, value in (entry.get("settings") or {}).items())
         parts += [f"{entry.get('name') or entry.get('method')}: {own}"] if own else []

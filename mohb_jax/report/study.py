@@ -1,7 +1,7 @@
 """Reading a study folder back: what was asked, the tables, and the finished work units."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from benchmarks.interface import AnyTable
 from benchmarks.table import load_table
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.report.curves import Cell, benchmark_cells
-from mohb_jax.store import AnyUnit, read_study, read_units, table_path
+from mohb_jax.store import AnyUnit, read_compilation, read_study, read_units, table_path
 
 PREFERRED_REFERENCE = "mo-hb"
 """The method that others are compared with when the study does not say."""
@@ -63,6 +63,8 @@ class Study:
     """Work units of the whole study; more than ``units`` holds while the study is incomplete."""
     prices: Repricing | None = None
     """None: results are shown at the prices under which they were made."""
+    compilation: dict[str, Any] = field(default_factory=dict)
+    """``programs`` that its runs compiled or read from the cache, and the ``seconds`` that this took."""
     calibration: tuple[CalibrationRow, ...] = ()
     """How well the models behind the methods knew how far off they were; empty if there are none."""
 
@@ -109,6 +111,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         tables={name: load_table(table_path(directory, name)) for name in names if name in used},
         units=units,
         num_units=len(meta["units"]),
+        compilation=read_compilation(directory),
         calibration=read_calibration(directory, names),
     )
 

@@ -1,0 +1,131 @@
+"""The summary's sentences and commands against slow definitions."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from mohb_jax.report.answers import outcome, verdict
+from mohb_jax.report.curves import Cell
+from mohb_jax.report.sections import commands
+from mohb_jax.report.statistics import summary_rows
+from mohb_jax.report.study import Repricing, study_cells
+from tests.fake_study import make_study, make_table, make_unit
+
+SKILLS = {"poor": 1, "good": 8, "fair": 3}
+
+
+def cells_of(names: tuple[str, ...] = ("toy",), num_seeds: int = 6, **skills: int) -> list[Cell]:
+    tables = [make_table(name, seed=seed) for seed, name in enumerate(names)]
+    units = [
+        make_unit(table, method, skill, num_seeds, seed=seed)
+        for table in tables
+        for seed, (method, skill) in enumerate((skills or SKILLS).items())
+    ]
+    return study_cells(make_study(tables, units))
+
+
+def words_of(text: str) -> str:
+    return re.sub(r"<[^>]*>", "", text)
+
+
+def test_levels_and_leads_are_those_of_the_table():
+    cells = cells_of()
+    found = outcome(cells)
+    assert found
+    rows = {row["method"]: row for row in summary_rows(cells, found.methods[0]) if row["task"] == "all"}
+    means = [rows[method]["hypervolume"]["mean"] for method in found.methods]
+    assert means == sorted(means, reverse=True)
+    for method, level, lead in zip(found.methods[1:], found.levels[1:], found.leads[1:], strict=True):
+        assert level["ci95"] == pytest.approx(rows[method]["hypervolume"]["ci95"])
+        assert lead["mean"] == pytest.approx(-rows[method]["difference"]["mean"])
+        low, high = rows[method]["difference"]["ci95"]
+        assert lead["ci95"] == pytest.approx([-high, -low], abs=1e-12)
+
+
+def test_each_benchmark_weighs_the_same_and_every_task_counts_as_one():
+    cells = [cell for cell in cells_of(("toy", "lone")) if (cell.benchmark, cell.task) != ("lone", "second")]
+    found = outcome(cells)
+    assert found
+    assert (found.num_benchmarks, found.num_tasks, found.num_seeds) == (2, 3, 6)
+    final = {(c.benchmark, c.task, c.method): c.final["hypervolume"].mean() for c in cells}
+    for method, level, wins in zip(found.methods, found.levels, found.wins, strict=True):
+        toy = (final["toy", "first", method] + final["toy", "second", method]) / 2
+        assert level["mean"] == pytest.approx((toy + final["lone", "first", method]) / 2)
+        places = [("toy", "first"), ("toy", "second"), ("lone", "first")]
+        won = [all(final[*at, method] >= final[*at, other] for other in SKILLS) for at in places]
+        assert wins == sum(won)
+
+
+def finals(**values: list[float]) -> list[Cell]:
+    """Cells of one task whose runs end at these hypervolumes."""
+    return [ending(cells_of(m=1)[0], method, np.array(own)) for method, own in values.items()]
+
+
+def ending(cell: Cell, method: str, own: np.ndarray) -> Cell:
+    curves = np.repeat(own[:, None], cell.grid.size, axis=1)
+    final = dict.fromkeys(cell.final, np.zeros(own.size)) | {"hypervolume": own}
+    changes = {"runs": np.arange(own.size), "hypervolume": curves, "front_found": 0 * curves, "final": final}
+    return dataclasses.replace(cell, method=method, **changes)
+
+
+def test_a_clear_lead_is_called_clear():
+    text = words_of(verdict("On toy", finals(a=[0.1, 0.2, 0.3], b=[0.5, 0.6, 0.9])))
+    assert text.startswith("On toy, b is best: it ends with 0.667 [0.500, 0.900] of the true front's")
+    assert "It leads the next, a, by 0.467 [0.400, 0.600]; the interval lies above 0" in text
+
+
+def test_what_the_runs_leave_open_is_said_to_be_open():
+    steady, wild = [0.5, 0.5, 0.5, 0.5], [0.95, 0.95, 0.0, 0.05]
+    text = words_of(verdict("On toy", finals(a=steady, wild=wild)))
+    assert text.startswith("On toy, a is first:")
+    assert "These runs do not tell it apart from wild: the interval of the difference holds 0." in text
+    assert "clear" not in text
+
+
+def test_a_method_behind_the_next_may_be_the_one_that_is_not_told_apart():
+    text = words_of(verdict("On toy", finals(a=[0.6] * 4, b=[0.59] * 4, wild=[0.95, 0.95, 0.0, 0.05])))
+    assert text.startswith("On toy, a is first:")
+    assert "It leads the next, b, by 0.010 [0.010, 0.010]." in text
+    assert "do not tell it apart from wild:" in text
+
+
+def test_equal_methods_share_a_win_and_neither_is_best():
+    found = outcome(finals(a=[0.5, 0.7], b=[0.5, 0.7]))
+    assert found
+    assert found.wins == (1, 1)
+    assert "a is first" in words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7])))
+
+
+def test_one_seed_one_method_and_unfinished_tasks_are_said():
+    assert "with one seed, nothing can be said" in verdict("On toy", cells_of(num_seeds=1))
+    assert "only method" in words_of(verdict("On toy", finals(a=[0.5, 0.7])))
+    assert "none is called best" in verdict("On toy", cells_of()[:-1])
+    apart = finals(a=[0.5, 0.7], b=[0.5, 0.7])
+    assert "none is called best" in verdict(
+        "On toy", [apart[0], dataclasses.replace(apart[1], runs=np.arange(2, 4))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("mohb run s.yaml --out 'my runs'", "mohb report 'my runs'"),
+        ("mohb run s.yaml --out=x", "mohb report x"),
+        ("mohb run s.yaml", "mohb report runs/trial"),
+        ("mohb run 'broken", "mohb report DIR"),
+        ("", "mohb report DIR"),
+    ],
+)
+def test_commands_end_with_that_of_the_report(command, expected):
+    study = make_study([make_table()], [], methods=(), reference="", command=command)
+    assert commands(study).splitlines() == [command] * bool(command) + [expected]
+    repriced = dataclasses.replace(study, prices=Repricing("spot prices.yaml", {}, {}))
+    assert commands(repriced).endswith(f"{expected} --prices 'spot prices.yaml'")
+
+
+def test_a_reproduction_writes_its_reports_itself():
+    command = "mohb reproduce salinas2021"
+    study = make_study([make_table()], [], methods=(), reference="", command=command)
+    assert commands(study) == command
