@@ -7,13 +7,14 @@ transfers to and from the device are counted in.
 
 import dataclasses
 import functools
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import benchmarks
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
 from benchmarks.synthetic import synthetic
@@ -327,6 +329,74 @@ def _memory(
     return Row(name, peak, "GiB", "none", None, f"<= {bound:g} GiB", peak <= bound)
 
 
+_STUDY = """
+name: bench
+benchmarks: [{name: embedded, tasks: [TASKS]}]
+methods: [mo-hb]
+sweep: {eta: [2, 3, 4, 5, 6], workers: [2, 4], promotion: [net, crowding]}
+seeds: SEEDS
+memory: 1
+"""
+"""Twenty methods-with-settings on six tasks."""
+
+
+def study(num_seeds: int = 1000) -> Iterator[Row]:
+    """A study of 20 x 6 x 1,000 tuning runs, from an empty compilation cache: run, report, and run again when
+    all is done."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, out = Path(folder) / "study.yaml", str(Path(folder) / "out")
+        tasks = ", ".join(benchmarks.load("embedded").tasks[:6])
+        file.write_text(_STUDY.replace("TASKS", tasks).replace("SEEDS", str(num_seeds)), encoding="utf-8")
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        for name, command, bound in (
+            ("study-120000-runs", ["run", str(file), "--out", out], 300),
+            ("study-report", ["report", out], 60),
+            ("study-resume", ["run", str(file), "--out", out], 5),
+        ):
+            seconds, peak = _command(command, environment)
+            yield Row(name, seconds, "s", "none", None, f"<= {bound} s", seconds <= bound)
+            if name == "study-120000-runs":
+                yield Row("study-memory", peak, "GiB", "none", None, "<= 4 GiB", peak <= 4)
+
+
+_COMMAND_SCRIPT = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run([sys.executable, "-m", "mohb_jax.cli", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
+def _command(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """Seconds and peak GiB of a ``mohb`` command."""
+    full = [sys.executable, "-c", _COMMAND_SCRIPT, *arguments]
+    result = subprocess.run(full, env=dict(environment), check=True, capture_output=True, text=True)
+    seconds, peak = result.stdout.split()
+    return float(seconds), float(peak) / 2**30
+
+
+def ray(num_seeds: int = 3000) -> Iterator[Row]:
+    """A study of eight equal units on Ray, two at a time against one at a time, programs compiled before."""
+    _peer("ray")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        seconds = {}
+        for name, cpus in (("warm", 2), ("one", 2), ("two", 1)):
+            content = {
+                "name": name,
+                "benchmarks": ["synthetic"],
+                "methods": [{"method": "mo-asha", "name": f"unit {number}"} for number in range(8)],
+                "seeds": num_seeds,
+                "settings": {"trials": 200},
+                "engine": {"name": "ray", "cpus": cpus},
+            }
+            file = Path(folder) / f"{name}.yaml"
+            file.write_text(json.dumps(content), encoding="utf-8")
+            seconds[name], _ = _command(["run", str(file), "--out", str(Path(folder) / name)], environment)
+        ratio = seconds["one"] / seconds["two"]
+        yield Row("ray-2-workers", seconds["two"], "s", "one worker", ratio, ">= 1.6 x as fast", ratio >= 1.6)
+
+
 def demo() -> Iterator[Row]:
     """The commands of `make demo` after installation: with an empty compilation cache, then once more."""
     with tempfile.TemporaryDirectory() as folder:
@@ -358,5 +428,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "asha": asha,
     "arrivals": arrivals,
     "memory": memory,
+    "study": study,
+    "ray": ray,
     "demo": demo,
 }

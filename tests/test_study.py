@@ -461,6 +461,40 @@ def test_a_killed_run_goes_on_to_the_same_end(content, tmp_path, environment, un
     assert_same_units(store.read_units(out), undisturbed)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process with SIGKILL")
+def test_the_ablation_killed_three_times_ends_with_the_same_rows(tmp_path, environment):
+    """A small part of studies/ablation.yaml; the moments are random, from a fixed seed."""
+    study = yaml.safe_load((Path(__file__).parents[1] / "studies" / "ablation.yaml").read_text())
+    study |= {"benchmarks": ["embedded"], "methods": study["methods"][:1], "seeds": 2, "reference": None}
+    study |= {"evaluations": 27, "sweep": study["sweep"] | {"eta": [3], "workers": [4]}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(study))
+    small, out = studies.load_study(tmp_path / "small.yaml"), tmp_path / "out"
+    arguments = ["run", str(tmp_path / "small.yaml"), "--out", str(out)]
+    random = np.random.default_rng(0)
+    for blow in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mohb_jax.cli", *arguments],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list(out.glob("units/*.parquet"))) > blow:
+                time.sleep(random.uniform(0, 0.5))
+                break
+            time.sleep(0.002)
+        process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0), errors.decode()
+    tables = studies.load_tables(small)
+    kept = len(list(out.glob("units/*.parquet")))
+    assert kept >= 3
+    assert studies.run_study(small, tables, out, "mohb run") == 8 - kept
+    studies.run_study(small, tables, tmp_path / "undisturbed", "mohb run")
+    assert_same_units(store.read_units(out), store.read_units(tmp_path / "undisturbed"))
+
+
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 import pyarrow.parquet as pq
