@@ -16,6 +16,7 @@ import benchmarks
 from benchmarks.columns import require_choice, whole
 from benchmarks.errors import InputError
 from benchmarks.interface import AnyTable
+from benchmarks.prices import read_prices
 from mohb_jax import store
 from mohb_jax.asha import AshaPlan
 from mohb_jax.calibration import FILE as CALIBRATION
@@ -53,11 +54,17 @@ Sweep = dict[str, list[Any]] | list[dict[str, Any]]
 
 
 class BenchmarkEntry(_Entry):
-    """A benchmark of a study: a known name or the path of an .npz table, and what is used of it."""
+    """A benchmark of a study: a known name or the path of an .npz table, and what is used of it.
+
+    ``prices`` is a file of USD per hour by instance type, under which decisions are made; ``label`` names the
+    benchmark in results, so that one may stand there at several prices.
+    """
 
     name: str
+    label: str | None = None
     tasks: list[str] | None = None
     objectives: list[str] | None = None
+    prices: str | None = None
 
 
 class MethodEntry(_Entry):
@@ -336,12 +343,16 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
     tables = []
     for entry in study.benchmarks:
         whole = benchmarks.load(entry.name, data=data)
+        if entry.prices is not None:
+            whole = whole.with_prices(read_prices(entry.prices))
+        if entry.label is not None:
+            whole = dataclasses.replace(whole, name=entry.label)  # type: ignore[type-var]
         whole = whole if entry.objectives is None else whole.select(objectives=entry.objectives)
         tables.append(StudyTable(whole, whole if entry.tasks is None else whole.select(tasks=entry.tasks)))
     names = [table.name for _, table in tables]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
-        raise InputError(f"benchmark {repeated!r} stands in the study twice")
+        raise InputError(f"benchmark {repeated!r} stands in the study twice: give each a label")
     return tables
 
 

@@ -653,3 +653,21 @@ def test_traced_settings_share_compiled_programs(content, tmp_path):
     run(content, tmp_path / "one", methods=["mo-hb"], settings={"resumable": True})
     run(content, tmp_path / "two", methods=["mo-hb"], sweep=sweep)
     assert store.read_compilation(tmp_path / "two")["programs"] <= 2
+
+
+def test_a_benchmark_at_several_prices(tmp_path):
+    (tmp_path / "spot.yaml").write_text("ml.p3.2xlarge: 0.01\nml.c5.4xlarge: 0.02\nml.m5.xlarge: 9\n")
+    cheap = {"name": "synthetic-cloud", "label": "cheap GPU", "prices": str(tmp_path / "spot.yaml")}
+    study = studies.make_study(
+        {"benchmarks": ["synthetic-cloud", cheap], "methods": ["mo-hb"], "seeds": 2, "evaluations": 30},
+        "here",
+    )
+    tables = studies.load_tables(study)
+    assert [table.name for _, table in tables] == ["synthetic-cloud", "cheap GPU"]
+    assert studies.run_study(study, tables, tmp_path / "out", "mohb run") == 2
+    one, other = (unit.log for unit in store.read_units(tmp_path / "out"))
+    assert (one.row[:, :81] == other.row[:, :81]).all()  # the first rung is random
+    assert (one.row != other.row).any()  # what is promoted depends on prices
+    assert summarise(tmp_path / "out")["rows"]
+    with pytest.raises(InputError, match="stands in the study twice: give each a label"):
+        studies.load_tables(studies.make_study(study.model_dump() | {"benchmarks": ["zeus", "zeus"]}, "here"))
