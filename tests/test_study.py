@@ -659,7 +659,7 @@ def test_a_benchmark_at_several_prices(tmp_path):
     (tmp_path / "spot.yaml").write_text("ml.p3.2xlarge: 0.01\nml.c5.4xlarge: 0.02\nml.m5.xlarge: 9\n")
     cheap = {"name": "synthetic-cloud", "label": "cheap GPU", "prices": str(tmp_path / "spot.yaml")}
     study = studies.make_study(
-        {"benchmarks": ["synthetic-cloud", cheap], "methods": ["mo-hb"], "seeds": 2, "evaluations": 30},
+        {"benchmarks": ["synthetic-cloud", cheap], "methods": ["mo-hb"], "seeds": 5, "evaluations": 187},
         "here",
     )
     tables = studies.load_tables(study)
@@ -670,4 +670,6 @@ def test_a_benchmark_at_several_prices(tmp_path):
     assert (one.row != other.row).any()  # what is promoted depends on prices
     assert summarise(tmp_path / "out")["rows"]
     with pytest.raises(InputError, match="stands in the study twice: give each a label"):
-        studies.load_tables(studies.make_study(study.model_dump() | {"benchmarks": ["zeus", "zeus"]}, "here"))
+        studies.load_tables(
+            studies.make_study(study.model_dump() | {"benchmarks": ["synthetic", "synthetic"]}, "here")
+        )
