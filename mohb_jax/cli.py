@@ -212,14 +212,20 @@ def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
         print(
             "The folder held another study: its units stay, study.json is now of this one (--out keeps both)"
         )
-    began, num_kept = time.perf_counter(), 0
+    began, num_kept, num_seen = time.perf_counter(), 0, 0
     with _progress() as progress:
-        bar = progress.add_task("starting", total=num_lanes)
+        bar = progress.add_task("starting", total=num_lanes, rate="")
 
         def on_unit(unit: Any, seconds: float, found: bool) -> None:
-            nonlocal num_kept
+            nonlocal num_kept, num_seen
             num_kept += found
-            progress.update(bar, advance=unit.num_lanes, description=f"{unit.spec['benchmark']} {unit.label}")
+            num_seen += 1
+            progress.update(
+                bar,
+                advance=unit.num_lanes,
+                description=f"unit {num_seen} of {len(units)}: {unit.spec['benchmark']} {unit.label}",
+                rate=f"{progress.tasks[bar].speed or 0:,.0f} runs/s",
+            )
 
         command = shlex.join(["mohb", *sys.argv[1:]])
         num_run = studies.run_study(study, tables, directory, command, on_unit, make_engine(study.engine))
@@ -229,7 +235,13 @@ def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
 
 def _progress() -> Progress:
     """A bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 

@@ -19,6 +19,7 @@ from mohb_jax.report.comparison import (
     mean_responses,
     ranking,
     rows,
+    run_pairs,
     swept,
     task_pairs,
     unit_settings,
@@ -38,6 +39,8 @@ class Across:
     ranking: Ranking
     pairs: list[Pair]
     """Each method against the study's reference, or all pairs where it has none."""
+    run_pairs: list[Pair]
+    """The same within each task, over its runs."""
     effects: list[Effect]
     """Main effects of swept settings, then their interactions; empty where nothing was swept."""
 
@@ -59,7 +62,8 @@ def across_tasks(study: Study, cells: Sequence[Cell]) -> Across | None:
     if swept(variants).keys() - {METHOD}:
         responses = mean_responses(data)[np.array(known)]
         found = [*effects(variants, responses, 1), *effects(variants, responses, 2)]
-    return Across(ranking(data), task_pairs(data, study.reference), found)
+    within = [pair for task in data.tasks for pair in run_pairs(data, task, study.reference)]
+    return Across(ranking(data), task_pairs(data, study.reference), within, found)
 
 
 def comparison_frames(across: Across | None) -> dict[str, pl.DataFrame]:
@@ -72,7 +76,7 @@ def comparison_frames(across: Across | None) -> dict[str, pl.DataFrame]:
         "ranks.csv": pl.DataFrame(
             {"method": found.methods, "average_rank": found.average_ranks, "low": low, "high": high}
         ),
-        "pairs.csv": pl.DataFrame(rows(across.pairs)),
+        "pairs.csv": pl.DataFrame(rows([*across.pairs, *across.run_pairs])),
     }
     if across.effects:
         frames["effects.csv"] = pl.DataFrame([_effect_row(effect) for effect in across.effects])
@@ -168,7 +172,7 @@ def _pair_table(study: Study, across: Across) -> str:
         for pair in shown
     ]
     heads = ["Method", "against", "Difference of hypervolume", "Rank-biserial effect", "p", "p (Holm)"]
-    caption = "Pairs: Wilcoxon's signed-rank test on task means"
+    caption = "Pairs: Wilcoxon's signed-rank test on task means (in pairs.csv also Mann-Whitney within tasks)"
     attributes = [marks(study, method=pair.first) for pair in shown]
     left = len(across.pairs) - len(shown)
     note = f" ({left:,} more in pairs.csv)" if left else ""
