@@ -246,7 +246,7 @@ def _progress() -> Progress:
 
 
 def _print_results(directory: Path) -> None:
-    from mohb_jax.report import result_rows, summarise
+    from mohb_jax.report import final_rows
 
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("benchmark", "method"):
@@ -261,8 +261,8 @@ def _print_results(directory: Path) -> None:
         "simulated s",
     ):
         table.add_column(name, justify="right", no_wrap=True)
-    summary = summarise(directory)
-    for row in result_rows(summary):
+    rows, too_short = final_rows(directory)
+    for row in rows:
         interval = "-" if row["low"] is None else f"{row['low']:.4f} {row['high']:.4f}"
         table.add_row(
             row["benchmark"],
@@ -278,7 +278,7 @@ def _print_results(directory: Path) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
     print("evaluations: mean per run at any fidelity; in full: those at the highest one, which alone count")
-    if any(row["full_evaluations"] == 0 for row in summary["rows"]):
+    if too_short:
         print("Some runs ended before their first full evaluation: give more --seconds or --evaluations")
 
 

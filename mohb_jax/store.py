@@ -37,6 +37,7 @@ MAX_NAME = 150
 LOCK = ".lock"
 LOG = "study.log"
 COMPILATION = "compilation.json"
+MANIFEST = "manifest.json"
 
 
 Read = TypeVar("Read")
@@ -250,6 +251,44 @@ def is_whole(path: Path) -> bool:
         return path.is_file() and bool(read_unit(path))
     except InputError:
         return False
+
+
+class Manifest:
+    """Size and time of change of the units that were found whole: while both stay, a unit is not read again.
+
+    A manifest that is lost or wrong costs a reading of all units, no more.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / MANIFEST
+        try:
+            content = read_json(self._path) if self._path.is_file() else {}
+        except InputError:
+            content = {}
+        self._known: dict[str, Any] = content if isinstance(content, dict) else {}
+
+    def has(self, path: Path) -> bool:
+        """True if the unit's file is there and whole."""
+        if not path.is_file():
+            return False
+        if self._known.get(path.stem) == _mark(path):
+            return True
+        if not is_whole(path):
+            return False
+        self.add(path)
+        return True
+
+    def add(self, path: Path) -> None:
+        """Notes a file that is whole."""
+        self._known[path.stem] = _mark(path)
+
+    def write(self) -> None:
+        write_json(self._path, self._known)
+
+
+def _mark(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _to_arrow(log: RunLog) -> pa.Table:

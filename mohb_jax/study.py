@@ -482,20 +482,23 @@ def run_study(
     num_run = {table.name: 0 for _, table in tables}
     with store.alone_in(directory), store.log_to(directory), Compilation() as compilation:
         _prepare(study, tables, units, directory, command)
+        manifest = store.Manifest(directory)
         missing = []
         for unit in units:
             began = time.perf_counter()
-            if store.is_whole(store.unit_path(directory, unit.spec)):
+            if manifest.has(store.unit_path(directory, unit.spec)):
                 on_unit(unit, time.perf_counter() - began, True)
             else:
                 missing.append(unit)
         _LOG.info("%s: %d of %d units to run", command, len(missing), len(units))
         for unit, log, seconds in engine(missing):
-            store.write_unit(directory, store.Unit(unit.spec, log))
+            manifest.add(store.write_unit(directory, store.Unit(unit.spec, log)))
+            manifest.write()
             benchmark = unit.spec["benchmark"]
             num_run[benchmark] += 1
             _LOG.info("%s %s: %d runs in %.1f s", benchmark, unit.label, unit.num_lanes, seconds)
             on_unit(unit, seconds, False)
+        manifest.write()
         _write_calibration(study, tables, directory, num_run)
         store.add_compilation(directory, compilation.count, compilation.seconds)
         _LOG.info("done: %d programs made ready in %.1f s", compilation.count, compilation.seconds)

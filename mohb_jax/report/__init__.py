@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from benchmarks.errors import InputError
 from benchmarks.prices import read_prices
 from mohb_jax.report.calibration import calibration_frame, calibration_rows
 from mohb_jax.report.comparison_section import across_tasks, comparison_frames
@@ -16,6 +17,7 @@ from mohb_jax.report.statistics import ALL_TASKS, Row, summary_rows
 from mohb_jax.report.study import Study, load_study, study_cells
 from mohb_jax.report.style import file_names
 from mohb_jax.report.tables import curve_frame, front_frame, json_text, summary_frame
+from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 OPTIONAL = (
     *("prices.csv", "calibration.csv", "ranks.csv", "pairs.csv", "effects.csv"),
@@ -27,7 +29,7 @@ OPTIONAL = (
 )
 """Files that only some reports have; those of an earlier report must not stay beside a later one."""
 
-__all__ = ["report_folder", "result_rows", "summarise", "write_report"]
+__all__ = ["final_rows", "report_folder", "result_rows", "summarise", "write_report"]
 
 
 def report_folder(directory: str | os.PathLike[str], prices: str | os.PathLike[str] | None = None) -> Path:
@@ -112,6 +114,30 @@ def _frames(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> dict[st
     if study.calibration:
         frames["calibration.csv"] = calibration_frame(study.calibration)
     return frames
+
+
+RESULTS = "results.json"
+
+
+def final_rows(directory: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], bool]:
+    """``result_rows`` of what a study folder holds, and whether on some task no run evaluated anything fully;
+    kept in the folder until it holds something else."""
+    folder = Path(directory)
+    held = [path.stem for path in sorted(folder.glob("units/*.parquet"))]
+    asked = {name: value for name, value in read_study(folder).items() if name != "command"}
+    key = content_hash({"study": asked, "held": held, "version": versions()["mohb-jax"]})
+    path = folder / RESULTS
+    try:
+        kept = read_json(path) if path.is_file() else None
+    except InputError:
+        kept = None
+    if isinstance(kept, dict) and kept.get("of") == key and isinstance(kept.get("rows"), list):
+        return list(kept["rows"]), bool(kept.get("too_short"))
+    summary = summarise(folder)
+    rows = result_rows(summary)
+    too_short = any(row["full_evaluations"] == 0 for row in summary["rows"])
+    write_json(path, {"of": key, "rows": rows, "too_short": too_short})
+    return rows, too_short
 
 
 def summarise(directory: str | os.PathLike[str]) -> dict[str, Any]:
