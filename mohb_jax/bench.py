@@ -375,13 +375,14 @@ def _command(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[
     return float(seconds), float(peak) / 2**30
 
 
-def ray(num_seeds: int = 3000) -> Iterator[Row]:
+def ray(num_seeds: int = 6000) -> Iterator[Row]:
     """A study of eight equal units on Ray, two at a time against one at a time, programs compiled before."""
     _peer("ray")
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
         seconds = {}
-        for name, cpus in (("warm", 2), ("one", 2), ("two", 1)):
+        # 1.5 processors per unit: one thread each, as with 1, but on two processors one unit at a time.
+        for name, cpus in (("warm", 1), ("one", 1.5), ("two", 1)):
             content = {
                 "name": name,
                 "benchmarks": ["synthetic"],

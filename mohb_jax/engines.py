@@ -73,7 +73,12 @@ def _results(
     ray: Any, entry: EngineEntry, units: Sequence[WorkUnit]
 ) -> Iterator[tuple[WorkUnit, RunLog, float]]:
     """Each unit when it is done; a table travels once, however many units use it."""
-    task = ray.remote(num_cpus=entry.cpus, num_gpus=entry.gpus, max_retries=entry.retries)(run_unit)
+    task = ray.remote(
+        num_cpus=entry.cpus,
+        num_gpus=entry.gpus,
+        max_retries=entry.retries,
+        runtime_env={"env_vars": {"NPROC": str(max(1, int(entry.cpus)))}},  # workers share the machine
+    )(run_unit)
     tables = {id(unit.table): unit.table for unit in units}
     held = {key: ray.put(table) for key, table in tables.items()}
     waiting = {

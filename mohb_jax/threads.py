@@ -9,6 +9,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def num_processors() -> int:
+    """Those of the machine, or the share that ``NPROC`` grants; XLA reads the same variable."""
+    return int(os.environ.get("NPROC", 0)) or os.cpu_count() or 1
+
+
 def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """``function`` of every item, in order, in as many threads as there are processors.
 
@@ -16,5 +21,5 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
     compiled twice.
     """
     first = [function(item) for item in items[:1]]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(num_processors()) as pool:
         return first + list(pool.map(function, items[1:]))
