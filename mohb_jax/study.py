@@ -493,7 +493,6 @@ def run_study(
         _LOG.info("%s: %d of %d units to run", command, len(missing), len(units))
         for unit, log, seconds in engine(missing):
             manifest.add(store.write_unit(directory, store.Unit(unit.spec, log)))
-            manifest.write()
             benchmark = unit.spec["benchmark"]
             num_run[benchmark] += 1
             _LOG.info("%s %s: %d runs in %.1f s", benchmark, unit.label, unit.num_lanes, seconds)

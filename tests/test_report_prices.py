@@ -211,6 +211,13 @@ def test_figures_of_repriced_benchmarks_say_so_and_others_stay(folder, repriced)
         assert same == path.name.startswith("bare"), path.name
 
 
+def test_tables_across_tasks_say_at_which_prices(folder, repriced):
+    for name in ("ranks.csv", "pairs.csv"):
+        says = pl.read_csv(repriced / name)["prices"]
+        assert all("decisions were made under the old prices" in text for text in says)
+        assert "prices" not in pl.read_csv(folder / "report" / name).columns
+
+
 def test_equal_stores_and_prices_give_equal_files_and_a_later_report_leaves_none_behind(
     folder, repriced, tmp_path
 ):

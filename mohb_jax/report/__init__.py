@@ -88,7 +88,7 @@ def report_study(study: Study, out: Path) -> dict[str, Any]:
     summary = _summary(study, cells) | {"comparison": None if across is None else across.as_json()}
     rows = summary["rows"]
     out.mkdir(parents=True, exist_ok=True)
-    frames = _frames(study, cells, rows) | comparison_frames(across)
+    frames = _frames(study, cells, rows) | comparison_frames(study, across)
     for path in [*(out / name for name in OPTIONAL), *out.glob("figures/*-attained-*")]:
         path.unlink(missing_ok=True)
     for name, frame in frames.items():

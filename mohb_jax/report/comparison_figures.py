@@ -40,6 +40,7 @@ from mohb_jax.report.curves import Cell
 from mohb_jax.report.figures import log_axis, staircase
 from mohb_jax.report.lanes import collect
 from mohb_jax.report.panels import STYLE, Panels, plain, save_figure, small_multiples
+from mohb_jax.report.prices import DECISIONS
 from mohb_jax.report.study import Study
 from mohb_jax.report.style import (
     TRUE_FRONT_COLOUR,
@@ -103,8 +104,22 @@ def write_comparison_figures(
             if isinstance(figure, str):
                 drawn.left_out[stem] = figure
             else:
+                if _shows_other_prices(study, stem):  # every figure states it
+                    assert study.prices is not None
+                    text = f"Re-priced with {study.prices.source}: {DECISIONS}."
+                    figure.text(0.99, 0.995, text, ha="right", va="top", fontsize=7, color=_GREY)
                 drawn.files.extend(save_figure(figure, out / stem))
     return drawn
+
+
+def _shows_other_prices(study: Study, stem: str) -> bool:
+    """True for figures of a benchmark that was re-priced, and for those across tasks if any was."""
+    if study.prices is None:
+        return False
+    starts = file_names(study.tables)
+    if not any(stem.startswith(f"{start}-attained-") for start in starts.values()):
+        return bool(study.prices.changes)
+    return any(stem.startswith(f"{starts[name]}-attained-") for name in study.prices.changes)
 
 
 Named = Iterator[tuple[str, Figure | str]]

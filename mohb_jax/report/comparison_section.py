@@ -25,6 +25,7 @@ from mohb_jax.report.comparison import (
     unit_settings,
 )
 from mohb_jax.report.curves import Cell
+from mohb_jax.report.prices import DECISIONS
 from mohb_jax.report.sections import Figure, Section, marks, table_html
 from mohb_jax.report.study import Study
 
@@ -66,8 +67,8 @@ def across_tasks(study: Study, cells: Sequence[Cell]) -> Across | None:
     return Across(ranking(data), task_pairs(data, study.reference), within, found)
 
 
-def comparison_frames(across: Across | None) -> dict[str, pl.DataFrame]:
-    """CSV tables by file name."""
+def comparison_frames(study: Study, across: Across | None) -> dict[str, pl.DataFrame]:
+    """CSV tables by file name; after re-pricing with a column that says so, as in ``marked``."""
     if across is None:
         return {}
     found = across.ranking
@@ -80,6 +81,9 @@ def comparison_frames(across: Across | None) -> dict[str, pl.DataFrame]:
     }
     if across.effects:
         frames["effects.csv"] = pl.DataFrame([_effect_row(effect) for effect in across.effects])
+    if study.prices is not None:
+        says = pl.lit(f"{study.prices.source}; {DECISIONS}").alias("prices")
+        frames = {name: frame.with_columns(says) for name, frame in frames.items()}
     return frames
 
 
