@@ -30,6 +30,7 @@ class Plan:
     """All that is static in a run: what decides shapes and programs.
 
     ``budget`` is the number of evaluations of a lane, or None where its simulated seconds end it.
+    ``opening`` are brackets that come once, before the first pass.
     """
 
     brackets: tuple[Bracket, ...]
@@ -38,6 +39,7 @@ class Plan:
     num_workers: int
     overlap: bool
     budget: int | None
+    opening: tuple[Bracket, ...] = ()
 
     @property
     def slots_per_pass(self) -> int:
@@ -46,6 +48,17 @@ class Plan:
     @property
     def rows_per_pass(self) -> int:
         return sum(bracket.sizes[0] for bracket in self.brackets)
+
+    @property
+    def fits(self) -> bool:
+        """Whether a model is fitted along the way, which takes most of the time."""
+        return self.searcher.learns
+
+    def brackets_of(self, number: int) -> tuple[tuple[Bracket, ...], int]:
+        """Brackets of a pass, and the number of the first of them in the run; the opening is pass -1."""
+        if number < 0:
+            return self.opening, 1
+        return self.brackets, 1 + len(self.opening) + number * len(self.brackets)
 
 
 @functools.partial(
@@ -131,21 +144,22 @@ def simulate_lanes(plan: Plan, cells: Cells, context: Context, most_rows: int, l
     """
     state = _init(plan.searcher, context, lanes.task, lanes.key)
     free = jnp.zeros((len(lanes.task), plan.num_workers), cells.values.dtype)
-    waits, counts = _clock_marks(plan)
     slots: list[_Slots] = []
     timelines: list[Timeline] = []
     may_go_on: list[Array] = []
-    for number in range(max_passes(plan, most_rows)):
-        if plan.budget is None and number > 1 and not may_go_on[-2]:
+    for number in range(-bool(plan.opening), max_passes(plan, most_rows)):
+        if plan.budget is None and len(may_go_on) > 1 and not may_go_on[-2]:
             break
         state, launched = _pass(plan, cells, context, lanes, state, number)
-        free, timeline, time_left = _clock(launched, free, lanes.horizon, waits, counts)
+        marks = _clock_marks(plan, plan.brackets_of(number)[0])
+        free, timeline, time_left = _clock(launched, free, lanes.horizon, *marks)
         slots.append(launched)
         timelines.append(timeline)
         may_go_on.append(time_left)
     all_slots, timeline = _join(slots), _join(timelines)
     if plan.overlap:
-        timeline = _overlap(all_slots, _layout(plan.brackets, len(slots)), plan.num_workers)
+        walked = plan.opening + plan.brackets * (len(slots) - bool(plan.opening))
+        timeline = _overlap(all_slots, _layout(walked), plan.num_workers)
     log = _finish(lanes, all_slots, timeline, plan.budget, plan.overlap)
     return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
 
@@ -170,8 +184,9 @@ def _pass(
 ) -> tuple[State, _Slots]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     slots = []
-    for index, bracket in enumerate(plan.brackets):
-        bracket_number = np.int32(1 + number * len(plan.brackets) + index)
+    brackets, first = plan.brackets_of(number)
+    for index, bracket in enumerate(brackets):
+        bracket_number = np.int32(first + index)
         state, rung = _open_bracket(plan.searcher, bracket.sizes[0], context, lanes.task, state)
         for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
             state, launched, rung = _rung_step(
@@ -212,7 +227,9 @@ def _rung_step(
         costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
         slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
-        state = searcher.observe(state, Seen(rung.row, level, costs, rung.valid))
+        state = searcher.observe(
+            state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1)
+        )
         if num_keep == 0:
             return state, slots, rung
         order = promotion(jax.random.fold_in(key, bracket_number), costs, rung.valid, num_keep)
@@ -241,7 +258,7 @@ def _clock(
     return free, timeline, jnp.any(jnp.min(free, axis=1) < horizon)
 
 
-def _clock_marks(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def _clock_marks(plan: Plan, brackets: tuple[Bracket, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Which slots of a pass wait for idle workers, and which count, in the clock that runs along with the
     passes.
 
@@ -252,16 +269,16 @@ def _clock_marks(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """
     waits, counts = [], []
     depends = plan.searcher.learns or any(len(bracket.sizes) > 1 for bracket in plan.brackets)
-    for bracket in plan.brackets:
+    for bracket in brackets:
         for rung, size in enumerate(bracket.sizes):
             waits += [depends and not plan.overlap] + [False] * (size - 1)
             counts += [rung == 0 or not plan.overlap] * size
     return np.array(waits), np.array(counts)
 
 
-def _layout(brackets: tuple[Bracket, ...], num_passes: int) -> Layout:
+def _layout(brackets: tuple[Bracket, ...]) -> Layout:
     num_rungs = max(len(bracket.sizes) for bracket in brackets)
-    sizes = [bracket.sizes + (0,) * (num_rungs - len(bracket.sizes)) for bracket in brackets] * num_passes
+    sizes = [bracket.sizes + (0,) * (num_rungs - len(bracket.sizes)) for bracket in brackets]
     size = np.array(sizes, np.int32)
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).reshape(size.shape).astype(np.int32)
     return Layout(first, size)

@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 
 import benchmarks
 from benchmarks.errors import InputError
+from benchmarks.facts import known_objectives, size_columns
 from benchmarks.interface import AnyTable
 from mohb_jax.asha import AshaPlan, simulate_asha
 from mohb_jax.devices import spread
@@ -22,14 +23,16 @@ from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband, smallest_within
-from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.base import Policy, Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
-from mohb_jax.transfer import Prior, require_other_tasks
+from mohb_jax.steady import SteadyPlan, simulate_steady
+from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog
 
+AnyPlan = Plan | AshaPlan | SteadyPlan
 MODES = ("barrier", "overlap")
 COMPAT = ("syne_tune_0_16",)
 RANDOM_SEARCH_BLOCK = 64
@@ -38,6 +41,7 @@ MIN_ETA = 1.1
 """The smallest reduction factor: nearer to 1, Hyperband would have hundreds of brackets."""
 MAX_WORKERS = 10_000
 """A lane keeps a clock for each worker."""
+MAX_POPULATION = 1000
 MAX_DRAWS = 1 << 20
 """A draw takes a kilobyte per task."""
 DEFAULT_EVALUATIONS = 50
@@ -70,6 +74,9 @@ class Settings:
         draws: joint draws from the transfer prior per task, which the proposals of all runs share.
         grace: fidelity before which asynchronous halving stops nothing; None for the smallest used.
         trials: configurations that an asynchronous run starts at most; None for no limit but the horizon.
+        population: members of an evolutionary method's population, and configurations of a generation.
+        known: names of objectives that are known without training, in methods that make use of it; None for
+            those that count parameters or operations.
         compat: ``syne_tune_0_16`` stops as that library does, wrongly; None decides as described.
     """
 
@@ -89,11 +96,16 @@ class Settings:
     draws: int = 1024
     grace: float | int | None = None
     trials: int | None = None
+    population: int = 20
+    known: tuple[str, ...] | None = None
     compat: str | None = None
 
     def __post_init__(self) -> None:
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
+        if self.known is not None:
+            object.__setattr__(self, "known", tuple(str(name) for name in self.known))
+        _require_count("population", self.population, MAX_POPULATION)
         _require_count("workers", self.workers, MAX_WORKERS)
         _require_count("draws", self.draws, MAX_DRAWS)
         is_number = isinstance(self.eta, int | float) and not isinstance(self.eta, bool)
@@ -121,6 +133,71 @@ class Settings:
             raise InputError(f"weights is {list(self.weights)}: one number >= 0 per objective, not all 0")
 
 
+_RANDOM = random_search()
+
+
+def _random(settings: Settings) -> Searcher:
+    del settings
+    return _RANDOM
+
+
+class Need(NamedTuple):
+    """Something that a method asks of a table.
+
+    Attributes:
+        text: what it is, for lists.
+        missing: what a table lacks, in words; None if it has it.
+    """
+
+    text: str
+    missing: Callable[[AnyTable, Settings], str | None]
+
+
+def at_most_objectives(most: int) -> Need:
+    def missing(table: AnyTable, settings: Settings) -> str | None:
+        del settings
+        many = table.num_objectives
+        return f"it takes at most {most} objectives, the table has {many}" if many > most else None
+
+    return Need(f"at most {most} objectives", missing)
+
+
+def _no_fidelities(table: AnyTable, settings: Settings) -> str | None:
+    del settings
+    return None if table.num_fidelities > 1 else "it needs several fidelities, the table has one"
+
+
+def _no_known_objective(table: AnyTable, settings: Settings) -> str | None:
+    if known_objectives(table, settings.known):
+        return None
+    names = ", ".join(objective.name for objective in table.objectives)
+    return (
+        "it needs an objective that is known without training, and none counts parameters or operations; "
+        f"declare one with the setting known, from {names}"
+    )
+
+
+def _no_size(table: AnyTable, settings: Settings) -> str | None:
+    del settings
+    if size_columns(table) or known_objectives(table, None):
+        return None
+    return (
+        "it needs columns that say how large a model is (numbers with the role architecture) or an objective "
+        "that counts parameters or operations"
+    )
+
+
+def _no_other_tasks(table: AnyTable, settings: Settings) -> str | None:
+    del settings
+    return None if table.num_tasks > 1 else "it learns from other tasks, the table has one task"
+
+
+FIDELITIES = Need("several fidelities", _no_fidelities)
+KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
+SIZE = Need("columns or an objective for the size of a model", _no_size)
+OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
     """A tuning method: schedule x searcher x promotion, under a name.
@@ -134,20 +211,32 @@ class Method:
     name: str
     summary: str
     schedule: Callable[[AnyTable, Settings], tuple[Bracket, ...]]
-    searcher: Callable[[Settings], Searcher]
+    searcher: Callable[[Settings], Searcher] = _random
     promotion: str = "single"
     arrival: str | None = None
     transfers: bool = False
     models: tuple[str, ...] = ()
     """What it predicts with, for the report's calibration."""
+    opening: Callable[[AnyTable, Settings], tuple[Bracket, ...]] | None = None
+    """Brackets that come once, before the others."""
+    policy: Callable[[AnyTable, Settings], Policy] | None = None
+    """In place of a searcher: chooses the job of each worker that becomes free. The one bracket of the
+    schedule holds the levels that jobs may have."""
+    requires: tuple[Need, ...] = ()
+
+    @property
+    def all_needs(self) -> tuple[Need, ...]:
+        most = PROMOTIONS[self.promotion].max_objectives
+        return (
+            *((OTHER_TASKS,) if self.transfers else ()),
+            *((at_most_objectives(most),) if most else ()),
+            *self.requires,
+        )
 
     @property
     def needs(self) -> str:
         """What a table must have, for people."""
-        if self.transfers:
-            return "at least two tasks"
-        most = PROMOTIONS[self.promotion].max_objectives
-        return f"at most {most} objectives" if most else "any table"
+        return ", ".join(need.text for need in self.all_needs) or "any table"
 
 
 def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
@@ -180,14 +269,6 @@ def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 def _one_ladder(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     """The rungs of the promotion variant, in which trials belong to no bracket."""
     return _asynchronous(table, dataclasses.replace(settings, brackets=1))
-
-
-_RANDOM = random_search()
-
-
-def _random(settings: Settings) -> Searcher:
-    del settings
-    return _RANDOM
 
 
 def _prior(settings: Settings) -> Searcher:
@@ -476,7 +557,8 @@ def simulate(
         raise InputError(f"tasks is empty: accepted are {', '.join(table.tasks)}")
     horizon = horizons(table, names, chosen.workers, evaluations, seconds)
     plan = make_plan(table, method_named(method), chosen, evaluations)
-    context = plan.searcher.prepare(table, tuple(indices.tolist()), seed, prior)
+    chooser = plan.policy if isinstance(plan, SteadyPlan) else plan.searcher
+    context = chooser.prepare(table, tuple(indices.tolist()), seed, prior)
     most_rows = max(int(table.measured(task).sum()) for task in indices.tolist())
     plan, cells, fidelities = _on_device(
         table if names == table.tasks else table.select(tasks=names), plan, chosen.resumable
@@ -489,6 +571,8 @@ def simulate(
     devices = jax.local_devices()
     if isinstance(plan, AshaPlan):
         log = simulate_asha(plan, cells, context, lanes, devices)
+    elif isinstance(plan, SteadyPlan):
+        log = simulate_steady(plan, cells, context, lanes, devices)
     else:
         if len(devices) > 1:
             lanes, (cells, context) = spread(lanes, (cells, context), devices)
@@ -507,16 +591,14 @@ def make_settings(**settings: Any) -> Settings:
     return Settings(**settings)
 
 
-def make_plan(
-    table: AnyTable, method: Method, settings: Settings, evaluations: int | None
-) -> Plan | AshaPlan:
+def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: int | None) -> AnyPlan:
     """The static description of a run of a method on a table."""
-    chosen = PROMOTIONS[settings.promotion or method.promotion]
-    if chosen.max_objectives is not None and table.num_objectives > chosen.max_objectives:
-        raise InputError(
-            f"method {method.name!r} takes at most {chosen.max_objectives} objectives with promotion "
-            f"{settings.promotion or method.promotion!r}: table {table.name!r} has {table.num_objectives}"
-        )
+    promotion = settings.promotion or method.promotion
+    chosen = PROMOTIONS[promotion]
+    for need in dataclasses.replace(method, promotion=promotion).all_needs:
+        lacking = need.missing(table, settings)
+        if lacking is not None:
+            raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {lacking}")
     if settings.weights is not None and len(settings.weights) != table.num_objectives:
         raise InputError(
             f"weights has {len(settings.weights)} values: {table.num_objectives} objectives need one each"
@@ -525,9 +607,10 @@ def make_plan(
         raise InputError(
             f"seed_objective is {settings.seed_objective}: accepted are 0 to {table.num_objectives - 1}"
         )
-    if method.transfers:
-        require_other_tasks(table)
-    brackets, searcher = method.schedule(table, settings), method.searcher(settings)
+    brackets = method.schedule(table, settings)
+    if method.policy is not None:
+        return SteadyPlan(brackets, method.policy(table, settings), settings.workers, evaluations)
+    searcher = method.searcher(settings)
     if method.arrival is not None:
         return AshaPlan(
             brackets=brackets,
@@ -547,6 +630,7 @@ def make_plan(
         # What learns within the run waits for its results: idle workers cannot go on without them.
         overlap=settings.mode == "overlap" and not searcher.learns,
         budget=evaluations,
+        opening=() if method.opening is None else method.opening(table, settings),
     )
 
 
@@ -581,17 +665,15 @@ def _average_runtime(table: AnyTable, task: int) -> float:
     return float(table.final_runtime(task)[table.measured(task)].mean())
 
 
-def _on_device(
-    table: AnyTable, plan: Plan | AshaPlan, resumable: bool | None
-) -> tuple[Plan | AshaPlan, Cells, np.ndarray]:
+def _on_device(table: AnyTable, plan: AnyPlan, resumable: bool | None) -> tuple[AnyPlan, Cells, np.ndarray]:
     """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
-    used = sorted({level for bracket in plan.brackets for level in bracket.levels})
+    opening = plan.opening if isinstance(plan, Plan) else ()
+    used = sorted({level for bracket in opening + plan.brackets for level in bracket.levels})
     costs, runtime = table.base.cells(used)
     values = np.concatenate([costs, runtime[..., None]], axis=-1)
-    brackets = tuple(
-        dataclasses.replace(bracket, levels=tuple(used.index(level) for level in bracket.levels))
-        for bracket in plan.brackets
-    )
+    moved: dict[str, Any] = {"brackets": _in_levels(plan.brackets, used)}
+    if opening:
+        moved["opening"] = _in_levels(opening, used)
     cells = Cells(
         values=jnp.asarray(values.reshape(-1, values.shape[-1])),
         factors=None if table.base is table else jnp.asarray(table.factors),
@@ -600,7 +682,15 @@ def _on_device(
         num_rows=table.num_rows,
         num_levels=len(used),
     )
-    return dataclasses.replace(plan, brackets=brackets), cells, np.array(used)
+    return dataclasses.replace(plan, **moved), cells, np.array(used)
+
+
+def _in_levels(brackets: tuple[Bracket, ...], used: list[int]) -> tuple[Bracket, ...]:
+    """Brackets in terms of places among the fidelities that are used."""
+    return tuple(
+        dataclasses.replace(bracket, levels=tuple(used.index(level) for level in bracket.levels))
+        for bracket in brackets
+    )
 
 
 def _require_count(name: str, value: Any, most: int | None = None) -> None:

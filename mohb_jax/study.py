@@ -22,9 +22,10 @@ from mohb_jax.asha import AshaPlan
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.hyperband import Plan
-from mohb_jax.methods import Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.methods import AnyPlan, Settings, horizons, make_plan, make_settings, method_named, simulate
 from mohb_jax.programs import Compilation, release_programs
 from mohb_jax.searchers.bayesian import process_calibration
+from mohb_jax.steady import SteadyPlan
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
 
@@ -256,7 +257,7 @@ class LaneSize(NamedTuple):
     seconds: float
 
 
-SECONDS_PER_EVALUATION = {Plan: 0.4e-6, AshaPlan: 3e-6}
+SECONDS_PER_EVALUATION = {Plan: 0.4e-6, AshaPlan: 3e-6, SteadyPlan: 50e-6}
 """Of a lane among thousands, on two processors (docs/performance.md)."""
 SECONDS_PER_FIT = 0.02
 """Of a searcher that fits a model for each evaluation."""
@@ -266,18 +267,18 @@ WORKING_COPIES = 6
 """Copies of a log that a driver holds while it runs."""
 
 
-def lane_size(table: AnyTable, plan: Plan | AshaPlan, horizon: float | None) -> LaneSize:
+def lane_size(table: AnyTable, plan: AnyPlan, horizon: float | None) -> LaneSize:
     """Evaluations of a lane from its budget, or from its horizon and the average job of a bracket."""
     if plan.budget is not None:
         evaluations = plan.budget
     else:
         evaluations = int(plan.num_workers * (horizon or 0) / _average_job(table, plan)) + plan.num_workers
-    each = SECONDS_PER_FIT if plan.searcher.learns else SECONDS_PER_EVALUATION[type(plan)]
+    each = SECONDS_PER_FIT if plan.fits else SECONDS_PER_EVALUATION[type(plan)]
     slot = 32 + 8 * table.num_objectives
     return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, each * evaluations)
 
 
-def _average_job(table: AnyTable, plan: Plan | AshaPlan) -> float:
+def _average_job(table: AnyTable, plan: AnyPlan) -> float:
     """Seconds, if runtime were proportional to fidelity and asynchronous rungs shrank by eta."""
     full = float(np.mean([table.final_runtime(task).mean() for task in range(table.num_tasks)]))
     share = np.array(table.fidelities, float) / table.fidelities[-1]

@@ -45,7 +45,9 @@ def step(searcher, num_suggestions):
 
     def lane(context, values, task, state):
         state, row, valid = searcher.suggest(context, task, state, num_suggestions)
-        state = searcher.observe(state, Seen(row, jnp.int32(0), values[task, row][:, None], valid))
+        state = searcher.observe(
+            state, Seen(row, jnp.int32(0), values[task, row][:, None], valid, jnp.bool_(True))
+        )
         return state, row, valid
 
     return jax.jit(jax.vmap(lane, (None, None, 0, 0)))
@@ -102,7 +104,9 @@ def test_expected_improvement_and_proposal_equal_the_definition(num_observed):
     seen = rng.permutation(NUM_ROWS)[:num_observed].astype(np.int32)
     values = TABLE.costs[1, seen, 0]
     values[-1] = np.inf  # a failed evaluation is the worst
-    state = GCP_PRIOR.observe(state, Seen(seen, jnp.int32(0), values, np.ones(num_observed, bool)))
+    state = GCP_PRIOR.observe(
+        state, Seen(seen, jnp.int32(0), values, np.ones(num_observed, bool), jnp.bool_(True))
+    )
     state = state._replace(lists=state.lists._replace(seen=bits(seen)))
     hyperparameters, gain = jax.jit(
         lambda state: bayesian._log_gain(6, FITTING.sizes, context, jnp.int32(1), state, jnp.arange(NUM_ROWS))
@@ -192,7 +196,7 @@ def test_a_prior_that_says_nothing_is_no_prior():
     for one, other in zip(with_prior[1:], without[1:], strict=True):
         np.testing.assert_array_equal(one, other)
     seen = np.arange(0, 60, 6, dtype=np.int32)
-    seen = Seen(seen, jnp.int32(0), TABLE.costs[0, seen, 0], np.ones(10, bool))
+    seen = Seen(seen, jnp.int32(0), TABLE.costs[0, seen, 0], np.ones(10, bool), jnp.bool_(True))
     proposals = []
     for searcher, context in ((GCP_PRIOR, with_prior), (GCP, without)):
         own = searcher.init(context, jnp.int32(0), jax.random.key(0))
@@ -245,7 +249,9 @@ def test_equally_promising_rows_are_chosen_by_chance():
     chosen = set()
     for seed in range(6):
         state = GCP.init(context, jnp.int32(0), jax.random.key(seed))
-        state = GCP.observe(state, Seen(row[:6], jnp.int32(0), TABLE.costs[0, :6, 0], np.ones(6, bool)))
+        state = GCP.observe(
+            state, Seen(row[:6], jnp.int32(0), TABLE.costs[0, :6, 0], np.ones(6, bool), jnp.bool_(True))
+        )
         chosen.add(int(jax.jit(GCP.suggest, static_argnums=3)(context, jnp.int32(0), state, 3)[1][0]))
     assert len(chosen) >= 4
 
@@ -259,7 +265,7 @@ def test_a_full_memory_keeps_the_newest_and_the_best():
     for first in range(0, 12, 3):
         row = np.arange(first, first + 3, dtype=np.int32)
         valid = np.array([True, first != 6, True])  # row 7 was never run
-        state = observe(state, Seen(row, jnp.int32(0), values[row][:, None], valid))
+        state = observe(state, Seen(row, jnp.int32(0), values[row][:, None], valid, jnp.bool_(True)))
     assert state.row.tolist() == [1, 6, 8, 9, 10, 11]
     assert state.value.tolist() == [1.0, 3.0, 8.0, 9.0, 5.5, np.inf]
     assert int(state.num_observed) == 6

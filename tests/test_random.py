@@ -111,7 +111,7 @@ def test_an_exhausted_table_gives_suggestions_that_are_not_valid():
 
 def test_observing_changes_nothing():
     state = initial_state(2, 20)
-    seen = Seen(jnp.arange(3), jnp.int32(0), jnp.zeros((3, 2)), jnp.ones(3, bool))
+    seen = Seen(jnp.arange(3), jnp.int32(0), jnp.zeros((3, 2)), jnp.ones(3, bool), jnp.bool_(True))
     jax.tree.map(np.testing.assert_array_equal, SEARCHER.observe(state, seen), state)
 
 

@@ -1,4 +1,8 @@
-"""The contract of a searcher: what it knows before a run, and pure functions on one lane."""
+"""The contracts of searchers and policies: what they know before a run, and pure functions on one lane.
+
+A searcher is asked for the configurations of a bracket, and a schedule decides what becomes of them. A policy
+is asked for one job at a time, by each worker that becomes free, and says itself at which fidelity it runs.
+"""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -22,6 +26,8 @@ class Seen(NamedTuple):
     """Index of the fidelity at which the rung was evaluated."""
     costs: Float[Array, "n m"]
     valid: Bool[Array, " n"]
+    is_full: Bool[Array, ""]
+    """True if that is the table's highest fidelity."""
 
 
 @runtime_checkable
@@ -84,3 +90,69 @@ class Searcher(NamedTuple):
     def learns(self) -> bool:
         """Whether results of a run change what it proposes next."""
         return self.observe is not ignore
+
+
+class Moment(NamedTuple):
+    """When a worker asks for a job."""
+
+    num_launched: Int[Array, ""]
+    """Jobs that the lane has launched."""
+    progress: Float[Array, ""]
+    """Share of the run that is over, in [0, 1]: of its simulated seconds or of its evaluations, whichever is
+    larger."""
+    most_results: int
+    """Static: a lane has at most so many results by now; one of the policy's ``sizes``, or 0 if it has
+    none."""
+
+
+class Job(NamedTuple):
+    """What a worker is to do."""
+
+    row: Int[Array, ""]
+    level: Int[Array, ""]
+    """Index into the levels of the run's ladder."""
+    from_level: Int[Array, ""]
+    """Level at which the row was evaluated before, whose runtime is not paid again where the table is
+    resumable; -1 for a new row."""
+    wanted: Bool[Array, ""]
+    """False if there is nothing to do before another result is in: the worker is idle until then."""
+
+
+class Result(NamedTuple):
+    """What a worker hands in."""
+
+    row: Int[Array, ""]
+    level: Int[Array, ""]
+    costs: Float[Array, " m"]
+    """Infinite in every objective where the evaluation failed."""
+    number: Int[Array, ""]
+    """The job's place in launch order."""
+    valid: Bool[Array, ""]
+    """False if there is no result: the state must not change."""
+
+
+@runtime_checkable
+class ProposeFn(Protocol):
+    def __call__(
+        self, context: Context, task: Int[Array, ""], state: State, moment: Moment
+    ) -> tuple[State, Job]:
+        """The next job. No row is ever proposed twice at one level by one lane. A job that is not wanted, and
+        one that comes after the end of a run, is not launched; the state need not know."""
+
+
+@runtime_checkable
+class ObserveResultFn(Protocol):
+    def __call__(self, context: Context, task: Int[Array, ""], state: State, result: Result) -> State:
+        """State after a result."""
+
+
+class Policy(NamedTuple):
+    """Four functions, as in ``Searcher``."""
+
+    prepare: PrepareFn
+    init: InitFn
+    propose: ProposeFn
+    observe: ObserveResultFn
+    sizes: tuple[int, ...] = ()
+    """Ascending numbers of results for which programs of their own are compiled; the last serves all that
+    exceed it. Empty where one program serves any number."""

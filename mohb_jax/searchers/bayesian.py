@@ -23,13 +23,12 @@ from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prior import (
     Lists,
     ListState,
-    is_marked,
     list_searcher,
-    marked,
     random_subset,
     transfer_prior,
 )
 from mohb_jax.searchers.random import Candidates, all_candidates
+from mohb_jax.searchers.unseen import is_marked, marked
 from mohb_jax.transfer import Prior, diagnosis, learn_prior
 from mohb_jax.types import Array, Key
 from surrogates import gaussian_process as gp

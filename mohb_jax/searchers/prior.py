@@ -25,11 +25,11 @@ from mohb_jax.searchers.random import (
     Candidates,
     RandomState,
     all_candidates,
-    candidate_rows,
     num_rounds,
     permuted,
 )
 from mohb_jax.searchers.random import init as init_random
+from mohb_jax.searchers.unseen import filled_up, first_unseen, marked
 from mohb_jax.threads import map_in_threads
 from mohb_jax.transfer import PRIOR_STREAM, Prior, learn_prior
 from mohb_jax.types import Array, Key
@@ -145,10 +145,10 @@ def _propose(
     """The first unseen rows of the lane's next list, and random ones after its end."""
     draws = context.rows.shape[1]
     number = permuted(state.list_keys, state.num_used % draws, draws, draws)
-    row, place = _first_unseen(context.rows[task, number], state.seen, num_suggestions)
+    row, place = first_unseen(context.rows[task, number], state.seen, num_suggestions)
     num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
     state = state._replace(num_used=state.num_used + 1, seen=marked(state.seen, row))
-    return _fill(context.candidates, task, state, row, num_found)
+    return filled_up(context.candidates, task, state, row, num_found)
 
 
 def _propose_one_by_one(
@@ -162,64 +162,6 @@ def _propose_one_by_one(
 
     state, found = jax.lax.scan(single, state, None, length=num_suggestions)
     return state, *found
-
-
-def _first_unseen(
-    rows: Int[Array, " n"], seen: UInt32[Array, " words"], num_wanted: int
-) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
-    """The first rows that are not marked, and their places; -1 and n where there are no more."""
-    unseen = (rows >= 0) & ~is_marked(seen, rows)
-    # The t-th unseen row stands where the count of unseen rows before is t.
-    number = jnp.where(unseen, jnp.cumsum(unseen, dtype=jnp.int32) - 1, num_wanted)
-    n = rows.shape[0]
-    place = jnp.full(num_wanted, n, jnp.int32)
-    place = place.at[number].set(jnp.arange(n, dtype=jnp.int32), mode="drop")
-    return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
-
-
-def is_marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> Bool[Array, " k"]:
-    """Whether rows are marked as seen."""
-    return seen[row >> 5] >> (row & 31).astype(jnp.uint32) & 1 == 1
-
-
-def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
-    """The rows marked as seen; they are distinct and were not, so that adding their bits is right."""
-    bit = jnp.where(row >= 0, jnp.uint32(1) << (row & 31).astype(jnp.uint32), jnp.uint32(0))
-    return jnp.asarray(seen).at[jnp.maximum(row, 0) >> 5].add(bit)
-
-
-def _fill(
-    candidates: Candidates,
-    task: Int[Array, ""],
-    state: ListState,
-    row: Int[Array, " k"],
-    num_found: Int[Array, ""],
-) -> tuple[ListState, Array, Array]:
-    """Puts unseen random candidates where the list had no more rows, for as long as there are any."""
-    k = row.shape[0]
-    index = jnp.arange(k, dtype=jnp.int32)
-    num_rows = candidates.num_rows[task]
-
-    def unfinished(carry: tuple) -> jax.Array:
-        state, _, num_found = carry
-        return (num_found < k) & (state.random.num_taken < num_rows)
-
-    def more(carry: tuple) -> tuple:
-        state, row, num_found = carry
-        position = state.random.num_taken + index
-        drawn = candidate_rows(candidates, task, state.random.round_keys, jnp.minimum(position, num_rows - 1))
-        drawn, place = _first_unseen(jnp.where(position < num_rows, drawn, -1), state.seen, k)
-        num_missing = k - num_found
-        drawn = jnp.where(index < num_missing, drawn, -1)
-        # Reading goes on after the last row that was taken, and after all if they were not enough.
-        num_read = jnp.minimum(place[num_missing - 1] + 1, k)
-        random = state.random._replace(num_taken=state.random.num_taken + num_read)
-        row = jnp.where(index < num_found, row, drawn[jnp.maximum(index - num_found, 0)])
-        num_found = num_found + jnp.sum(drawn >= 0, dtype=jnp.int32)
-        return state._replace(random=random, seen=marked(state.seen, drawn)), row, num_found
-
-    state, row, num_found = jax.lax.while_loop(unfinished, more, (state, row, num_found))
-    return state, jnp.maximum(row, 0), index < num_found
 
 
 @jax.jit

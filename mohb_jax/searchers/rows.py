@@ -1,0 +1,147 @@
+"""Moves in the space of configurations, on a table: every wish is answered with its nearest unseen row.
+
+Coordinates are whole numbers, numeric ones in steps of 1/``STEPS`` of their range, so that distances are
+exact and no decision depends on a batch, a compiler or a backend.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int32, UInt32
+
+from benchmarks.columns import Column
+from benchmarks.interface import AnyTable
+from mohb_jax.searchers.random import Candidates, all_candidates
+from mohb_jax.searchers.unseen import marked
+from mohb_jax.types import Array
+
+STEPS = 1 << 12
+"""Steps of a numeric column; a categorical mismatch counts as much as its whole range. Squared, 127 columns
+fit into 32 bits."""
+_FAR = np.iinfo(np.int32).max
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["candidates", "codes", "measured"],
+    meta_fields=["is_categorical", "num_levels"],
+)
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """A table's configurations as coordinates.
+
+    Attributes:
+        candidates: rows of each task that can be proposed, for random choices.
+        codes: column by column, the coordinate of every row: steps from 0 to ``STEPS`` of a numeric or
+            ordinal column (a ``log`` column after the logarithm, ordinal levels equally spaced), the level of
+            a categorical one.
+        measured: rows of each task that can be proposed.
+        is_categorical: of each column.
+        num_levels: of each column; 0 where it holds real numbers.
+    """
+
+    candidates: Candidates
+    codes: Int32[Array, "columns rows"]
+    measured: Bool[Array, "tasks rows"]
+    is_categorical: tuple[bool, ...]
+    num_levels: tuple[int, ...]
+
+    @property
+    def num_rows(self) -> int:
+        return self.codes.shape[1]
+
+    @property
+    def num_columns(self) -> int:
+        return self.codes.shape[0]
+
+    def point(self, row: Int[Array, " *n"]) -> Float[Array, "*n columns"]:
+        """Coordinates of rows as a searcher uses them: numbers in [0, 1], and levels of categorical columns
+        as whole numbers."""
+        scale = np.where(self.is_categorical, 1.0, 1.0 / STEPS)
+        return jnp.moveaxis(self.codes[:, row], 0, -1) * scale
+
+
+def prepare_rows(table: AnyTable, tasks: tuple[int, ...]) -> Rows:
+    """The coordinates of a table's rows, and which of them each task offers; see ``PrepareFn``."""
+    codes = [_codes(column, table.configs[:, index]) for index, column in enumerate(table.columns)]
+    return Rows(
+        candidates=all_candidates(table, tasks),
+        codes=jnp.asarray(np.stack(codes)),
+        measured=jnp.asarray(np.stack([table.measured(task) for task in tasks])),
+        is_categorical=tuple(column.kind == "categorical" for column in table.columns),
+        num_levels=tuple(len(column.levels) for column in table.columns),
+    )
+
+
+def _codes(column: Column, values: Float[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
+    if column.kind == "categorical":
+        return values.astype(np.int32)
+    if column.kind == "ordinal":
+        return np.round(values * STEPS / max(len(column.levels) - 1, 1)).astype(np.int32)
+    values = np.log(values) if column.kind == "log" else values
+    low, high = values.min(), values.max()
+    return np.round((values - low) * STEPS / (high - low if high > low else 1.0)).astype(np.int32)
+
+
+def squared_distances(rows: Rows, point: Float[Array, " columns"]) -> Int32[Array, " rows"]:
+    """Squared distance of every row from a point, in squared steps.
+
+    Args:
+        rows: of a table.
+        point: as ``Rows.point`` gives it; numbers outside [0, 1] are clipped.
+    """
+    total = jnp.zeros(rows.num_rows, jnp.int32)
+    for column, is_categorical in enumerate(rows.is_categorical):
+        codes = rows.codes[column]
+        if is_categorical:
+            apart = jnp.where(codes == jnp.round(point[column]).astype(jnp.int32), 0, STEPS**2)
+        else:
+            apart = (codes - jnp.round(jnp.clip(point[column], 0, 1) * STEPS).astype(jnp.int32)) ** 2
+        total = total + apart
+    return total
+
+
+def may_be_proposed(rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"]) -> Bool[Array, " rows"]:
+    """The rows that a task offers and a run has not seen."""
+    bits = (jnp.asarray(seen)[:, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    return jnp.asarray(rows.measured)[task] & (bits.reshape(-1)[: rows.num_rows] == 0)
+
+
+def nearest_unseen(
+    rows: Rows,
+    task: Int[Array, ""],
+    seen: UInt32[Array, " words"],
+    point: Float[Array, " columns"],
+    allowed: Bool[Array, " rows"] | None = None,
+) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+    """The unseen row nearest to a point, ties to the lowest row, and whether there is any.
+
+    Args:
+        rows: of a table.
+        task: position in the context.
+        seen: bits of rows that were proposed before.
+        point: as ``Rows.point`` gives it.
+        allowed: further restricts the choice.
+    """
+    free = may_be_proposed(rows, task, seen)
+    free = free if allowed is None else free & allowed
+    distance = jnp.where(free, squared_distances(rows, point), _FAR)
+    row = jnp.argmin(distance).astype(jnp.int32)
+    return row, free[row]
+
+
+def nearest_unseen_each(
+    rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"], points: Float[Array, "k columns"]
+) -> tuple[Array, Array, Array]:
+    """``nearest_unseen`` of points one after another, each seen from then on: bits, rows, which are valid."""
+
+    def answer(seen: Any, point: Any) -> tuple[Any, tuple[Array, Array]]:
+        row, found = nearest_unseen(rows, task, seen, point)
+        return marked(seen, jnp.where(found, row, -1)[None]), (row, found)
+
+    seen, answers = jax.lax.scan(answer, seen, points)
+    return seen, *answers

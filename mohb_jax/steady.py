@@ -1,0 +1,251 @@
+"""Steady-state driver: a worker that becomes free gets its next job at once, and a policy says which.
+
+A step of a lane is a result, if one is in, and a question to the policy on behalf of a worker that is free.
+In a run in which no worker ever waits, step k launches job k in every lane, so that what a policy computes
+for k results is computed for all lanes together.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from mohb_jax.devices import padded
+from mohb_jax.hyperband import Cells, Lanes, blanked
+from mohb_jax.schedule import Bracket
+from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
+from mohb_jax.threads import map_in_threads
+from mohb_jax.types import Array, Key, RunLog
+
+LANES_PER_BATCH = 32
+"""Lanes of one compiled step: their models stay in the processor's cache."""
+STEPS = 16
+"""Steps of one compiled call; after each, lanes that have ended are looked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SteadyPlan:
+    """All that is static in such a run.
+
+    Attributes:
+        brackets: one, whose levels are those that the policy's jobs may have; sizes mean nothing.
+        policy: chooses the jobs.
+        num_workers: of the simulated machine.
+        budget: jobs that are launched at most, or None.
+    """
+
+    brackets: tuple[Bracket, ...]
+    policy: Policy
+    num_workers: int
+    budget: int | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether a model is fitted along the way, which takes most of the time."""
+        return bool(self.policy.sizes)
+
+    def most_results(self, num_steps: int) -> int:
+        """The size that serves lanes after so many steps."""
+        sizes = self.policy.sizes
+        return next((size for size in sizes if size >= num_steps), sizes[-1]) if sizes else 0
+
+
+class _Lane(NamedTuple):
+    """A lane between two steps."""
+
+    policy: State
+    free: Float[jax.Array, " workers"]
+    """When each worker ends its job; infinite for one that has none."""
+    row: Int[jax.Array, " workers"]
+    level: Int[jax.Array, " workers"]
+    number: Int[jax.Array, " workers"]
+    """The worker's job in launch order."""
+    costs: Float[jax.Array, "workers m"]
+    num_launched: Int[jax.Array, ""]
+    asker: Int[jax.Array, ""]
+    """The idle worker that asks next, at the time of the last result; -1 if none."""
+    time: Float[jax.Array, ""]
+
+
+class _Record(NamedTuple):
+    """What a step launched, if anything; in order of the log's fields."""
+
+    row: Array
+    level: Array
+    costs: Array
+    start: Array
+    end: Array
+    worker: Array
+    launched: Array
+
+
+def simulate_steady(
+    plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]
+) -> RunLog:
+    """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of."""
+    size = min(LANES_PER_BATCH, len(lanes.task))
+    index = range(0, len(lanes.task), size)
+    whole = padded(lanes, size)
+    batches = [jax.tree.map(lambda field, i=i: field[i : i + size], whole) for i in index]
+    shared = [jax.device_put((cells, context), device) for device in devices]
+
+    def run(number: int) -> _Record:
+        device = number % len(devices)
+        cells, context = shared[device]
+        return _run_batch(plan, cells, context, jax.device_put(batches[number], devices[device]))
+
+    records = map_in_threads(run, range(len(batches)))
+    return _as_log(plan, lanes, records)
+
+
+def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _Record:
+    """What every step of some lanes launched: arrays over lanes and steps, in launch order."""
+    state = _start(plan, cells, context, lanes)
+    parts: list[_Record] = []
+    num_steps = 0
+    goes_on = True
+    while goes_on:
+        num_steps += STEPS
+        most = plan.most_results(num_steps)
+        state, record, any_left = _steps(plan, most, cells, context, lanes, state)
+        parts.append(record)
+        goes_on = bool(any_left)
+    joined = jax.tree.map(lambda *fields: np.concatenate(fields, axis=1), *jax.device_get(parts))
+    return _in_launch_order(joined)
+
+
+def _in_launch_order(record: _Record) -> _Record:
+    """Steps that launched nothing go to the end, and are cut there."""
+    order = np.argsort(~record.launched, axis=1, kind="stable")
+    most = int(record.launched.sum(axis=1).max(initial=0))
+
+    def sorted_(field: np.ndarray) -> np.ndarray:
+        places = order.reshape(order.shape + (1,) * (field.ndim - 2))
+        return np.take_along_axis(field, places, axis=1)[:, :most]
+
+    return jax.tree.map(sorted_, record)
+
+
+def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[_Record]) -> RunLog:
+    slots = plan.budget or max(record.launched.shape[1] for record in records)
+
+    def joined(*fields: np.ndarray) -> np.ndarray:
+        wide = [
+            np.pad(field, [(0, 0), (0, slots - field.shape[1])] + [(0, 0)] * (field.ndim - 2))
+            for field in fields
+        ]
+        return np.concatenate(wide)[: len(lanes.task)]
+
+    record = _Record(*(joined(*fields) for fields in zip(*records, strict=True)))
+    valid = record.launched & (record.end <= np.asarray(lanes.horizon)[:, None])
+    log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
+    return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _start(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
+    def lane(task: Array, key: Key) -> _Lane:
+        none = jnp.zeros(plan.num_workers, jnp.int32)
+        costs = cells.look_up(task, none, jnp.int32(0))[0]
+        return _Lane(
+            policy=plan.policy.init(context, task, jax.random.fold_in(key, 0)),
+            free=jnp.full(plan.num_workers, jnp.inf),
+            row=none,
+            level=none,
+            number=none,
+            costs=jnp.full_like(costs, jnp.inf),
+            num_launched=jnp.int32(0),
+            asker=jnp.int32(0),
+            time=jnp.zeros(()),
+        )
+
+    return jax.vmap(lane)(lanes.task, lanes.key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _steps(
+    plan: SteadyPlan, most_results: int, cells: Cells, context: Context, lanes: Lanes, state: _Lane
+) -> tuple[_Lane, _Record, Array]:
+    """Some steps of every lane, and whether any lane goes on after them."""
+
+    def step(state: _Lane, _: None) -> tuple[_Lane, _Record]:
+        own = functools.partial(_step, plan, most_results, cells, context)
+        return jax.vmap(own)(lanes.task, lanes.horizon, state)
+
+    state, record = jax.lax.scan(step, state, None, length=STEPS)
+    record = jax.tree.map(lambda field: jnp.moveaxis(field, 0, 1), record)
+    return state, record, jnp.any(jax.vmap(functools.partial(_goes_on, plan))(lanes.horizon, state))
+
+
+def _goes_on(plan: SteadyPlan, horizon: Array, state: _Lane) -> Array:
+    following = jnp.where(state.asker >= 0, state.time, jnp.min(state.free))
+    may = following < horizon
+    return may if plan.budget is None else may & (state.num_launched < plan.budget)
+
+
+def _step(
+    plan: SteadyPlan,
+    most_results: int,
+    cells: Cells,
+    context: Context,
+    task: Array,
+    horizon: Array,
+    state: _Lane,
+) -> tuple[_Lane, _Record]:
+    """The next result, unless an idle worker still asks at the time of the last one; then the next job."""
+    asks = state.asker >= 0
+    first = jnp.argmin(state.free).astype(jnp.int32)
+    worker = jnp.where(asks, state.asker, first)
+    time = jnp.where(asks, state.time, state.free[first])
+    goes_on = _goes_on(plan, horizon, state)
+    arrives = goes_on & ~asks
+    result = Result(
+        state.row[worker], state.level[worker], state.costs[worker], state.number[worker], arrives
+    )
+    policy = plan.policy.observe(context, task, state.policy, result)
+    moment = Moment(state.num_launched, _progress(plan, state.num_launched, time, horizon), most_results)
+    policy, job = plan.policy.propose(context, task, policy, moment)
+    launched = goes_on & job.wanted
+    record = _launched(cells, task, worker, time, job, launched)
+    return _after(state, policy, goes_on, record), record
+
+
+def _progress(plan: SteadyPlan, num_launched: Array, time: Array, horizon: Array) -> Array:
+    of_time = time / horizon
+    if plan.budget is None:
+        return jnp.clip(of_time, 0, 1)
+    return jnp.clip(jnp.maximum(of_time, num_launched / plan.budget), 0, 1)
+
+
+def _launched(cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array) -> _Record:
+    row = job.row[None]
+    costs, runtime = cells.look_up(task, row, job.level)
+    before = cells.look_up(task, row, jnp.maximum(job.from_level, 0))[1]
+    paid = jnp.where((job.from_level >= 0) & cells.resumable, before[0], 0)
+    end = time + (runtime[0] - paid)
+    return _Record(job.row, job.level, costs[0], time, end, worker, launched)
+
+
+def _after(state: _Lane, policy: State, goes_on: Array, record: _Record) -> _Lane:
+    """The lane with the job on its worker, or with the worker idle."""
+    worker, launched = record.worker, record.launched
+    free = state.free.at[worker].set(jnp.where(launched, record.end, jnp.inf))
+    idle = ~jnp.isfinite(free)
+    # Where one worker got nothing, others would not either before the next result.
+    asker = jnp.where(launched & jnp.any(idle), jnp.argmax(idle), -1).astype(jnp.int32)
+    return _Lane(
+        policy=policy,
+        free=free,
+        row=state.row.at[worker].set(record.row),
+        level=state.level.at[worker].set(record.level),
+        number=state.number.at[worker].set(state.num_launched),
+        costs=state.costs.at[worker].set(record.costs),
+        num_launched=state.num_launched + launched,
+        asker=asker,
+        time=jnp.asarray(record.start),
+    )
