@@ -21,7 +21,7 @@ from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
 
 FIDELITIES = (1, 3, 9, 27)
-ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3, "draws": 40}
+ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3, "draws": 40, "population": 6}
 """Eight lanes; brackets of 27, 9, 3, 1 and of 12, 4, 1 configurations."""
 
 
@@ -34,18 +34,22 @@ def method(request):
 def integer_table(
     num_rows=60, num_tasks=2, num_objectives=3, seed=0, resumable=True, fidelities=FIDELITIES, levels=50
 ):
-    """Costs and runtimes are whole numbers, so that the oracle's arithmetic is exact."""
+    """Costs and runtimes are whole numbers, so that the oracle's arithmetic is exact; the last objective is
+    known without training."""
     rng = np.random.default_rng(seed)
     shape = (num_tasks, num_rows, len(fidelities))
     return Table(
         name="integers",
-        columns=(Column("x", "continuous"),),
+        columns=(Column("x", "continuous", "architecture"),),
         configs=np.arange(num_rows, dtype=float)[:, None],
         tasks=tuple(f"task-{i}" for i in range(num_tasks)),
         fidelities=fidelities,
         fidelity_name="epochs",
         fidelity_unit="epoch",
-        objectives=tuple(Objective(f"f{m}", "min", "1") for m in range(num_objectives)),
+        objectives=tuple(
+            Objective(f"f{m}", "min", "parameters" if m == num_objectives - 1 else "1")
+            for m in range(num_objectives)
+        ),
         costs=rng.integers(levels, size=(*shape, num_objectives)).astype(float),
         runtime=np.cumsum(rng.integers(1, 40, size=shape), axis=2).astype(float),
         resumable=resumable,
@@ -140,7 +144,8 @@ def test_every_method_keeps_the_contract(method):
 
 def check_lane_alone(method, **settings):
     table = synthetic(num_rows=60, num_tasks=2, fidelities=FIDELITIES, num_objectives=3)
-    settings = ALIKE | {"seconds": float(table.runtime[0, :, -1].mean()) * 5} | settings
+    seconds = float(table.runtime[0, :, -1].mean()) * 5
+    settings = ALIKE | {"seconds": seconds, "known": (table.objectives[-1].name,)} | settings
     batch = simulate(table, method, **settings)
     alone = simulate(
         table, method, **(settings | {"num_seeds": 1, "first_run": 3, "tasks": [table.tasks[1]]})
