@@ -69,16 +69,21 @@ class BenchmarkEntry(_Entry):
 
 
 class MethodEntry(_Entry):
-    """A method of a study, with settings of its own and a name to show."""
+    """A method of a study, with settings of its own and a name to show; ``benchmarks`` names those that it
+    runs on, by name or label, and None is all."""
 
     method: str
     name: str | None = None
+    benchmarks: list[str] | None = None
     settings: dict[str, Any] = {}
     sweep: Sweep = {}
 
     @property
     def label(self) -> str:
         return self.name or self.method
+
+    def runs_on(self, table: AnyTable) -> bool:
+        return self.benchmarks is None or table.name in self.benchmarks
 
 
 class EngineEntry(_Entry):
@@ -215,7 +220,7 @@ def _swept(study: Study, entry: MethodEntry) -> list[MethodEntry]:
     entries = []
     for values in _combinations(entry.sweep or study.sweep):
         name = " ".join([entry.label, *(f"{key}={_shown(value)}" for key, value in values.items())])
-        one = MethodEntry(method=entry.method, name=name, settings=entry.settings | values)
+        one = entry.model_copy(update={"name": name, "settings": entry.settings | values, "sweep": {}})
         _settings(study.settings | one.settings)
         entries.append(one if values else entry)
     return entries
@@ -363,7 +368,17 @@ def work_units(study: Study, tables: list[StudyTable]) -> list[WorkUnit]:
         tasks = [task for _, table in tables for task in table.tasks]
         for name in study.seconds:
             require_choice("task of seconds:", name, tasks)
-    return [unit for both in tables for entry in study.methods for unit in _units(study, *both, entry)]
+    names = [table.name for _, table in tables]
+    for entry in study.methods:
+        for name in entry.benchmarks or ():
+            require_choice(f"benchmark of method {entry.label!r}:", name, names)
+    return [
+        unit
+        for both in tables
+        for entry in study.methods
+        if entry.runs_on(both.table)
+        for unit in _units(study, *both, entry)
+    ]
 
 
 def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -> Iterator[WorkUnit]:
@@ -518,18 +533,23 @@ def _write_calibration(
     """Calibration of the models that the study's methods use; rows of an earlier call are kept where nothing
     was run."""
     path = directory / CALIBRATION
-    models = {model for entry in study.methods for model in method_named(entry.method).models}
     known = read_calibration(directory, [table.name for _, table in tables])
     rows = []
-    for entry, model in itertools.product(tables, sorted(models)):
-        table = entry.table
+    used = [(both, model) for both in tables for model in _models(study, both.table)]
+    for (everything, table), model in used:
         kept = [row.model_dump() for row in known if (row.benchmark, row.model) == (table.name, model)]
         if num_run[table.name] or {row["task"] for row in kept} != set(table.tasks):
-            kept = CALIBRATIONS[model](entry.whole, study.seed)
+            kept = CALIBRATIONS[model](everything, study.seed)
         rows += [row for row in kept if row["task"] in table.tasks]
     path.unlink(missing_ok=True)
     if rows:
         store.write_json(path, rows)
+
+
+def _models(study: Study, table: AnyTable) -> list[str]:
+    """What the methods that run on a table predict with."""
+    methods = [method_named(entry.method) for entry in study.methods if entry.runs_on(table)]
+    return sorted({model for method in methods for model in method.models})
 
 
 def _prepare(

@@ -104,6 +104,16 @@ def test_tasks_that_a_method_lacks_are_left_out_and_counted():
     assert (data.methods, data.tasks, data.num_left_out) == (("x", "y", "z"), ("toy/a", "toy/c"), 1)
 
 
+def test_methods_that_a_whole_benchmark_lacks_are_left_out():
+    cells, methods = small_cells()
+    elsewhere = [dataclasses.replace(cell, benchmark="other") for cell in cells if cell.method != "y"]
+    data = comparison([*cells, *elsewhere], methods)
+    assert (data.methods, len(data.tasks), data.num_left_out) == (("x", "z"), 6, 0)
+    only = [cell for cell in elsewhere if cell.method == "x"]
+    pair = [cell for cell in cells if cell.method != "x"]
+    assert comparison([*only, *pair], methods).methods == methods  # nobody ran on both
+
+
 def test_only_runs_that_all_have_count():
     cells, methods = small_cells()
     late = dataclasses.replace(cells[0], runs=cells[0].runs + 2)

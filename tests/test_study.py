@@ -1,5 +1,6 @@
 """Studies: all input is checked before anything runs, and interrupted work goes on to the same end."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from benchmarks.synthetic import synthetic
 from benchmarks.table import Table
 from mohb_jax import store
 from mohb_jax import study as studies
+from mohb_jax.calibration import read_calibration
 from mohb_jax.report import summarise
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
@@ -144,7 +146,7 @@ def test_a_study_file_executes_nothing(tmp_path):
         ({3: 3}, "here: unknown key '3': accepted are name"),
         (
             {"methods": [{"method": "hb", "x": 1}]},
-            "unknown key 'methods.0.x': accepted are method, name, set",
+            "unknown key 'methods.0.x': accepted are method, name, benchmarks, set",
         ),
         (
             {"benchmarks": [{"name": "embedded", "task": "digits"}]},
@@ -219,6 +221,35 @@ def test_a_benchmark_may_stand_there_once(content):
 
 
 # Work units
+
+
+def test_a_method_may_run_on_some_benchmarks_only(content, tmp_path):
+    second = {"name": content["benchmarks"][0], "label": "second"}
+    there = {
+        "benchmarks": [*content["benchmarks"], second],
+        "methods": ["random", {"method": "mo-hb", "benchmarks": ["second"], "sweep": {"eta": [2, 3]}}],
+    }
+    found = [(unit.spec["benchmark"], unit.label) for unit in units_of(content, **there)]
+    swept = [("second", "mo-hb eta=2"), ("second", "mo-hb eta=3")]
+    assert found == [("tiny", "random"), ("second", "random"), *swept]
+    methods = [{"method": "mo-hb", "benchmarks": ["tiny", "third"]}]
+    refused("unknown benchmark of method 'mo-hb': 'third'.*accepted: tiny", content, methods=methods)
+
+
+def test_models_are_judged_where_they_are_used(tmp_path):
+    """A method that learns from other tasks may stand beside a benchmark of one task."""
+    table = related_tasks(num_rows=20, num_tasks=2)
+    files = [tmp_path / "two.npz", tmp_path / "one.npz"]
+    table.save(files[0])
+    dataclasses.replace(TABLE.select(tasks=TABLE.tasks[:1]), name="one").save(files[1])
+    study = {
+        "benchmarks": [str(file) for file in files],
+        "methods": ["random", {"method": "mo-hb+prior", "benchmarks": [table.name]}],
+        "seeds": 1,
+        "evaluations": 3,
+    }
+    run(study, tmp_path / "out", settings={"draws": 4})
+    assert {row.benchmark for row in read_calibration(tmp_path / "out", ["one", table.name])} == {table.name}
 
 
 def test_settings_of_a_method_go_before_those_of_the_study(content):

@@ -54,7 +54,10 @@ DEFAULT = "default"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What methods reached at the end of their runs, on the tasks that all of them finished."""
+    """What methods reached at the end of their runs, on the tasks that all of them finished.
+
+    Methods that a study runs on some of its benchmarks only are left out, not the other benchmarks.
+    """
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -80,8 +83,7 @@ class _Complete(NamedTuple):
 
 
 def _complete(cells: Sequence[Cell], methods: Sequence[str]) -> _Complete:
-    present = {cell.method for cell in cells}
-    kept = tuple(method for method in methods if method in present)
+    kept = _everywhere(cells, methods)
     groups: dict[tuple[str, str], dict[str, Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.benchmark, cell.task), {})[cell.method] = cell
@@ -91,6 +93,16 @@ def _complete(cells: Sequence[Cell], methods: Sequence[str]) -> _Complete:
     if not runs.size:
         whole = []
     return _Complete(kept, whole, runs, len(groups) - len(whole))
+
+
+def _everywhere(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[str, ...]:
+    """Methods that ran on every benchmark; if that leaves less than two, those that ran at all."""
+    ran: dict[str, set[str]] = {}
+    for cell in cells:
+        ran.setdefault(cell.method, set()).add(cell.benchmark)
+    most = set().union(*ran.values())
+    whole = tuple(method for method in methods if ran.get(method) == most)
+    return whole if len(whole) > 1 else tuple(method for method in methods if method in ran)
 
 
 def _own(cell: Cell, runs: Int[np.ndarray, " runs"]) -> Int[np.ndarray, " runs"]:

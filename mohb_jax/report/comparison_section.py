@@ -129,7 +129,8 @@ def _ranks(study: Study, across: Across, stems: dict[str, str]) -> Section:
         "profiles": "Share of tasks on which a method is within a factor of the best.",
     }
     figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
-    text = f"<p>{html.escape(_verdict(found))}</p>" + _rank_table(study, found) + _pair_table(study, across)
+    said = _verdict(found) + _unranked(study, found)
+    text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, across)
     return Section("ranks", "Ranks across tasks", text, figures)
 
 
@@ -145,6 +146,11 @@ def _verdict(found: Ranking) -> str:
         f"p = {found.friedman_p:.2g}. "
         f"Average ranks that are {found.critical_difference:.2f} apart differ significantly (Nemenyi, 5 %)."
     )
+
+
+def _unranked(study: Study, found: Ranking) -> str:
+    others = [method for method in study.methods if method not in found.methods]
+    return f" Not ranked, without results on every benchmark: {', '.join(others)}." if others else ""
 
 
 def _rank_table(study: Study, found: Ranking) -> str:
