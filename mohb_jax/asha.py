@@ -124,9 +124,16 @@ class _Lane(NamedTuple):
 
 
 def simulate_asha(
-    plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]
+    plan: AshaPlan,
+    cells: Cells,
+    context: Context,
+    lanes: Lanes,
+    devices: Sequence[jax.Device],
+    with_unfinished: bool = False,
 ) -> RunLog:
     """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
+
+    ``with_unfinished`` keeps jobs that were launched within the horizon and end after it.
 
     Batches of lanes take turns on the devices, in as many threads as there are processors. A batch grows in
     segments: it ends when its last lane has, and arrays are as long as its longest lane needs, to the next
@@ -142,7 +149,8 @@ def simulate_asha(
     def run(number: int) -> tuple[np.ndarray, ...]:
         device = number % len(devices)
         cells, context = shared[device]
-        return _run_batch(plan, cells, context, jax.device_put(batches[number], devices[device]))
+        own = jax.device_put(batches[number], devices[device])
+        return _run_batch(plan, cells, context, own, with_unfinished)
 
     parts = map_in_threads(run, range(len(batches)))
     slots = max(_num_slots(plan, part[-1]) for part in parts)
@@ -172,7 +180,9 @@ def _cut(part: np.ndarray, slots: int) -> np.ndarray:
     return np.pad(part, width, constant_values=filler)[:, :slots]
 
 
-def _run_batch(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> tuple[np.ndarray, ...]:
+def _run_batch(
+    plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
+) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
     capacity = _whole_words(max(FIRST_CAPACITY, plan.num_workers))
     state = _start(plan, capacity, cells, context, lanes)
@@ -182,7 +192,8 @@ def _run_batch(plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes) -> 
             break
         capacity = _whole_words(capacity + capacity // 2)
         state = _grown(plan, capacity, context, lanes, state)
-    return tuple(jax.device_get(_slots(plan, lanes, state)))
+    until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
+    return tuple(jax.device_get(_slots(until, state)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -453,10 +464,10 @@ def _asked(queue: _Queue, free: Array, launched: Array, time: Array) -> _Queue:
     return queue._replace(asker=asker, time=jnp.asarray(time))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _slots(plan: AshaPlan, lanes: Lanes, state: _Lane) -> tuple[Array, ...]:
-    """The log's arrays in launch order; what ended after the horizon is left out."""
+@jax.jit
+def _slots(until: Array, state: _Lane) -> tuple[Array, ...]:
+    """The log's arrays in launch order; what ended later is left out."""
     slot = jnp.arange(state.row.shape[1])
     start, end = state.times[..., 0], state.times[..., 1]
-    valid = (slot < state.num_launched[:, None]) & (end <= lanes.horizon[:, None])
+    valid = (slot < state.num_launched[:, None]) & (end <= until[:, None])
     return blanked(valid, state.row, state.level, state.costs, start, end, state.worker)

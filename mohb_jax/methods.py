@@ -28,7 +28,7 @@ from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
-from mohb_jax.steady import SteadyPlan, simulate_steady
+from mohb_jax.steady import Opening, Past, SteadyPlan, past_of, simulate_steady
 from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog
 
@@ -222,6 +222,8 @@ class Method:
     policy: Callable[[AnyTable, Settings], Policy] | None = None
     """In place of a searcher: chooses the job of each worker that becomes free. The one bracket of the
     schedule holds the levels that jobs may have."""
+    halving: str | None = None
+    """A method of asynchronous halving: how a run begins before the policy takes over."""
     requires: tuple[Need, ...] = ()
 
     @property
@@ -572,7 +574,8 @@ def simulate(
     if isinstance(plan, AshaPlan):
         log = simulate_asha(plan, cells, context, lanes, devices)
     elif isinstance(plan, SteadyPlan):
-        log = simulate_steady(plan, cells, context, lanes, devices)
+        past = None if plan.opening is None else _past(plan.opening, table, indices, cells, lanes, seed)
+        log = simulate_steady(plan, cells, context, lanes, devices, past)
     else:
         if len(devices) > 1:
             lanes, (cells, context) = spread(lanes, (cells, context), devices)
@@ -580,6 +583,15 @@ def simulate(
         log = RunLog(*(field[: len(task)] for field in log))
     fidelity = np.where(log.valid, fidelities[log.fidelity], -1).astype(np.int32)
     return log._replace(task=indices[log.task], fidelity=fidelity)
+
+
+def _past(
+    opening: Opening, table: AnyTable, tasks: np.ndarray, cells: Cells, lanes: Lanes, seed: int
+) -> Past:
+    """What the opening of each lane does until the policy takes over."""
+    context = opening.plan.searcher.prepare(table, tuple(tasks.tolist()), seed, None)
+    log = simulate_asha(opening.plan, cells, context, lanes, jax.local_devices(), with_unfinished=True)
+    return past_of(opening, log)
 
 
 def make_settings(**settings: Any) -> Settings:
@@ -609,7 +621,9 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
         )
     brackets = method.schedule(table, settings)
     if method.policy is not None:
-        return SteadyPlan(brackets, method.policy(table, settings), settings.workers, evaluations)
+        policy = method.policy(table, settings)
+        opening = None if method.halving is None else _halving(table, method.halving, settings, evaluations)
+        return SteadyPlan(brackets, policy, settings.workers, evaluations, opening)
     searcher = method.searcher(settings)
     if method.arrival is not None:
         return AshaPlan(
@@ -632,6 +646,14 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
         budget=evaluations,
         opening=() if method.opening is None else method.opening(table, settings),
     )
+
+
+def _halving(table: AnyTable, name: str, settings: Settings, evaluations: int | None) -> Opening:
+    """Halving until as many full trainings were paid for as there are columns."""
+    plan = make_plan(table, METHODS[name], settings, evaluations)
+    assert isinstance(plan, AshaPlan)
+    shares = tuple(table.fidelities[level] / table.fidelities[-1] for level in plan.brackets[0].levels)
+    return Opening(plan, table.num_columns, shares)
 
 
 def horizons(
@@ -674,6 +696,9 @@ def _on_device(table: AnyTable, plan: AnyPlan, resumable: bool | None) -> tuple[
     moved: dict[str, Any] = {"brackets": _in_levels(plan.brackets, used)}
     if opening:
         moved["opening"] = _in_levels(opening, used)
+    if isinstance(plan, SteadyPlan) and plan.opening is not None:
+        first = dataclasses.replace(plan.opening.plan, brackets=_in_levels(plan.opening.plan.brackets, used))
+        moved["opening"] = dataclasses.replace(plan.opening, plan=first)
     cells = Cells(
         values=jnp.asarray(values.reshape(-1, values.shape[-1])),
         factors=None if table.base is table else jnp.asarray(table.factors),

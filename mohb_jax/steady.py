@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from mohb_jax.asha import AshaPlan
 from mohb_jax.devices import padded
 from mohb_jax.hyperband import Cells, Lanes, blanked
 from mohb_jax.schedule import Bracket
@@ -24,8 +25,26 @@ from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
 """Lanes of one compiled step: their models stay in the processor's cache."""
+PAST_BLOCK = 64
+"""Jobs of an opening are padded to a multiple, so that few programs are compiled."""
 STEPS = 16
 """Steps of one compiled call; after each, lanes that have ended are looked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """Asynchronous halving until enough was trained, as the first part of a run.
+
+    Attributes:
+        plan: of that part, on the levels of the whole run.
+        trainings: ends it when the fidelities of finished evaluations add up to so many of the highest, and
+            one of these is in.
+        shares: fidelity of each level, as a share of the highest.
+    """
+
+    plan: AshaPlan
+    trainings: int
+    shares: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +56,14 @@ class SteadyPlan:
         policy: chooses the jobs.
         num_workers: of the simulated machine.
         budget: jobs that are launched at most, or None.
+        opening: how a run begins, before the policy takes over; None where the policy begins.
     """
 
     brackets: tuple[Bracket, ...]
     policy: Policy
     num_workers: int
     budget: int | None
+    opening: Opening | None = None
 
     @property
     def fits(self) -> bool:
@@ -84,30 +105,58 @@ class _Record(NamedTuple):
     launched: Array
 
 
+class Past(NamedTuple):
+    """What lanes did before the policy took over."""
+
+    record: _Record
+    """Jobs in launch order."""
+    time: Float[Array, " lanes"]
+    """When the policy takes over; infinite for a lane whose horizon comes first."""
+
+
 def simulate_steady(
-    plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]
+    plan: SteadyPlan,
+    cells: Cells,
+    context: Context,
+    lanes: Lanes,
+    devices: Sequence[jax.Device],
+    past: Past | None = None,
 ) -> RunLog:
-    """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of."""
+    """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
+
+    Args:
+        plan: what is static.
+        cells: the table.
+        context: what the plan's policy prepared.
+        lanes: the runs.
+        devices: batches of lanes take turns on them.
+        past: what the opening of each lane did, where the plan has one.
+    """
     size = min(LANES_PER_BATCH, len(lanes.task))
     index = range(0, len(lanes.task), size)
-    whole = padded(lanes, size)
+    whole = padded((lanes, past), size)
     batches = [jax.tree.map(lambda field, i=i: field[i : i + size], whole) for i in index]
     shared = [jax.device_put((cells, context), device) for device in devices]
 
     def run(number: int) -> _Record:
         device = number % len(devices)
         cells, context = shared[device]
-        return _run_batch(plan, cells, context, jax.device_put(batches[number], devices[device]))
+        own = jax.device_put(batches[number], devices[device])
+        return _run_batch(plan, cells, context, *own)
 
     records = map_in_threads(run, range(len(batches)))
     return _as_log(plan, lanes, records)
 
 
-def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _Record:
+def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, past: Past | None) -> _Record:
     """What every step of some lanes launched: arrays over lanes and steps, in launch order."""
     state = _start(plan, cells, context, lanes)
     parts: list[_Record] = []
     num_steps = 0
+    if past is not None:
+        state = _continued(plan, context, lanes, past, state)
+        parts.append(past.record)
+        num_steps = past.record.row.shape[1]
     goes_on = True
     while goes_on:
         num_steps += STEPS
@@ -135,16 +184,82 @@ def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[_Record]) -> RunLog:
     slots = plan.budget or max(record.launched.shape[1] for record in records)
 
     def joined(*fields: np.ndarray) -> np.ndarray:
-        wide = [
-            np.pad(field, [(0, 0), (0, slots - field.shape[1])] + [(0, 0)] * (field.ndim - 2))
-            for field in fields
-        ]
-        return np.concatenate(wide)[: len(lanes.task)]
+        return np.concatenate(fields)[: len(lanes.task)]
 
-    record = _Record(*(joined(*fields) for fields in zip(*records, strict=True)))
+    record = jax.tree.map(joined, *(_wide(record, slots) for record in records))
     valid = record.launched & (record.end <= np.asarray(lanes.horizon)[:, None])
     log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
     return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+
+
+def past_of(opening: Opening, log: RunLog) -> Past:
+    """What an opening did until it had enough.
+
+    Args:
+        opening: what enough is.
+        log: of the opening run to the end of its lanes, with unfinished jobs, in levels. What happened before
+            some moment is the same wherever it is cut off.
+    """
+    level, end = np.maximum(log.fidelity, 0), np.where(log.valid, log.end, np.inf)
+    order = np.argsort(end, axis=1, kind="stable")
+    ended = np.take_along_axis(end, order, axis=1)
+    trained = np.where(log.valid, np.array(opening.shares)[level], 0)
+    is_full = (level == len(opening.shares) - 1) & np.isfinite(log.costs).all(axis=2) & log.valid
+    trained, is_full = (np.take_along_axis(field, order, axis=1) for field in (trained, is_full))
+    # Shares such as 1/3 add up to almost 1.
+    enough = (np.cumsum(trained, axis=1) >= opening.trainings - 1e-9) & np.maximum.accumulate(is_full, 1)
+    enough &= np.isfinite(ended)
+    time = np.where(enough.any(axis=1), ended[np.arange(len(ended)), enough.argmax(axis=1)], np.inf)
+    kept = log.valid & (log.start < time[:, None])
+    width = -(-int(kept.sum(axis=1).max(initial=1)) // PAST_BLOCK) * PAST_BLOCK
+    record = _in_launch_order(
+        _Record(log.row, level, log.costs, log.start, end, np.maximum(log.worker, 0), kept)
+    )
+    return Past(_wide(record, width), time)
+
+
+def _wide(record: _Record, slots: int) -> _Record:
+    def wide(field: np.ndarray) -> np.ndarray:
+        return np.pad(field, [(0, 0), (0, slots - field.shape[1])] + [(0, 0)] * (field.ndim - 2))
+
+    return jax.tree.map(wide, record)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _continued(plan: SteadyPlan, context: Context, lanes: Lanes, past: Past, state: _Lane) -> _Lane:
+    """Lanes at the end of their past: results are with the policy, jobs that still run with the workers."""
+
+    def lane(task: Array, past: Past, state: _Lane) -> _Lane:
+        record, time = past
+        slots = jnp.arange(record.row.shape[0], dtype=jnp.int32)
+        by_end = jnp.argsort(jnp.where(record.launched, record.end, jnp.inf), stable=True)
+
+        def tell(policy: State, slot: Array) -> tuple[State, None]:
+            runs = record.end[slot] > time
+            # Of a job that still runs the policy learns, for now, only that its row is taken.
+            level = jnp.where(runs, 0, record.level[slot])
+            costs = jnp.where(runs, jnp.inf, record.costs[slot])
+            result = Result(record.row[slot], level, costs, slot, record.launched[slot])
+            return plan.policy.observe(context, task, policy, result), None
+
+        policy = jax.lax.scan(tell, state.policy, by_end)[0]
+        worker = jnp.where(record.launched & (record.end > time), record.worker, plan.num_workers)
+        free = state.free.at[worker].set(record.end, mode="drop")
+        idle = ~jnp.isfinite(free)
+        asks = jnp.any(idle) & jnp.isfinite(time)
+        return state._replace(
+            policy=policy,
+            free=free,
+            row=state.row.at[worker].set(record.row, mode="drop"),
+            level=state.level.at[worker].set(record.level, mode="drop"),
+            number=state.number.at[worker].set(slots, mode="drop"),
+            costs=state.costs.at[worker].set(record.costs, mode="drop"),
+            num_launched=jnp.sum(record.launched, dtype=jnp.int32),
+            asker=jnp.where(asks, jnp.argmax(idle), -1).astype(jnp.int32),
+            time=jnp.asarray(time),
+        )
+
+    return jax.vmap(lane)(lanes.task, past, state)
 
 
 @functools.partial(jax.jit, static_argnums=0)

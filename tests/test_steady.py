@@ -11,6 +11,7 @@ import pytest
 import mohb_jax.methods as methods
 import mohb_jax.steady as driver
 from benchmarks.synthetic import synthetic
+from benchmarks.table import Table
 from mohb_jax.methods import Method, simulate
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Job, Policy
@@ -158,3 +159,58 @@ def test_batches_of_lanes_change_nothing(steady, monkeypatch):
     parts = simulate(table, "steady", num_seeds=6, seconds=300.0)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def counting_policy():
+    """Proposes as row the number of full results it was told of, so that the log shows what it knew."""
+
+    def init(context, task, key):
+        return jnp.int32(0)
+
+    def propose(context, task, state, moment):
+        return state, Job(state, jnp.int32(3), jnp.int32(-1), jnp.bool_(True))
+
+    def observe(context, task, state, result):
+        full = result.valid & (result.level == 3) & jnp.isfinite(result.costs).all()
+        return state + full.astype(jnp.int32)
+
+    return Policy(all_candidates, init, propose, observe)
+
+
+@pytest.mark.parametrize("limit", [{"seconds": 700.0}, {"evaluations": 70}])
+def test_a_run_may_open_with_asynchronous_halving(monkeypatch, limit):
+    table = integer_table()
+    shares = (1 / 27, 3 / 27, 9 / 27, 1.0)
+
+    method = Method(
+        "steady",
+        "for tests",
+        methods.METHODS["mo-asha-promote"].schedule,
+        policy=lambda table, settings: counting_policy(),
+        halving="mo-asha-promote",
+    )
+    monkeypatch.setitem(methods.METHODS, "steady", method)
+    monkeypatch.setattr(Table, "num_columns", 3)
+    log = simulate(table, "steady", num_seeds=20, workers=3, **limit)
+    alone = simulate(table, "mo-asha-promote", num_seeds=20, workers=3, **limit)
+    took_over = 0
+    for lane in range(40):
+        jobs, first = entries(log, lane), entries(alone, lane)
+        ends = sorted((end, fidelity) for _, fidelity, _, end, _ in first)
+        trained = np.cumsum([shares[fidelity] for _, fidelity in ends])
+        full = np.cumsum([fidelity == 3 for _, fidelity in ends])
+        enough = np.flatnonzero((trained >= 3 - 1e-9) & (full >= 1))
+        time = ends[enough[0]][0] if len(enough) else np.inf
+        assert [job for job in jobs if job[2] < time] == [job for job in first if job[2] < time]
+        for row, fidelity, start, end, worker in jobs:
+            if start < time:
+                continue
+            took_over += 1
+            known = [job for job in jobs if job[1] == 3 and job[3] <= start and job[2] < start]
+            assert (fidelity, end) == (3, start + table.runtime[log.task[lane], row, 3])
+            # Of results at one time only those that came before are known.
+            tied = sum(job[3] == start for job in known)
+            assert len(known) - tied < row + 1 <= len(known) + 1
+            busy = [job for job in jobs if job[4] == worker and job[2] < start < job[3]]
+            assert not busy
+    assert took_over > 100
