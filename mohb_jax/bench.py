@@ -329,6 +329,64 @@ def _memory(
     return Row(name, peak, "GiB", "none", None, f"<= {bound:g} GiB", peak <= bound)
 
 
+BASELINES = (
+    *("bohb", "mo-bohb", "nsga2", "sh-emoa", "mo-rea", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas"),
+    *("bulk-and-cut", "monas", "npg", "popnas"),
+)
+REFERENCES = {"nsga2": ("pymoo (cited)", 1.0), "ehvi": ("scikit-learn (cited)", 30.0)}
+"""Seconds per run of the same work in per-run Python (scripts/compare_baselines.py runs both)."""
+
+_BASELINE_SCRIPT = """
+import ctypes, functools, gc, json, pathlib, sys, time
+import benchmarks
+from mohb_jax.methods import simulate
+
+def status(field):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+def timed(num_lanes):
+    began = time.perf_counter()
+    log = run(num_seeds=num_lanes)
+    assert log.valid.all()
+    return time.perf_counter() - began
+
+table = benchmarks.load("embedded")
+run = functools.partial(
+    simulate, table, sys.argv[1], tasks=["digits"], evaluations=100, known=["cost"], workers=4
+)
+first, lanes = timed(64), 64
+second = timed(64)
+if second < 2:
+    lanes = 2048
+    timed(lanes)
+seconds = sorted(timed(lanes) for _ in range(3))[1]
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+idle = status("VmRSS")
+timed(lanes)
+print(json.dumps([lanes / seconds, first - second, (status("VmHWM") - idle) / lanes]))
+"""
+
+
+def baselines() -> Iterator[Row]:
+    """100 evaluations on the embedded table, three objectives, four workers: runs per second, compilation from
+    an empty cache, and peak memory beyond that of the idle process."""
+    for name in BASELINES:
+        with tempfile.TemporaryDirectory() as programs:
+            environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": programs}
+            full = [sys.executable, "-c", _BASELINE_SCRIPT, name]
+            result = subprocess.run(full, env=environment, check=True, capture_output=True, text=True)
+        rate, compiling, memory = json.loads(result.stdout)
+        reference, each = REFERENCES.get(name, ("none", None))
+        ratio = None if each is None else rate * each
+        hold = "" if ratio is None else ">= 100 x"
+        yield Row(f"{name}-runs", rate, "runs/s", reference, ratio, hold, ratio and ratio >= 100)
+        yield Row(f"{name}-compile", compiling, "s", "none", None, "", None)
+        yield Row(f"{name}-memory", memory, "KiB/lane", "none", None, "", None)
+
+
 _STUDY = """
 name: bench
 benchmarks: [{name: embedded, tasks: [TASKS]}]
@@ -428,6 +486,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "proposals": proposals,
     "asha": asha,
     "arrivals": arrivals,
+    "baselines": baselines,
     "memory": memory,
     "study": study,
     "ray": ray,

@@ -334,10 +334,12 @@ def export(
 
 @app.command()
 def reproduce(
-    paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021 or salinas2020.")],
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021, salinas2020 or guerrero2021.")],
     seeds: Annotated[
         int | None,
-        typer.Option(help="Tuning runs per method and task; default: 1000, or 30 for salinas2020."),
+        typer.Option(
+            help="Tuning runs per method and task; default: 1000, 30 for salinas2020, 100 for guerrero2021."
+        ),
     ] = None,
     benchmark: Annotated[
         list[str] | None,

@@ -603,14 +603,19 @@ def make_settings(**settings: Any) -> Settings:
     return Settings(**settings)
 
 
+def lacking(table: AnyTable, method: Method, settings: Settings) -> str | None:
+    """What a table lacks for a method with these settings, in words; None if it can be served."""
+    asked = dataclasses.replace(method, promotion=settings.promotion or method.promotion)
+    found = (need.missing(table, settings) for need in asked.all_needs)
+    return next((text for text in found if text is not None), None)
+
+
 def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: int | None) -> AnyPlan:
     """The static description of a run of a method on a table."""
-    promotion = settings.promotion or method.promotion
-    chosen = PROMOTIONS[promotion]
-    for need in dataclasses.replace(method, promotion=promotion).all_needs:
-        lacking = need.missing(table, settings)
-        if lacking is not None:
-            raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {lacking}")
+    chosen = PROMOTIONS[settings.promotion or method.promotion]
+    missing = lacking(table, method, settings)
+    if missing is not None:
+        raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {missing}")
     if settings.weights is not None and len(settings.weights) != table.num_objectives:
         raise InputError(
             f"weights has {len(settings.weights)} values: {table.num_objectives} objectives need one each"

@@ -1,7 +1,7 @@
 """The report of a study: one page, figures, CSV tables and ``summary.json``, made from the store alone."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mohb_jax.report.calibration import calibration_frame, calibration_rows
 from mohb_jax.report.comparison_section import across_tasks, comparison_frames
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.prices import marked, price_frame, prices_json, reprice
+from mohb_jax.report.sections import Section
 from mohb_jax.report.statistics import ALL_TASKS, Row, summary_rows
 from mohb_jax.report.study import Study, load_study, study_cells
 from mohb_jax.report.style import file_names
@@ -75,8 +76,13 @@ def write_report(
     return report_study(study, Path(out) if out is not None else report_folder(directory, prices))
 
 
-def report_study(study: Study, out: Path) -> dict[str, Any]:
-    """Writes the report of a study that is already in memory; see ``write_report``."""
+def report_study(
+    study: Study, out: Path, first: Callable[[dict[str, Any]], Section] | None = None
+) -> dict[str, Any]:
+    """Writes the report of a study that is already in memory; see ``write_report``.
+
+    ``first`` makes, from the summary, a section with which the page begins.
+    """
     # Imported here, for the summary that ends a run needs no plotting libraries.
     from mohb_jax.report.comparison_figures import write_comparison_figures
     from mohb_jax.report.comparison_section import comparison_sections
@@ -97,7 +103,8 @@ def report_study(study: Study, out: Path) -> dict[str, Any]:
     drawn = write_comparison_figures(study, cells, out / "figures")
     paths = [*write_figures(study, cells, out / "figures"), *drawn.files]
     files = ["summary.json", *frames, *(path.relative_to(out).as_posix() for path in paths)]
-    page = page_html(study, cells, rows, files, out, comparison_sections(study, across, drawn))
+    opening = () if first is None else (first(summary),)
+    page = page_html(study, cells, rows, files, out, comparison_sections(study, across, drawn), opening)
     (out / "index.html").write_text(page, encoding="utf-8")
     return summary
 

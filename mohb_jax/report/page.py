@@ -60,6 +60,7 @@ def page_html(
     files: Sequence[str],
     out: Path = Path(),
     more: Sequence[Section] = (),
+    first: Sequence[Section] = (),
 ) -> str:
     """The page's HTML; it needs no network, and nothing from data is read as markup or script.
 
@@ -70,9 +71,10 @@ def page_html(
         files: what lies beside the page, relative to it.
         out: the page's folder, from which figures are taken into the page.
         more: sections of other modules, which stand after the results by task.
+        first: those with which the page begins.
     """
     plotly, script = get_plotlyjs(), _asset("page.js")
-    sections = _sections(study, cells, rows, files, more)
+    sections = [*first, *_sections(study, cells, rows, files, more)]
     return Template(_asset("template.html")).substitute(
         script_hashes=" ".join(_script_hash(text) for text in (plotly, script)),
         title=html.escape(f"{study.name} · {'re-priced ' * (study.prices is not None)}tuning report"),
