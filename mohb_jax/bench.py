@@ -371,8 +371,8 @@ print(json.dumps([lanes / seconds, first - second, (status("VmHWM") - idle) / la
 
 
 def baselines() -> Iterator[Row]:
-    """100 evaluations on the embedded table, three objectives, four workers: runs per second, compilation from
-    an empty cache, and peak memory beyond that of the idle process."""
+    """100 evaluations on the embedded table, three objectives, four workers: runs per second, compilation
+    from an empty cache, and peak memory beyond that of the idle process."""
     for name in BASELINES:
         with tempfile.TemporaryDirectory() as programs:
             environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": programs}
