@@ -22,9 +22,18 @@ from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
-from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband, smallest_within
+from mohb_jax.schedule import (
+    Bracket,
+    asha_rungs,
+    full_fidelity,
+    halved_stages,
+    hyperband,
+    smallest_within,
+)
 from mohb_jax.searchers.base import Policy, Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
+from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
+from mohb_jax.searchers.evolution import mo_rea, nsga2, sh_emoa
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
@@ -42,6 +51,12 @@ MIN_ETA = 1.1
 MAX_WORKERS = 10_000
 """A lane keeps a clock for each worker."""
 MAX_POPULATION = 1000
+STAGE_ETA = 2
+"""Factor between the fidelities of SH-EMOA's stages, as published; ``eta`` is Hyperband's."""
+STAGE_RANGE = 5
+"""SH-EMOA's stages stay above R over this, as published, unless the smallest fidelity is given."""
+CUT_SHARE = 3
+"""BULK & CUT trains what it has cut for R over this, as published."""
 MAX_DRAWS = 1 << 20
 """A draw takes a kilobyte per task."""
 DEFAULT_EVALUATIONS = 50
@@ -273,6 +288,48 @@ def _one_ladder(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     return _asynchronous(table, dataclasses.replace(settings, brackets=1))
 
 
+def _generations(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """One generation of an evolutionary method at a time."""
+    return full_fidelity(table.fidelities, settings.population)
+
+
+def _one_level(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """For policies that know the highest fidelity alone."""
+    del settings
+    return full_fidelity(table.fidelities, 1)
+
+
+def _stages(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    smallest = _smallest_fidelity(table, settings)
+    if smallest is None:
+        smallest = Fraction(str(table.fidelities[-1])) / STAGE_RANGE
+    levels = halved_stages(table.fidelities, STAGE_ETA, smallest)
+    return (Bracket((1,) * len(levels), levels),)
+
+
+def _cut_and_full(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """The fidelity closest to a third of the highest, and the highest."""
+    del settings
+    fidelities = table.fidelities
+    wanted = fidelities[-1] / CUT_SHARE
+    short = min(range(len(fidelities) - 1), key=lambda level: abs(fidelities[level] - wanted))
+    return (Bracket((1, 1), (short, len(fidelities) - 1)),)
+
+
+def _sh_emoa(table: AnyTable, settings: Settings) -> Policy:
+    num_stages = len(_stages(table, settings)[0].levels)
+    return sh_emoa(table.num_objectives, num_stages, settings.population)
+
+
+def _mo_rea(table: AnyTable, settings: Settings) -> Policy:
+    return mo_rea(table.num_objectives, settings.population, settings.scale, settings.seed_objective)
+
+
+def _bulk_and_cut(table: AnyTable, settings: Settings) -> Policy:
+    del settings
+    return bulk_and_cut(table.num_objectives, sizes_of(table, known_objectives(table)))
+
+
 def _prior(settings: Settings) -> Searcher:
     return transfer_prior(settings.draws, strength=settings.prior_strength)
 
@@ -493,6 +550,32 @@ METHODS: dict[str, Method] = {
             _full_fidelity,
             lambda settings: bounding_box(),
             transfers=True,
+        ),
+        Method(
+            "nsga2",
+            "NSGA-II: generations at full fidelity, by front, then crowding distance (Deb et al. 2002)",
+            _generations,
+            lambda settings: nsga2(settings.population),
+        ),
+        Method(
+            "sh-emoa",
+            "steady-state evolution by hypervolume, fidelity rising in stages (Izquierdo et al. 2021)",
+            _stages,
+            policy=_sh_emoa,
+            requires=(at_most_objectives(4),),
+        ),
+        Method(
+            "mo-rea",
+            "multi-objective regularised evolution: the oldest member leaves (Real et al. 2019)",
+            _one_level,
+            policy=_mo_rea,
+        ),
+        Method(
+            "bulk-and-cut",
+            "BULK & CUT policy: models grow, then shrink at a third of the fidelity (Izquierdo et al. 2021)",
+            _cut_and_full,
+            policy=_bulk_and_cut,
+            requires=(SIZE, FIDELITIES),
         ),
     )
 }

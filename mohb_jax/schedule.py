@@ -105,6 +105,39 @@ def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
     return max(index for index, value in enumerate(stored) if value <= wanted)
 
 
+def halved_stages(
+    fidelities: Sequence[float | int], eta: float | int, smallest: float | int | Fraction
+) -> tuple[int, ...]:
+    """Levels of a run whose fidelity rises in stages, the lowest first.
+
+    The last is R; each before it asks for the fidelity of the next divided by eta, for as long as that is
+    above ``smallest``, and gets the smallest stored one that is not below it. Where all whole numbers are
+    stored this is repeated division, rounded up.
+
+    Args:
+        fidelities: stored fidelities, increasing; the last is R.
+        eta: factor between stages, above 1.
+        smallest: fidelity that no stage goes down to.
+
+    Raises:
+        InputError: eta not above 1, a smallest fidelity that is not positive or above R.
+
+    References:
+        Izquierdo et al., "Bag of baselines for multi-objective joint neural architecture search and
+        hyperparameter optimization", 2021 (SH-EMOA): 25 epochs, eta 2, above 5: 7, 13, 25.
+    """
+    stored, factor, limit = [_exact(value) for value in fidelities], _exact(eta), _exact(smallest)
+    if factor <= 1:
+        raise InputError(f"eta is {eta}: it must be greater than 1")
+    if not 0 < limit <= stored[-1]:
+        raise InputError(f"the smallest fidelity is {smallest}: accepted are values up to {fidelities[-1]}")
+    wanted, levels = stored[-1] / factor, {len(stored) - 1}
+    while wanted > limit:
+        levels.add(_smallest_not_below(stored, wanted))
+        wanted /= factor
+    return tuple(sorted(levels))
+
+
 def asha_rungs(
     fidelities: Sequence[float | int],
     eta: float | int = 3,

@@ -18,6 +18,7 @@ from mohb_jax.asha import AshaPlan
 from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.random import permuted, random_search
+from mohb_jax.steady import SteadyPlan
 from tests import reference, reference_driver
 
 FIDELITIES = (1, 3, 9, 27)
@@ -241,7 +242,7 @@ def test_one_configuration_and_one_fidelity():
 def test_failed_evaluations_are_never_promoted_while_others_are_left(method):
     table = integer_table()
     plan = make_plan(table, METHODS[method], make_settings(), None)
-    if isinstance(plan, AshaPlan) or all(len(bracket.sizes) == 1 for bracket in plan.brackets):
+    if isinstance(plan, AshaPlan | SteadyPlan) or all(len(bracket.sizes) == 1 for bracket in plan.brackets):
         return  # promotes nothing; asynchronous methods have tests of their own
     available = np.random.default_rng(0).random(table.mask.shape) < 0.5
     costs = np.where(available[..., None], table.costs, np.nan)
