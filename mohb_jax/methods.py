@@ -308,11 +308,13 @@ def _stages(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 
 
 def _cut_and_full(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
-    """The fidelity closest to a third of the highest, and the highest."""
+    """The fidelity closest to a third of the highest, and the highest; the same one twice if there is no
+    other."""
     del settings
     fidelities = table.fidelities
     wanted = fidelities[-1] / CUT_SHARE
-    short = min(range(len(fidelities) - 1), key=lambda level: abs(fidelities[level] - wanted))
+    lower = range(max(len(fidelities) - 1, 1))
+    short = min(lower, key=lambda level: abs(fidelities[level] - wanted))
     return (Bracket((1, 1), (short, len(fidelities) - 1)),)
 
 
@@ -575,7 +577,7 @@ METHODS: dict[str, Method] = {
             "BULK & CUT policy: models grow, then shrink at a third of the fidelity (Izquierdo et al. 2021)",
             _cut_and_full,
             policy=_bulk_and_cut,
-            requires=(SIZE, FIDELITIES),
+            requires=(SIZE,),
         ),
     )
 }

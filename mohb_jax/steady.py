@@ -52,7 +52,8 @@ class SteadyPlan:
     """All that is static in such a run.
 
     Attributes:
-        brackets: one, whose levels are those that the policy's jobs may have; sizes mean nothing.
+        brackets: one, whose levels are those that the policy's jobs may have: ascending, and maybe equal
+            where a table has too few; sizes mean nothing.
         policy: chooses the jobs.
         num_workers: of the simulated machine.
         budget: jobs that are launched at most, or None.
@@ -326,8 +327,8 @@ def _step(
     moment = Moment(state.num_launched, _progress(plan, state.num_launched, time, horizon), most_results)
     policy, job = plan.policy.propose(context, task, policy, moment)
     launched = goes_on & job.wanted
-    record = _launched(cells, task, worker, time, job, launched)
-    return _after(state, policy, goes_on, record), record
+    record = _launched(plan, cells, task, worker, time, job, launched)
+    return _after(state, policy, job, record), record
 
 
 def _progress(plan: SteadyPlan, num_launched: Array, time: Array, horizon: Array) -> Array:
@@ -337,16 +338,18 @@ def _progress(plan: SteadyPlan, num_launched: Array, time: Array, horizon: Array
     return jnp.clip(jnp.maximum(of_time, num_launched / plan.budget), 0, 1)
 
 
-def _launched(cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array) -> _Record:
-    row = job.row[None]
-    costs, runtime = cells.look_up(task, row, job.level)
-    before = cells.look_up(task, row, jnp.maximum(job.from_level, 0))[1]
+def _launched(
+    plan: SteadyPlan, cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array
+) -> _Record:
+    row, ladder = job.row[None], jnp.array(plan.brackets[0].levels, jnp.int32)
+    costs, runtime = cells.look_up(task, row, ladder[job.level])
+    before = cells.look_up(task, row, ladder[jnp.maximum(job.from_level, 0)])[1]
     paid = jnp.where((job.from_level >= 0) & cells.resumable, before[0], 0)
     end = time + (runtime[0] - paid)
-    return _Record(job.row, job.level, costs[0], time, end, worker, launched)
+    return _Record(job.row, ladder[job.level], costs[0], time, end, worker, launched)
 
 
-def _after(state: _Lane, policy: State, goes_on: Array, record: _Record) -> _Lane:
+def _after(state: _Lane, policy: State, job: Job, record: _Record) -> _Lane:
     """The lane with the job on its worker, or with the worker idle."""
     worker, launched = record.worker, record.launched
     free = state.free.at[worker].set(jnp.where(launched, record.end, jnp.inf))
@@ -357,7 +360,7 @@ def _after(state: _Lane, policy: State, goes_on: Array, record: _Record) -> _Lan
         policy=policy,
         free=free,
         row=state.row.at[worker].set(record.row),
-        level=state.level.at[worker].set(record.level),
+        level=state.level.at[worker].set(job.level),
         number=state.number.at[worker].set(state.num_launched),
         costs=state.costs.at[worker].set(record.costs),
         num_launched=state.num_launched + launched,

@@ -117,7 +117,8 @@ def bulk_and_cut(num_objectives: int, sizes: Sizes) -> Policy:
     size smaller by a tenth of the range, and is evaluated at the fidelity closest to a third of the highest.
     The child is the nearest unseen row of which no size went the wrong way and one the right way; if there is
     none, or no parent, a random row is evaluated at the highest fidelity. Fronts hold results at the highest
-    fidelity alone. Without size columns, a known objective is the size.
+    fidelity alone. Without size columns, a known objective is the size; with one fidelity, slim-down trains
+    in full, too.
 
     The child's learning rate is where a Gaussian process on (learning rate, mean size) has its lowest mean -
     2.5 deviations, for the first objective at the fidelity of the child.
