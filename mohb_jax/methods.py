@@ -29,7 +29,9 @@ from mohb_jax.schedule import (
     halved_stages,
     hyperband,
     smallest_within,
+    third,
 )
+from mohb_jax.searchers import bananas, policy_gradient, progressive
 from mohb_jax.searchers.base import Policy, Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
@@ -274,6 +276,29 @@ def _full_fidelity(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
 def _one_per_worker(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     """For searchers that learn: every worker has a configuration, then all results are in."""
     return full_fidelity(table.fidelities, settings.workers)
+
+
+def _ten_full(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    del settings
+    return full_fidelity(table.fidelities, 10)
+
+
+def _ten_halved(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """Ten configurations at a third of the highest fidelity, of which three go on; or ten at the only one."""
+    del settings
+    highest = table.num_fidelities - 1
+    lower = third(table.fidelities)
+    return (Bracket((10,), (highest,)) if lower == highest else Bracket((10, 3), (lower, highest)),)
+
+
+def _one_policy_step(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    del settings
+    return full_fidelity(table.fidelities, policy_gradient.BATCH)
+
+
+def _one_stage(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    del settings
+    return full_fidelity(table.fidelities, progressive.num_proposed(table.num_columns))
 
 
 def _asynchronous(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
@@ -561,7 +586,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "sh-emoa",
-            "steady-state evolution by hypervolume, fidelity rising in stages (Izquierdo et al. 2021)",
+            "steady-state evolution by hypervolume, fidelity rising in stages (Guerrero-Viu et al. 2021)",
             _stages,
             policy=_sh_emoa,
             requires=(at_most_objectives(4),),
@@ -574,10 +599,36 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "bulk-and-cut",
-            "BULK & CUT policy: models grow, then shrink at a third of the fidelity (Izquierdo et al. 2021)",
+            "BULK & CUT policy: models grow, then shrink at a third of R (Guerrero-Viu et al. 2021)",
             _cut_and_full,
             policy=_bulk_and_cut,
             requires=(SIZE,),
+        ),
+        Method(
+            "mo-bananas",
+            "MO-BANANAS-SH: networks choose among mutations, then halving (Guerrero-Viu et al. 2021)",
+            _ten_halved,
+            lambda settings: bananas.mo_bananas(),
+            "crowding",
+            opening=_ten_full,
+        ),
+        Method(
+            "monas",
+            "policy gradient on a weighted reward, a level per column (MONAS, Hsu et al. 2018)",
+            _one_policy_step,
+            lambda settings: policy_gradient.monas(),
+        ),
+        Method(
+            "npg",
+            "policy gradient on a reward that sweeps the weights (NPG, Chen et al. 2020)",
+            _one_policy_step,
+            lambda settings: policy_gradient.npg(),
+        ),
+        Method(
+            "popnas",
+            "progressive Pareto search (POPNASv3 style)",
+            _one_stage,
+            lambda settings: progressive.popnas(),
         ),
     )
 }

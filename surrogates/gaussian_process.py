@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Bool, Float, Int
 
 from surrogates import Array
+from surrogates.factor import inverse_factor, product
 
 LEAST_NOISE = 1e-3
 """Floor of the noise variance, on targets of variance 1."""
@@ -20,7 +21,6 @@ _LEAST_DEVIATION = 1e-6
 _LENGTHSCALE_AT = 0.5  # per root of the number of columns: about the distance of two rows of a unit cube
 _NOISE_AT = 1e-2
 _WIDTHS = (1.0, 1.0, 2.0)  # of the log-normal priors: lengthscales, signal, noise
-_BLOCK = 16  # rows of a matrix that is factorised at once
 
 
 class Hyperparameters(NamedTuple):
@@ -115,7 +115,7 @@ def condition(
         The conditioned process.
     """
     features, scaled, offset, deviation = _standardised(features, targets, valid)
-    whitening = _whitening(_noisy_kernel(hyperparameters, features, valid))
+    whitening = inverse_factor(_noisy_kernel(hyperparameters, features, valid))
     constant, weights = _solve(whitening, scaled, valid)
     return GaussianProcess(hyperparameters, features, valid, whitening, weights, constant, offset, deviation)
 
@@ -138,8 +138,8 @@ def predict(
     cross = jnp.where(
         process.valid[:, None], _kernel(process.hyperparameters, process.features, candidates), 0
     )
-    mean = process.constant + _product(process.weights, cross)
-    explained = _product(process.whitening, cross)
+    mean = process.constant + product(process.weights, cross)
+    explained = product(process.whitening, cross)
     variance = jnp.exp(process.hyperparameters.log_signal) - jnp.sum(explained**2, axis=0)
     return process.offset + process.deviation * mean, process.deviation**2 * jnp.maximum(variance, 0)
 
@@ -176,7 +176,7 @@ def log_marginal_likelihood(
     References:
         Rasmussen, Williams, "Gaussian processes for machine learning", 2006, equation 5.8.
     """
-    whitening = _whitening(_noisy_kernel(hyperparameters, features, valid))
+    whitening = inverse_factor(_noisy_kernel(hyperparameters, features, valid))
     return _log_likelihood(whitening, *_solve(whitening, targets, valid), targets, valid)
 
 
@@ -193,9 +193,6 @@ def prior_mode(num_columns: int, dtype: jnp.dtype) -> Hyperparameters:
     lengthscale = _LENGTHSCALE_AT * max(num_columns, 1) ** 0.5
     log_lengthscales = jnp.log(jnp.full(num_columns, lengthscale, dtype))
     return Hyperparameters(log_lengthscales, jnp.zeros((), dtype), jnp.log(jnp.asarray(_NOISE_AT, dtype)))
-
-
-_product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def _standardised(
@@ -244,9 +241,9 @@ def _likelihood_and_gradient(
     """
     distance = _distance(hyperparameters, features, features)
     kernel = _masked(_matern(hyperparameters, distance), valid)
-    whitening = _whitening(kernel + _noise_diagonal(hyperparameters, valid))
+    whitening = inverse_factor(kernel + _noise_diagonal(hyperparameters, valid))
     constant, weights = _solve(whitening, targets, valid)
-    inverse = _product(whitening.T, whitening)
+    inverse = product(whitening.T, whitening)
     pull = 0.5 * _masked(weights[:, None] * weights[None, :] - inverse, valid)
     signal, trace = jnp.exp(hyperparameters.log_signal), jnp.trace(pull)
     gradient = Hyperparameters(
@@ -267,7 +264,7 @@ def _lengthscale_gradient(
     pull = pull * jnp.exp(hyperparameters.log_signal - distance) * (1 + distance) * 5 / 3
     scaled = features * jnp.exp(-hyperparameters.log_lengthscales)[None]
     # Squared differences per column, weighted by a symmetric matrix and summed over all pairs.
-    return 2 * jnp.sum(scaled * (jnp.sum(pull, axis=1)[:, None] * scaled - _product(pull, scaled)), axis=0)
+    return 2 * jnp.sum(scaled * (jnp.sum(pull, axis=1)[:, None] * scaled - product(pull, scaled)), axis=0)
 
 
 def _log_likelihood(
@@ -310,7 +307,7 @@ def _distance(
     scale = jnp.exp(-hyperparameters.log_lengthscales)
     left, right = left * scale[None], right * scale[None]
     squares = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1)[None, :]
-    square = squares - 2 * _product(left, right.T)
+    square = squares - 2 * product(left, right.T)
     apart = square > 0  # rounding may take equal rows below zero; the root has no slope there
     return jnp.where(apart, jnp.sqrt(5 * jnp.where(apart, square, 1)), 0)
 
@@ -336,31 +333,13 @@ def _noise(hyperparameters: Hyperparameters) -> Float[Array, ""]:
     return LEAST_NOISE + jnp.exp(hyperparameters.log_noise)
 
 
-def _whitening(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """Inverse of the lower Cholesky factor, by halves.
-
-    Products of blocks do nearly all the work. The library's own factorisation of the whole hands even small
-    matrices to several threads, which then wait for each other longer than they work.
-    """
-    n = matrix.shape[0]
-    if n <= _BLOCK:
-        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        return jax.scipy.linalg.solve_triangular(factor, jnp.eye(n, dtype=matrix.dtype), lower=True)
-    half = n // 2
-    first = _whitening(matrix[:half, :half])
-    below = _product(matrix[half:, :half], first.T)
-    last = _whitening(matrix[half:, half:] - _product(below, below.T))
-    corner = -_product(last, _product(below, first))
-    return jnp.block([[first, jnp.zeros((half, n - half), matrix.dtype)], [corner, last]])
-
-
 def _solve(
     whitening: Float[Array, "n n"], targets: Float[Array, " n"], valid: Bool[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, " n"]]:
     """Constant mean of greatest likelihood, and the kernel matrix inverse times what it leaves."""
     ones = valid.astype(targets.dtype)
     both = jnp.stack([jnp.where(valid, targets, 0), ones], axis=1)
-    solved = _product(whitening.T, _product(whitening, both))
+    solved = product(whitening.T, product(whitening, both))
     total = jnp.sum(ones * solved[:, 1])
     constant = jnp.sum(ones * solved[:, 0]) / jnp.where(total > 0, total, 1)
     return constant, solved[:, 0] - constant * solved[:, 1]

@@ -64,3 +64,23 @@ def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
     centred = jnp.where(valid, values - jnp.sum(jnp.where(valid, values, 0)) / n, 0)
     deviation = jnp.sqrt(jnp.sum(centred**2) / n)
     return centred / jnp.maximum(deviation, LEAST_DEVIATION)
+
+
+def standardised_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Float[Array, "n m"]:
+    """Objectives to learn from in one run: each less its mean, divided by its standard deviation.
+
+    Values are first scaled to [0, 1], so that neither an objective's unit nor its offset matters.
+
+    Args:
+        costs: NaN-free where valid; a failed evaluation, infinite, counts as the worst value seen.
+        valid: False marks padding, which may hold anything.
+
+    Returns:
+        Finite values; 0 for padding, for a constant objective, and where everything failed.
+    """
+    finite = valid[:, None] & jnp.isfinite(costs)
+    low = jnp.min(jnp.where(finite, costs, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(finite, costs, -jnp.inf), axis=0)
+    width = jnp.where(high > low, high - low, 1)
+    scaled = jnp.where(finite, (costs - low[None]) / width[None], jnp.where(high > low, 1, 0)[None])
+    return jax.vmap(standard_transform, (1, None), 1)(scaled, valid)

@@ -242,8 +242,6 @@ def test_lane_of_a_batch_equals_the_lane_alone():
 def test_equally_promising_rows_are_chosen_by_chance():
     """With one column that says nothing, all unseen rows at equal distance are alike."""
     row = jnp.arange(NUM_ROWS, dtype=jnp.int32)
-    score = jnp.zeros(NUM_ROWS).at[7].set(1.0)
-    assert bayesian._best(score, 2).tolist() == [7, 0]
     context, _, _ = start(GCP, TABLE)
     context = context._replace(features=jnp.zeros_like(context.features))
     chosen = set()

@@ -247,12 +247,16 @@ def test_failed_evaluations_are_never_promoted_while_others_are_left(method):
     available = np.random.default_rng(0).random(table.mask.shape) < 0.5
     costs = np.where(available[..., None], table.costs, np.nan)
     holes = Table(**{**vars_of(table), "costs": costs, "available": available})
-    log = simulate(holes, method, evaluations=27 + 9, **ALIKE)
+    plan = make_plan(table, METHODS[method], make_settings(brackets=2), None)
+    num_started, num_promoted = plan.brackets[0].sizes[:2]
+    first = sum(bracket.num_evaluations for bracket in plan.opening)
+    end = first + num_started
+    log = simulate(holes, method, evaluations=end + num_promoted, **ALIKE)
     for lane in range(8):
         finite = np.isfinite(log.costs[lane]).all(axis=1)
-        promoted = set(log.row[lane][27:].tolist())
-        good = set(log.row[lane][:27][finite[:27]].tolist())
-        assert len(promoted & good) == min(9, len(good))
+        promoted = set(log.row[lane][end:].tolist())
+        good = set(log.row[lane][first:end][finite[first:end]].tolist())
+        assert len(promoted & good) == min(num_promoted, len(good))
 
 
 def vars_of(table):

@@ -116,8 +116,8 @@ def crowding() -> PromotionRule:
 
 @_one_per_settings
 def hypervolume_cut() -> PromotionRule:
-    """Whole fronts while they fit; of the front that is cut, the greedy hypervolume subset (Guerrero et al.
-    2021)."""
+    """Whole fronts while they fit; of the front that is cut, the greedy hypervolume subset (Guerrero-Viu et
+    al. 2021)."""
 
     def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         del key

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from benchmarks.features import unit_features
 from benchmarks.interface import AnyTable
+from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prior import (
     Lists,
@@ -226,7 +227,7 @@ def _suggest(
     def from_process(state: ProcessState) -> tuple:
         hyperparameters, gain = _log_gain(fitting.num_steps, fitting.sizes, context, task, state, row)
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
-        chosen = row[_best(jnp.where(unseen, gain, -jnp.inf), num_suggestions)]
+        chosen = row[largest(jnp.where(unseen, gain, -jnp.inf), num_suggestions)]
         lists = state.lists._replace(seen=marked(state.lists.seen, chosen))
         state = state._replace(lists=lists, hyperparameters=hyperparameters)
         return state, chosen, jnp.ones(num_suggestions, bool)
@@ -250,16 +251,6 @@ def _candidates(
     valid = jnp.arange(place.shape[0]) < num_rows
     row = place if candidates.rows is None else candidates.rows[task, place]
     return row, valid & ~is_marked(state.seen, row)
-
-
-def _best(score: Float[Array, " n"], num_best: int) -> Int[Array, " k"]:
-    """Places of the greatest scores; the library sorts everything for more than one."""
-
-    def take(score: Any, _: None) -> tuple[Array, Array]:
-        place = jnp.argmax(score).astype(jnp.int32)
-        return score.at[place].set(-jnp.inf), place
-
-    return jax.lax.scan(take, score, None, length=num_best)[1]
 
 
 def _log_gain(

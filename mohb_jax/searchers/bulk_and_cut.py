@@ -135,7 +135,7 @@ def bulk_and_cut(num_objectives: int, sizes: Sizes) -> Policy:
         sizes: which columns or objective say how large a model is.
 
     References:
-        Izquierdo et al., "Bag of baselines for multi-objective joint neural architecture search and
+        Guerrero-Viu et al., "Bag of baselines for multi-objective joint neural architecture search and
         hyperparameter optimization", 2021 (BULK & CUT).
     """
 

@@ -206,7 +206,7 @@ def sh_emoa(num_objectives: int, num_stages: int, population: int = 20) -> Polic
         population: members.
 
     References:
-        Izquierdo et al., "Bag of baselines for multi-objective joint neural architecture search and
+        Guerrero-Viu et al., "Bag of baselines for multi-objective joint neural architecture search and
         hyperparameter optimization", 2021; Beume, Naujoks, Emmerich, "SMS-EMOA", 2007 (the selection).
     """
 

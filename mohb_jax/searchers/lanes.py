@@ -1,0 +1,46 @@
+"""How many lanes are worked on at a time, where a lane needs much memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+
+NUMBERS_AT_A_TIME = 1 << 22
+"""Numbers of the largest array of all lanes that are worked on together: 32 MB."""
+
+
+def in_batches(numbers: int, function: Callable, *args: Any) -> Any:
+    """``function`` of the arguments, such that ``vmap`` runs it on few lanes at a time.
+
+    Args:
+        numbers: how many numbers the largest array of one lane holds; static.
+        function: of one lane; a pure function, so that no result depends on the size of a batch.
+        args: its arguments, pytrees of arrays.
+    """
+    leaves, structure = jax.tree.flatten(args)
+
+    @custom_vmap
+    def lane(*leaves: Any) -> Any:
+        return function(*jax.tree.unflatten(structure, leaves))
+
+    @lane.def_vmap
+    def _(axis_size: int, is_batched: Any, *leaves: Any) -> tuple:
+        own = [leaf for leaf, batched in zip(leaves, is_batched, strict=True) if batched]
+
+        def single(own: list) -> Any:
+            left = iter(own)
+            pairs = zip(leaves, is_batched, strict=True)
+            every = [next(left) if batched else leaf for leaf, batched in pairs]
+            return function(*jax.tree.unflatten(structure, every))
+
+        num_batches = -(-axis_size // max(1, NUMBERS_AT_A_TIME // numbers))
+        size = -(-axis_size // num_batches)
+        # Batches of one shape are compiled once; the last one repeats the last lane.
+        index = jnp.minimum(jnp.arange(num_batches * size), axis_size - 1).reshape(num_batches, size)
+        parts = jax.lax.map(lambda index: jax.vmap(single)([leaf[index] for leaf in own]), index)
+        result = jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:axis_size], parts)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return lane(*leaves)
