@@ -35,6 +35,7 @@ from mohb_jax.searchers import bananas, policy_gradient, progressive
 from mohb_jax.searchers.base import Policy, Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
+from mohb_jax.searchers.density import NUM_INITIAL, bohb, mo_bohb
 from mohb_jax.searchers.evolution import mo_rea, nsga2, sh_emoa
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
@@ -262,6 +263,23 @@ def _hyperband(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
     smallest = _smallest_fidelity(table, settings)
     brackets = hyperband(table.fidelities, settings.eta, settings.first_rung, smallest)
     return brackets[: settings.brackets]
+
+
+def _hyperband_of_learners(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """Hyperband for searchers that wait for the end of a bracket: in one of a single rung, every worker has
+    something to do."""
+    return tuple(
+        bracket
+        if len(bracket.sizes) > 1
+        else Bracket((max(bracket.sizes[0], settings.workers),), bracket.levels)
+        for bracket in _hyperband(table, settings)
+    )
+
+
+def _random_opening(table: AnyTable, settings: Settings) -> tuple[Bracket, ...]:
+    """What MO-BOHB evaluates before its first bracket."""
+    del settings
+    return full_fidelity(table.fidelities, NUM_INITIAL)
 
 
 def _smallest_fidelity(table: AnyTable, settings: Settings) -> Fraction | float | int | None:
@@ -563,6 +581,20 @@ METHODS: dict[str, Method] = {
             "Gaussian process on quantiles of the first objective, without a prior",
             _one_per_worker,
             lambda settings: gcp(),
+        ),
+        Method(
+            "bohb",
+            "Hyperband with densities of good and bad configurations, first objective (Falkner et al. 2018)",
+            _hyperband_of_learners,
+            lambda settings: bohb(),
+        ),
+        Method(
+            "mo-bohb",
+            "Hyperband with multi-objective densities, column by column (Guerrero-Viu et al. 2021)",
+            _hyperband_of_learners,
+            lambda settings: mo_bohb(),
+            "hvc",
+            opening=_random_opening,
         ),
         Method(
             "zero-shot",
