@@ -37,6 +37,7 @@ from mohb_jax.searchers.bayesian import gcp, gcp_prior
 from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
 from mohb_jax.searchers.density import NUM_INITIAL, bohb, mo_bohb
 from mohb_jax.searchers.evolution import mo_rea, nsga2, sh_emoa
+from mohb_jax.searchers.multi_objective_bayesian import expected_hypervolume, parego, problem_of
 from mohb_jax.searchers.portfolio import bounding_box, zero_shot
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.searchers.random import random_search
@@ -375,6 +376,11 @@ def _bulk_and_cut(table: AnyTable, settings: Settings) -> Policy:
     return bulk_and_cut(table.num_objectives, sizes_of(table, known_objectives(table)))
 
 
+def _informed_hypervolume(table: AnyTable, settings: Settings) -> Policy:
+    known = known_objectives(table, settings.known)
+    return expected_hypervolume(problem_of(table, settings.workers, known))
+
+
 def _prior(settings: Settings) -> Searcher:
     return transfer_prior(settings.draws, strength=settings.prior_strength)
 
@@ -661,6 +667,26 @@ METHODS: dict[str, Method] = {
             "progressive Pareto search (POPNASv3 style)",
             _one_stage,
             lambda settings: progressive.popnas(),
+        ),
+        Method(
+            "ehvi",
+            "Gaussian processes and exact expected hypervolume improvement (Emmerich et al. 2006)",
+            _one_level,
+            policy=lambda table, settings: expected_hypervolume(problem_of(table, settings.workers)),
+            requires=(at_most_objectives(3),),
+        ),
+        Method(
+            "ms-ehvi",
+            "ehvi that knows the size of a model without training it (Guerrero-Viu et al. 2021)",
+            _one_level,
+            policy=_informed_hypervolume,
+            requires=(KNOWN_OBJECTIVE, at_most_objectives(3)),
+        ),
+        Method(
+            "parego",
+            "Gaussian process on a cost of random weights, new for every proposal (Knowles 2006)",
+            _one_level,
+            policy=lambda table, settings: parego(problem_of(table, settings.workers)),
         ),
     )
 }

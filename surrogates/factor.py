@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
 from surrogates import Array
@@ -23,11 +24,56 @@ def inverse_factor(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """
     n = matrix.shape[0]
     if n <= BLOCK:
-        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        return jax.scipy.linalg.solve_triangular(factor, jnp.eye(n, dtype=matrix.dtype), lower=True)
+        return _small_inverse(matrix)
     half = n // 2
     first = inverse_factor(matrix[:half, :half])
     below = product(matrix[half:, :half], first.T)
     last = inverse_factor(matrix[half:, half:] - product(below, below.T))
     corner = -product(last, product(below, first))
     return jnp.block([[first, jnp.zeros((half, n - half), matrix.dtype)], [corner, last]])
+
+
+@jax.custom_jvp
+def _small_inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """``inverse_factor`` of a block."""
+    return _by_number(matrix)
+
+
+@_small_inverse.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """The factor's own derivative; what chooses between two ways of computing it has none."""
+    whitening = _by_number(*primals)
+    change = product(product(whitening, tangents[0]), whitening.T)
+    lower = jnp.tril(change) - 0.5 * jnp.diag(jnp.diagonal(change))
+    return whitening, -product(lower, whitening)
+
+
+@custom_vmap
+def _by_number(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """A block by the library, or by elimination where many are asked for at a time."""
+    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+    identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True)
+
+
+@_by_number.def_vmap
+def _(axis_size: int, is_batched: list[bool], matrix: Float[Array, "lanes n n"]) -> tuple[Array, bool]:
+    del axis_size, is_batched
+    return jax.vmap(_eliminated)(matrix), True
+
+
+def _eliminated(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """Inverse of the lower Cholesky factor, column by column.
+
+    The library would work on many matrices in threads of its own, which wait for each other, and for ever
+    when programs run side by side.
+    """
+    n = matrix.shape[0]
+
+    def step(k: Array, work: Array) -> Array:
+        row = work[k] / jnp.sqrt(work[k, k])
+        multiple = jnp.where(jnp.arange(n) > k, row[:n], 0)  # the rest is symmetric
+        return jnp.asarray(work - multiple[:, None] * row[None, :]).at[k].set(row)
+
+    work = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], axis=1)
+    return jax.lax.fori_loop(0, n, step, work)[:, n:]

@@ -120,6 +120,29 @@ def condition(
     return GaussianProcess(hyperparameters, features, valid, whitening, weights, constant, offset, deviation)
 
 
+def believe(
+    process: GaussianProcess, features: Float[Array, "n columns"], pending: Bool[Array, " n"]
+) -> GaussianProcess:
+    """The process after some more rows were observed exactly where it expects them ("kriging believer").
+
+    What was expected changes no expectation; only the variance near those rows goes down. Hyperparameters and
+    units stay as they are.
+
+    Args:
+        process: conditioned on rows of which the pending ones were padding.
+        features: of all rows, the pending ones included.
+        pending: True for the rows to believe in.
+
+    References:
+        Ginsbourger, Le Riche, Carraro, "Kriging is well-suited to parallelize optimization", 2010, section
+        3.2.2.
+    """
+    valid = process.valid | pending
+    features = jnp.where(valid[:, None], features, 0)
+    whitening = inverse_factor(_noisy_kernel(process.hyperparameters, features, valid))
+    return process._replace(features=features, valid=valid, whitening=whitening)
+
+
 def predict(
     process: GaussianProcess, candidates: Float[Array, "rows columns"]
 ) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:

@@ -199,3 +199,39 @@ def test_lane_of_a_batch_equals_the_lane_alone():
         mean, variance = PREDICT(fit(*lane, num_steps=30), CANDIDATES)
         np.testing.assert_allclose(means[index], mean, rtol=1e-6)
         np.testing.assert_allclose(variances[index], variance, rtol=1e-6)
+
+
+def test_belief_in_what_is_expected_takes_variance_alone():
+    features, targets = observations(20)
+    rows, values, valid = padded(features, targets)
+    observed = valid & (jnp.arange(LENGTH) % 5 > 0)
+    process = gp.condition(FIXED, rows, jnp.where(observed, values, jnp.nan), observed)
+    pending = valid & ~observed
+    believing = jax.jit(gp.believe)(process, rows, pending)
+    expected = PREDICT(process, jnp.where(valid[:, None], rows, 0))[0]
+    scaled = (jnp.where(observed, values, expected) - process.offset) / process.deviation
+    # As if conditioned on what was believed, in the units that were there before.
+    noise = float(gp.noise_variance(process) / process.deviation**2) + gp.JITTER * 1.7
+    kernel = 1.7 * Matern(np.exp(FIXED.log_lengthscales), nu=2.5)
+    rival = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
+    rival.fit(features, np.asarray(scaled)[:20] - float(process.constant))
+    mean, std = rival.predict(CANDIDATES, return_std=True)
+    ours, variance = PREDICT(believing, jnp.asarray(CANDIDATES))
+    np.testing.assert_allclose(
+        ours, process.offset + process.deviation * (process.constant + mean), rtol=1e-6
+    )
+    np.testing.assert_allclose(variance, (process.deviation * std) ** 2, rtol=1e-6)
+    before, doubt = PREDICT(process, jnp.asarray(CANDIDATES))
+    np.testing.assert_allclose(ours, before, rtol=1e-9)
+    assert (variance <= doubt + 1e-9).all()
+    assert (variance < 0.9 * doubt).any()
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_many_factorisations_at_a_time_equal_the_library(n):
+    rng = np.random.default_rng(n)
+    roots = rng.normal(size=(3, 2, n, n))
+    matrices = roots @ np.swapaxes(roots, 2, 3) + 0.1 * np.eye(n)
+    ours = jax.jit(jax.vmap(jax.vmap(inverse_factor)))(matrices)
+    expected = np.linalg.inv(np.linalg.cholesky(matrices))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-8)

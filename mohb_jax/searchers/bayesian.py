@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from benchmarks.features import unit_features
 from benchmarks.interface import AnyTable
+from mohb_jax.kernels.expected_improvement import log_expected_improvement
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prior import (
@@ -301,32 +302,6 @@ def posterior(
     """
     mean, variance = gp.predict(process, features)
     return mean * sigma + mu, jnp.sqrt(jnp.maximum(variance, LEAST_VARIANCE)) * sigma
-
-
-def log_expected_improvement(
-    mean: Float[Array, " n"], deviation: Float[Array, " n"], least: Float[Array, ""]
-) -> Float[Array, " n"]:
-    """Logarithm of the expected improvement on ``least``, for a normal variable that is minimised.
-
-    The logarithm keeps the order of rows whose improvement is too small for a number.
-
-    Args:
-        mean: of each row.
-        deviation: of each row, positive.
-        least: the best value so far.
-
-    References:
-        Jones, Schonlau, Welch, "Efficient global optimization of expensive black-box functions", 1998; the
-        asymptotic series of Mills' ratio for the lower tail.
-    """
-    u = (least - mean) / deviation
-    far = u < -12  # from here on the sum below cancels, and the series has settled
-    near = jnp.where(far, 0, u)
-    gain = jax.scipy.stats.norm.pdf(near) + near * jax.scipy.stats.norm.cdf(near)
-    square = jnp.where(far, u, -12) ** 2
-    series = jnp.log1p(-(3 - (15 - (105 - 945 / square) / square) / square) / square)
-    tail = jax.scipy.stats.norm.logpdf(u) - jnp.log(square) + series
-    return jnp.log(deviation) + jnp.where(far, tail, jnp.log(gain))
 
 
 def _observe(capacity: int, state: ProcessState, seen: Seen) -> ProcessState:

@@ -1,0 +1,357 @@
+"""Multi-objective Bayesian optimisation at full fidelity: Gaussian processes on what a run has observed.
+
+Every free worker gets the unseen row of greatest expected improvement. Rows that other workers are evaluating
+count as if they had come out as expected ("kriging believer"), so that workers do not go to the same place.
+
+Processes are fitted anew for every proposal, all lanes together. A fit begins where the last one of the lane
+ended, so a few steps are enough; matrices have the size of what a lane can have launched by then
+(``SIZES``); and a large table is seen through a fresh random subset of its rows.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from benchmarks.features import unit_features
+from benchmarks.interface import AnyTable
+from mohb_jax.kernels.bits import members
+from mohb_jax.kernels.expected_improvement import (
+    improvement_on,
+    log_expected_improvement,
+)
+from mohb_jax.searchers.base import Job, Moment, Policy, Result
+from mohb_jax.searchers.bayesian import INDIFFERENCE, LEAST_VARIANCE
+from mohb_jax.searchers.launches import Launches, launched, no_launches, with_result
+from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
+from mohb_jax.searchers.unseen import Pool, draw, is_marked, marked, new_pool
+from mohb_jax.transfer import Prior
+from mohb_jax.types import Array, Key
+from surrogates import gaussian_process as gp
+
+NUM_CANDIDATES = 512
+"""Rows among which a proposal chooses: of larger tables a fresh random subset. At 64 results a proposal
+spends about a third of its time each on fits, predictions and the improvement; the last two grow with it."""
+SIZES = (32, 64, 96, 128)
+"""Sizes of the matrices, multiples of 32; the last is the number of rows that a lane remembers."""
+MOST_INITIAL = 20
+"""Rows at random before the model proposes: two for every column and two more, but not more than this."""
+LEAST_OBSERVED = 2
+"""Results without which there is no model, however many jobs were launched."""
+MARGIN = 0.1
+"""By so much of each objective's observed range is the reference worse than the worst observed value."""
+AUGMENTATION = 0.05
+"""Share of the weighted sum in ParEGO's scalarised cost."""
+NUM_STEPS = 2
+"""Adam steps for each proposal, of 0.1 in every logarithm; a step that does not pay is not kept."""
+_LEAST_GAIN = 1e-300
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What shapes depend on.
+
+    Attributes:
+        num_objectives: of the table.
+        known: indices of the objectives that are known without training.
+        num_initial: rows that a lane tries at random before the model proposes.
+        num_workers: as many rows may be evaluated at a time.
+    """
+
+    num_objectives: int
+    known: tuple[int, ...]
+    num_initial: int
+    num_workers: int
+
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """Indices of the other objectives."""
+        return tuple(i for i in range(self.num_objectives) if i not in self.known)
+
+
+def problem_of(table: AnyTable, num_workers: int, known: tuple[int, ...] = ()) -> Problem:
+    """The problem that a table poses, with the default number of initial rows."""
+    num_initial = min(2 * (len(table.columns) + 1), MOST_INITIAL)
+    return Problem(table.num_objectives, known, num_initial, num_workers)
+
+
+class Knowledge(NamedTuple):
+    """What lanes know before they start."""
+
+    candidates: Candidates
+    features: Float[Array, "rows columns"]
+    known: Float[Array, "tasks rows known"]
+    """The objectives that are known without training."""
+
+
+class ModelState(NamedTuple):
+    """What a lane has seen, and the hyperparameters of its last fit, one set per model."""
+
+    pool: Pool
+    key: Key
+    launches: Launches
+    hyperparameters: gp.Hyperparameters
+
+
+@runtime_checkable
+class AcquireFn(Protocol):
+    def __call__(
+        self,
+        context: Knowledge,
+        task: Int[Array, ""],
+        start: gp.Hyperparameters,
+        launches: Launches,
+        row: Int[Array, " n"],
+        key: Key,
+    ) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
+        """Hyperparameters of new fits that began at ``start``, and how good it would be to evaluate each row;
+        a number whose differences below ``INDIFFERENCE`` mean nothing. The key is consumed."""
+
+
+@functools.cache
+def expected_hypervolume(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
+    """Proposes the row of greatest expected hypervolume improvement (EHVI; MS-EHVI with known objectives).
+
+    One Gaussian process per objective that is not known, on values scaled to the observed range; the
+    reference is worse than the worst observed value by a tenth of that range. A known objective has its exact
+    value and no deviation. The improvement is exact for up to three objectives. Failed evaluations are left
+    out, and are not tried again.
+
+    Args:
+        problem: what the table asks for.
+        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
+
+    References:
+        Emmerich, Giannakoglou, Naujoks, "Single- and multiobjective evolutionary optimization assisted by
+        Gaussian random field metamodels", 2006; with known objectives Guerrero-Viu et al., "Bag of baselines
+        for multi-objective joint neural architecture search and hyperparameter optimization", 2021 (MS-EHVI).
+        The number of initial rows is that of Daulton, Balandat, Bakshy, "Differentiable expected hypervolume
+        improvement", 2020. Departures from the published code: that samples the improvement, optimises over
+        real vectors and has a fixed reference, in Syne Tune 0.16 on the wrong side of all observations.
+    """
+    acquire = functools.partial(_hypervolume_gain, problem, num_steps)
+    return _policy(problem, len(problem.learned), acquire)
+
+
+@functools.cache
+def parego(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
+    """Expected improvement of a randomly weighted cost, with new weights for every proposal (ParEGO).
+
+    The weights are uniform on the simplex. Objectives are scaled to the observed range; the cost is the
+    greatest weighted objective plus ``AUGMENTATION`` times their sum; one Gaussian process models it.
+
+    Args:
+        problem: what the table asks for; known objectives are learned like any other.
+        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
+
+    References:
+        Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
+        optimization problems", 2006, equations 2 and 3. There the weights come from a grid on the simplex.
+    """
+    return _policy(problem, 1, functools.partial(_scalar_gain, problem, num_steps))
+
+
+def _policy(problem: Problem, num_models: int, acquire: AcquireFn) -> Policy:
+    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Knowledge:
+        del seed, prior
+        features = jnp.asarray(unit_features(table), jnp.result_type(float))
+        return Knowledge(all_candidates(table, tasks), features, _known_values(table, tasks, problem.known))
+
+    def init(context: Knowledge, task: Int[Array, ""], key: Key) -> ModelState:
+        num_rows, num_columns = context.features.shape
+        dtype = context.features.dtype
+        mode = gp.prior_mode(num_columns, dtype)
+        return ModelState(
+            pool=new_pool(context.candidates, task, key, num_rows),
+            key=jax.random.fold_in(key, 3),
+            launches=no_launches(SIZES[-1], problem.num_objectives, dtype),
+            hyperparameters=jax.tree.map(
+                lambda leaf: jnp.broadcast_to(leaf, (num_models, *leaf.shape)), mode
+            ),
+        )
+
+    return Policy(prepare, init, functools.partial(_propose, problem, acquire), _observe, SIZES)
+
+
+def _known_values(
+    table: AnyTable, tasks: tuple[int, ...], known: tuple[int, ...]
+) -> Float[Array, "tasks rows known"]:
+    """Known objectives of every row. Where a table lacks them, because the evaluation failed, the task's
+    median stands in: they must not tell that it will fail."""
+    parts = []
+    for task in tasks:
+        costs = table.final_costs(task)[:, list(known)]
+        fine = np.isfinite(costs).all(axis=1)
+        median = np.median(costs[fine], axis=0) if fine.any() else np.zeros(len(known))
+        parts.append(np.where(fine[:, None], costs, median))
+    return jnp.asarray(np.stack(parts), jnp.result_type(float))
+
+
+def _observe(context: Knowledge, task: Int[Array, ""], state: ModelState, result: Result) -> ModelState:
+    del context, task
+    costs = result.costs.astype(state.launches.costs.dtype)
+    return state._replace(launches=with_result(state.launches, result.row, costs, result.valid))
+
+
+def _propose(
+    problem: Problem,
+    acquire: AcquireFn,
+    context: Knowledge,
+    task: Int[Array, ""],
+    state: ModelState,
+    moment: Moment,
+) -> tuple[ModelState, Job]:
+    """The model's choice, if it has something to go by and to choose from; else the next row at random."""
+    carried_key, place_key, acquire_key, noise_key = jax.random.split(state.key, 4)
+    state = state._replace(key=carried_key)
+    pool, drawn, found = draw(context.candidates, task, state.pool, 1)
+    row, wanted = drawn[0], found[0]
+    if moment.most_results > problem.num_initial:
+        launches = state.launches.first(moment.most_results)
+        among, unseen = _candidates(context.candidates, task, state.pool, place_key)
+        start = state.hyperparameters
+        hyperparameters, gain = acquire(context, task, start, launches, among, acquire_key)
+        gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
+        best = among[jnp.argmax(jnp.where(unseen, gain, -jnp.inf))]
+        chooses = (moment.num_launched >= problem.num_initial) & jnp.any(unseen)
+        chooses &= jnp.sum(launches.observed) >= LEAST_OBSERVED
+        chosen = state.pool._replace(seen=marked(state.pool.seen, best[None]))
+        pool, row, wanted, fitted = _either(
+            chooses, (chosen, best, jnp.bool_(True), hyperparameters), (pool, row, wanted, start)
+        )
+        state = state._replace(hyperparameters=fitted)
+    state = state._replace(pool=pool, launches=launched(state.launches, row, wanted))
+    return state, Job(row, jnp.int32(0), jnp.int32(-1), wanted)
+
+
+def _either(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda yes, no: jnp.where(condition, yes, no), yes, no)
+
+
+def _candidates(
+    candidates: Candidates, task: Int[Array, ""], pool: Pool, key: Key
+) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
+    """Rows among which a lane chooses, and which of them it may choose."""
+    num_rows, most = candidates.num_rows[task], candidates.most
+    place = jnp.arange(min(most, NUM_CANDIDATES), dtype=jnp.int32)
+    valid = place < num_rows
+    if most > NUM_CANDIDATES:
+        round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
+        place = jnp.asarray(permuted(round_keys, jnp.minimum(place, num_rows - 1), num_rows, most))
+    row = place if candidates.rows is None else candidates.rows[task, place]
+    return row, valid & ~is_marked(pool.seen, row)
+
+
+def _hypervolume_gain(
+    problem: Problem,
+    num_steps: int,
+    context: Knowledge,
+    task: Int[Array, ""],
+    start: gp.Hyperparameters,
+    launches: Launches,
+    row: Int[Array, " n"],
+    key: Key,
+) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
+    """Logarithm of the expected hypervolume improvement of some rows; see ``AcquireFn``."""
+    del key
+    low, width = _observed_range(launches)
+    values = (launches.costs - low[None]) / width[None]
+    place, is_pending = _pending_places(launches, problem.num_workers)
+    asked = jnp.concatenate([launches.row[place], row])
+    known = (context.known[task, asked] - low[None, list(problem.known)]) / width[None, list(problem.known)]
+    start, mean, deviation = _predicted(problem, num_steps, context, start, launches, values, asked, known)
+    seen = jnp.concatenate([values, mean[:, : place.shape[0]].T])
+    counts = jnp.concatenate([launches.observed, is_pending])
+    reference = jnp.full(problem.num_objectives, 1 + MARGIN, seen.dtype)
+    mean, deviation = mean[:, place.shape[0] :], deviation[:, place.shape[0] :]
+    gain = improvement_on(seen, counts, reference, mean, deviation)
+    return start, jnp.log(jnp.maximum(gain, _LEAST_GAIN))
+
+
+def _predicted(
+    problem: Problem,
+    num_steps: int,
+    context: Knowledge,
+    start: gp.Hyperparameters,
+    launches: Launches,
+    values: Float[Array, "size m"],
+    asked: Int[Array, " n"],
+    known: Float[Array, "n known"],
+) -> tuple[gp.Hyperparameters, Float[Array, "m n"], Float[Array, "m n"]]:
+    """Hyperparameters of the fits; mean and deviation of each objective at some rows."""
+    deviation = jnp.zeros((problem.num_objectives, asked.shape[0]), values.dtype)
+    mean = jnp.asarray(deviation.at[np.array(problem.known, int)].set(known.T))
+    if not problem.learned:
+        return start, mean, deviation
+    learned = np.array(problem.learned)
+    fit = functools.partial(_believing_fit, num_steps, context, launches)
+    process = jax.vmap(fit)(values.T[learned], start)
+    expected, variance = jax.vmap(gp.predict, (0, None))(process, context.features[asked])
+    spread = deviation.at[learned].set(jnp.sqrt(variance))
+    return process.hyperparameters, mean.at[learned].set(expected), spread
+
+
+def _scalar_gain(
+    problem: Problem,
+    num_steps: int,
+    context: Knowledge,
+    task: Int[Array, ""],
+    start: gp.Hyperparameters,
+    launches: Launches,
+    row: Int[Array, " n"],
+    key: Key,
+) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
+    """Logarithm of the expected improvement of the weighted cost of some rows; see ``AcquireFn``."""
+    del task
+    low, width = _observed_range(launches)
+    weights = jax.random.dirichlet(key, jnp.ones(problem.num_objectives, launches.costs.dtype))
+    value = scalarised((launches.costs - low[None]) / width[None], weights)
+    place, is_pending = _pending_places(launches, problem.num_workers)
+    asked = jnp.concatenate([launches.row[place], row])
+    process = _believing_fit(num_steps, context, launches, value, jax.tree.map(lambda leaf: leaf[0], start))
+    mean, variance = gp.predict(process, context.features[asked])
+    least = jnp.min(jnp.where(launches.observed, value, jnp.inf))
+    expected = jnp.min(jnp.where(is_pending, mean[: place.shape[0]], jnp.inf))
+    mean, variance = mean[place.shape[0] :], jnp.maximum(variance[place.shape[0] :], LEAST_VARIANCE)
+    gain = log_expected_improvement(mean, jnp.sqrt(variance), jnp.minimum(least, expected))
+    return jax.tree.map(lambda leaf: leaf[None], process.hyperparameters), gain
+
+
+def scalarised(costs: Float[Array, "*n m"], weights: Float[Array, " m"]) -> Float[Array, "*n"]:
+    """The augmented Chebyshev cost: the greatest weighted objective, plus a little of the weighted sum."""
+    weighted = costs * weights
+    return jnp.max(weighted, axis=-1) + AUGMENTATION * jnp.sum(weighted, axis=-1)
+
+
+def _observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """The least observed value of each objective, and the width of its range; 1 where that is nothing."""
+    observed = launches.observed[:, None]
+    low = jnp.min(jnp.where(observed, launches.costs, jnp.inf), axis=0)
+    width = jnp.max(jnp.where(observed, launches.costs, -jnp.inf), axis=0) - low
+    low = jnp.where(jnp.isfinite(low), low, 0)
+    return low, jnp.where(jnp.isfinite(width) & (width > 0), width, 1)
+
+
+def _pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
+    """Slots of the rows that are being evaluated, and which of them are that."""
+    most = min(num_workers, launches.row.shape[0])
+    place = members(launches.pending, most)
+    size = launches.row.shape[0]
+    return jnp.minimum(place, size - 1), place < size
+
+
+def _believing_fit(
+    num_steps: int,
+    context: Knowledge,
+    launches: Launches,
+    values: Float[Array, " size"],
+    start: gp.Hyperparameters,
+) -> gp.GaussianProcess:
+    """A process fitted to what was observed, that believes in what it expects of pending rows."""
+    features = context.features[launches.row]
+    process = gp.fit(features, values, launches.observed, num_steps, start=start)
+    return gp.believe(process, features, launches.pending)

@@ -1,0 +1,315 @@
+"""EHVI, MS-EHVI and ParEGO, and the memory of launches.
+
+Compilation is what these tests take their time for, so most share one problem and few results.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import moocore
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from benchmarks.features import unit_features
+from benchmarks.synthetic import synthetic
+from benchmarks.table import Table
+from mohb_jax.searchers import multi_objective_bayesian as module
+from mohb_jax.searchers.base import Moment, Result
+from mohb_jax.searchers.launches import launched, no_launches, with_result
+from mohb_jax.searchers.multi_objective_bayesian import (
+    Problem,
+    expected_hypervolume,
+    parego,
+    problem_of,
+    scalarised,
+)
+from surrogates import gaussian_process as gp
+from tests.test_bayesian import log_gain
+
+NUM_ROWS, WORKERS, SIZE = 64, 2, 32
+TABLE = synthetic(NUM_ROWS, 2, fidelities=(1,), num_objectives=3, seed=3)
+LEARNING = Problem(3, (), 4, WORKERS)
+KNOWING = Problem(3, (0, 1, 2), 4, WORKERS)
+
+
+@functools.cache
+def proposal(policy):
+    """One compiled question after six launches and more."""
+
+    def ask(context, task, state, num_launched):
+        return policy.propose(context, task, state, Moment(num_launched, jnp.float64(0.1), SIZE))
+
+    return jax.jit(ask)
+
+
+@functools.cache
+def context_of(policy):
+    return policy.prepare(TABLE, (0, 1), 0, None)
+
+
+def lane(policy, observed, pending=(), seed=0, failed=()):
+    """A lane that has seen some rows of task 1."""
+    state = policy.init(context_of(policy), jnp.int32(1), jax.random.key(seed))
+    launches = state.launches
+    for row in (*observed, *failed, *pending):
+        launches = launched(launches, jnp.int32(row), jnp.bool_(True))
+    for row in (*observed, *failed):
+        costs = np.full(3, np.inf) if row in failed else TABLE.costs[1, row, 0]
+        launches = with_result(launches, jnp.int32(row), jnp.asarray(costs), jnp.bool_(True))
+    bits = np.zeros(-(-NUM_ROWS // 32), np.uint32)
+    for row in (*observed, *failed, *pending):
+        bits[row // 32] |= np.uint32(1 << (row % 32))
+    return state._replace(launches=launches, pool=state.pool._replace(seen=jnp.asarray(bits)))
+
+
+def gains(policy, problem, state, acquire, key=0):
+    """What the policy thinks of every row, and the hyperparameters it thinks it with."""
+    launches = state.launches.first(SIZE)
+    rows = jnp.arange(NUM_ROWS)
+    return jax.jit(functools.partial(acquire, problem, 2))(
+        context_of(policy), jnp.int32(1), state.hyperparameters, launches, rows, jax.random.key(key)
+    )
+
+
+def test_with_all_objectives_known_the_row_of_largest_gain_is_chosen():
+    policy = expected_hypervolume(KNOWING)
+    for seed in range(3):
+        observed = np.random.default_rng(seed).permutation(NUM_ROWS)[:9]
+        values = TABLE.costs[1, :, 0]
+        state = lane(policy, observed[:7], pending=observed[7:])
+        # What is pending is known as well, but widens no range.
+        low, high = values[observed[:7]].min(axis=0), values[observed[:7]].max(axis=0)
+        scaled, reference = (values - low) / (high - low), np.full(3, 1.1)
+        before = moocore.hypervolume(scaled[observed], ref=reference)
+        expected = [
+            moocore.hypervolume(np.vstack([scaled[observed], y]), ref=reference) - before for y in scaled
+        ]
+        _, job = proposal(policy)(context_of(policy), jnp.int32(1), state, jnp.int32(9))
+        assert int(job.row) == int(np.argmax(expected))
+        assert max(expected) > 0
+
+
+def rival(row, value, hyperparameters):
+    """Mean and deviation at every row, by scikit-learn."""
+    features = unit_features(TABLE)
+    n, signal = len(row), float(np.exp(hyperparameters.log_signal))
+    noise = gp.LEAST_NOISE + float(np.exp(hyperparameters.log_noise)) + gp.JITTER * signal
+    kernel = ConstantKernel(signal) * Matern(np.exp(hyperparameters.log_lengthscales), nu=2.5)
+    offset, deviation = value.mean(), value.std()
+    inverse = np.linalg.inv(kernel(features[row]) + noise * np.eye(n))
+    constant = inverse.sum(axis=0) @ ((value - offset) / deviation) / inverse.sum()
+    regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
+    regressor.fit(features[row], (value - offset) / deviation - constant)
+    mean, std = regressor.predict(features, return_std=True)
+    return offset + deviation * (constant + mean), deviation * std
+
+
+def test_hypervolume_gain_equals_scikit_learn_and_sampling():
+    """Within 5 standard errors of 3,000 samples."""
+    policy = expected_hypervolume(LEARNING)
+    observed = np.random.default_rng(1).permutation(NUM_ROWS)[:9]
+    state = lane(policy, observed, failed=(60,)) if 60 not in observed else lane(policy, observed)
+    fitted, ours = gains(policy, LEARNING, state, module._hypervolume_gain)
+    values = TABLE.costs[1, :, 0]
+    low, high = values[observed].min(axis=0), values[observed].max(axis=0)
+    scaled = (values - low) / (high - low)
+    own = [jax.tree.map(lambda leaf, m=m: leaf[m], fitted) for m in range(3)]
+    predicted = [rival(observed, scaled[observed, m], own[m]) for m in range(3)]
+    rng, reference = np.random.default_rng(0), np.full(3, 1.1)
+    before = moocore.hypervolume(scaled[observed], ref=reference)
+    for row in np.setdiff1d(np.arange(NUM_ROWS), observed)[::9]:
+        mean, std = (np.array([part[row] for part in side]) for side in zip(*predicted, strict=True))
+        samples = rng.normal(mean, std, (3000, 3))
+        sampled = [
+            moocore.hypervolume(np.vstack([scaled[observed], y]), ref=reference) - before for y in samples
+        ]
+        assert abs(np.mean(sampled) - np.exp(ours[row])) < 5 * np.std(sampled) / 3000**0.5 + 1e-6
+
+
+def test_scalar_gain_equals_scikit_learn():
+    policy = parego(LEARNING)
+    observed = np.random.default_rng(2).permutation(NUM_ROWS)[:10]
+    state = lane(policy, observed)
+    fitted, ours = gains(policy, LEARNING, state, module._scalar_gain, key=7)
+    weights = np.asarray(jax.random.dirichlet(jax.random.key(7), jnp.ones(3)))
+    values = TABLE.costs[1, :, 0]
+    low, high = values[observed].min(axis=0), values[observed].max(axis=0)
+    weighted = (values - low) / (high - low) * weights
+    value = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
+    mean, std = rival(observed, value[observed], jax.tree.map(lambda leaf: leaf[0], fitted))
+    std = np.sqrt(np.maximum(std**2, 1e-6))
+    expected = np.log(std) + [log_gain(u) for u in (value[observed].min() - mean) / std]
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_weight_on_one_objective_leaves_that_objective():
+    costs = jnp.asarray(np.random.default_rng(0).random((20, 3)))
+    only = scalarised(costs, jnp.asarray([0.0, 1.0, 0.0]))
+    np.testing.assert_allclose(only, 1.05 * costs[:, 1])
+    np.testing.assert_allclose(scalarised(costs[:, :1], jnp.ones(1)), 1.05 * costs[:, 0])
+    assert float(scalarised(jnp.asarray([0.2, 0.6]), jnp.asarray([0.5, 0.5]))) == pytest.approx(0.32)
+
+
+def test_weights_are_uniform_on_the_simplex_and_new_for_every_proposal():
+    keys = jax.random.split(jax.random.key(0), 2000)
+    weights = np.asarray(jax.vmap(lambda key: jax.random.dirichlet(key, jnp.ones(3)))(keys))
+    assert scipy.stats.kstest(weights[:, 0], scipy.stats.beta(1, 2).cdf).pvalue > 1e-3
+    policy = parego(LEARNING)
+    state = lane(policy, range(10))
+    after, job = proposal(policy)(context_of(policy), jnp.int32(1), state, jnp.int32(10))
+    again = after._replace(launches=state.launches, pool=state.pool, hyperparameters=state.hyperparameters)
+    rows = {int(job.row)}
+    for _ in range(12):
+        again, job = proposal(policy)(context_of(policy), jnp.int32(1), again, jnp.int32(10))
+        rows.add(int(job.row))
+        again = again._replace(
+            launches=state.launches, pool=state.pool, hyperparameters=state.hyperparameters
+        )
+    assert len(rows) >= 3
+
+
+@pytest.mark.parametrize("make", [expected_hypervolume, parego])
+def test_two_workers_do_not_go_to_the_same_place(make):
+    """Of a pending row's own place nothing more is expected, and little of its neighbours."""
+    policy = make(LEARNING)
+    acquire = module._hypervolume_gain if make is expected_hypervolume else module._scalar_gain
+    observed = np.random.default_rng(4).permutation(NUM_ROWS)[:12]
+    free = lane(policy, observed)
+    _, before = gains(policy, LEARNING, free, acquire)
+    _, job = proposal(policy)(context_of(policy), jnp.int32(1), free, jnp.int32(12))
+    first = int(job.row)
+    busy = lane(policy, observed, pending=[first])
+    _, after = gains(policy, LEARNING, busy, acquire)
+    assert float(after[first]) < float(before[first]) - 0.5
+    unseen = np.setdiff1d(np.arange(NUM_ROWS), [*observed, first])
+    assert (np.asarray(after - before)[unseen] <= 1e-6).mean() > 0.9
+    features = unit_features(TABLE)
+    near = unseen[np.argsort(((features[unseen] - features[first]) ** 2).sum(axis=1))]
+    lost = np.asarray(before - after)
+    assert lost[near[:6]].mean() > lost[near[-20:]].mean()
+
+
+def test_known_values_of_failed_rows_tell_nothing():
+    available = np.ones(TABLE.costs.shape[:3], bool)
+    available[0, :10] = False
+    costs = np.where(available[..., None], TABLE.costs, np.nan)
+    fields = {name: getattr(TABLE, name) for name in TABLE.__dataclass_fields__}
+    holes = Table(**{**fields, "costs": costs, "available": available})
+    known = np.asarray(module._known_values(holes, (1, 0), (2,)))
+    np.testing.assert_array_equal(known[0, :, 0], TABLE.costs[1, :, 0, 2])
+    np.testing.assert_array_equal(known[1, 10:, 0], TABLE.costs[0, 10:, 0, 2])
+    assert set(known[1, :10, 0]) == {np.median(TABLE.costs[0, 10:, 0, 2])}
+
+
+def test_first_rows_are_those_of_random_search_and_failures_alone_are_no_model():
+    policy = expected_hypervolume(LEARNING)
+    state = lane(policy, (), failed=range(8))
+    random = policy.init(context_of(policy), jnp.int32(1), jax.random.key(0)).pool.random
+    _, job = proposal(policy)(context_of(policy), jnp.int32(1), state, jnp.int32(8))
+    order = np.asarray(module.permuted(random.round_keys, jnp.arange(NUM_ROWS), NUM_ROWS, NUM_ROWS))
+    assert int(job.row) == next(row for row in order if row >= 8)
+
+
+def test_an_exhausted_table_wants_nothing_and_its_last_row_is_found():
+    policy = parego(LEARNING)
+    state = lane(policy, range(12))
+    for last, wanted in ((50, True), (None, False)):
+        bits = np.full(NUM_ROWS // 32, 0xFFFFFFFF, np.uint32)
+        if last is not None:
+            bits[last // 32] ^= np.uint32(1 << (last % 32))
+        own = state._replace(pool=state.pool._replace(seen=jnp.asarray(bits)))
+        _, job = proposal(policy)(context_of(policy), jnp.int32(1), own, jnp.int32(12))
+        assert bool(job.wanted) is wanted
+        assert last is None or int(job.row) == last
+
+
+def test_number_of_initial_rows():
+    assert problem_of(TABLE, 3).num_initial == 2 * (len(TABLE.columns) + 1)
+    assert problem_of(TABLE, 3, (1,)).learned == (0, 2)
+
+
+def test_many_rows_are_seen_through_a_random_subset(monkeypatch):
+    monkeypatch.setattr(module, "NUM_CANDIDATES", 20)
+    policy = expected_hypervolume(KNOWING)
+    state = lane(policy, range(5))
+    rows = []
+    for seed in range(3):
+        row, unseen = module._candidates(
+            context_of(policy).candidates, jnp.int32(1), state.pool, jax.random.key(seed)
+        )
+        assert len(set(row.tolist())) == 20
+        np.testing.assert_array_equal(unseen, np.asarray(row) >= 5)
+        rows.append(set(row.tolist()))
+    assert len(set.union(*rows)) > 30
+
+
+def by_hand(events, capacity):
+    """The memory in plain Python: (row, kind, number) of each slot; see ``Launches``."""
+    slots, number, costs = {}, 0, {}
+    rank = {"dominated": 1, "pending": 2, "best": 3}
+
+    def slot_for():
+        empty = [i for i in range(capacity) if i not in slots]
+        return empty[0] if empty else min(slots, key=lambda i: (rank[slots[i][1]], slots[i][2]))
+
+    def dominates(a, b):
+        return (a <= b).all() and (a < b).any()
+
+    for row, result in events:
+        known = [i for i in slots if slots[i][0] == row]
+        if result is None:
+            slots[slot_for()], number = [row, "pending", number], number + 1
+        elif np.isfinite(result).all():
+            place = known[0] if known else slot_for()
+            others = [i for i in slots if slots[i][1] != "pending"]
+            kind = "dominated" if any(dominates(costs[slots[i][0]], result) for i in others) else "best"
+            for i in others:
+                if dominates(result, costs[slots[i][0]]):
+                    slots[i][1] = "dominated"
+            slots[place], costs[row], number = [row, kind, number], result, number + 1
+        elif known:
+            del slots[known[0]]
+            number += 1
+    return {i: slot[0] for i, slot in slots.items()}, {
+        slot[0] for slot in slots.values() if slot[1] == "pending"
+    }
+
+
+def test_memory_equals_plain_python_and_keeps_the_front():
+    put, result = jax.jit(launched), jax.jit(with_result)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        memory, events, busy = no_launches(6, 2, jnp.dtype("float64")), [], []
+        front = []
+        for row in range(25):
+            memory = put(memory, jnp.int32(row), jnp.bool_(True))
+            events.append((row, None))
+            busy.append(row)
+            while len(busy) > rng.integers(4):
+                done = busy.pop(int(rng.integers(len(busy))))
+                costs = rng.integers(6, size=2).astype(float) if rng.random() < 0.8 else np.full(2, np.inf)
+                memory = result(memory, jnp.int32(done), jnp.asarray(costs), jnp.bool_(True))
+                memory = result(memory, jnp.int32(99), jnp.zeros(2), jnp.bool_(False))  # no result
+                events.append((done, costs))
+                front.append(costs)
+            slots, pending = by_hand(events, 6)
+            assert {i: int(r) for i, r in enumerate(memory.row) if memory.kind[i] > 0} == slots
+            assert set(np.asarray(memory.row)[np.asarray(memory.pending)].tolist()) == pending
+            finite = np.array([c for c in front if np.isfinite(c).all()]).reshape(-1, 2)
+            nondominated = moocore.filter_dominated(finite, keep_weakly=False) if len(finite) else finite
+            held = np.asarray(memory.costs)[np.asarray(memory.observed)]
+            if len(nondominated) + len(pending) < 6:
+                assert all((held == point).all(axis=1).any() for point in nondominated)
+
+
+def test_a_result_is_told_to_the_state():
+    policy = expected_hypervolume(LEARNING)
+    state = lane(policy, range(3), pending=[5])
+    result = Result(jnp.int32(5), jnp.int32(0), jnp.asarray([0.1, 0.2, 0.3]), jnp.int32(3), jnp.bool_(True))
+    after = policy.observe(context_of(policy), jnp.int32(1), state, result)
+    assert after.launches.observed.sum() == 4
+    assert not after.launches.pending.any()
