@@ -48,6 +48,7 @@ from mohb_jax.types import RunLog
 AnyPlan = Plan | AshaPlan | SteadyPlan
 MODES = ("barrier", "overlap")
 COMPAT = ("syne_tune_0_16",)
+BELIEFS = ("good", "bad", "none")
 RANDOM_SEARCH_BLOCK = 64
 """Configurations that random search proposes at a time: no result depends on it."""
 MIN_ETA = 1.1
@@ -96,6 +97,8 @@ class Settings:
         population: members of an evolutionary method's population, and configurations of a generation.
         known: names of objectives that are known without training, in methods that make use of it; None for
             those that count parameters or operations.
+        beliefs: what PriMO is told about each objective: that the best rows of the other tasks are ``good``
+            there, or the worst (``bad``), or nothing (``none``).
         compat: ``syne_tune_0_16`` stops as that library does, wrongly; None decides as described.
     """
 
@@ -117,6 +120,7 @@ class Settings:
     trials: int | None = None
     population: int = 20
     known: tuple[str, ...] | None = None
+    beliefs: str = "good"
     compat: str | None = None
 
     def __post_init__(self) -> None:
@@ -142,6 +146,7 @@ class Settings:
             _require_count("brackets", self.brackets)
         if self.trials is not None:
             _require_count("trials", self.trials)
+        _require_choice("beliefs", self.beliefs, BELIEFS)
         if self.compat is not None:
             _require_choice("compat", self.compat, COMPAT)
         if self.promotion is not None:

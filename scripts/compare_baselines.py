@@ -28,7 +28,7 @@ from mohb_jax.searchers.rows import prepare_rows
 
 NUM_EVALUATIONS = 100
 POPULATION = 20
-NUM_OURS = 256
+NUM_OURS = 2048
 TASK = "digits"
 
 

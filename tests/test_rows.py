@@ -1,10 +1,13 @@
 """Moves on a table: nearest unseen rows, by definition in plain Python."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.crossing import cross_table
 from benchmarks.facts import known_objectives, size_columns
 from benchmarks.table import Column, Objective, Table
 from mohb_jax.searchers.rows import STEPS, may_be_proposed, nearest_unseen, nearest_unseen_each, prepare_rows
@@ -38,7 +41,7 @@ def mixed_table(num_rows=50, seed=0):
         fidelity_unit="epoch",
         objectives=(Objective("error", "min", "1"), Objective("size", "min", "parameters")),
         costs=costs,
-        runtime=np.ones((2, num_rows, 1)),
+        runtime=np.full((2, num_rows, 1), 5.0),
         available=available,
     )
 
@@ -105,6 +108,29 @@ def test_a_pool_gives_every_row_once():
         pool, row, valid = draw(ROWS.candidates, jnp.int32(1), pool, 5)
         rows += np.asarray(row)[np.asarray(valid)].tolist()
     assert sorted(rows) == list(range(5, 50, 2))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crossing_is_answered_like_any_table(seed):
+    """Whole blocks at a time, and still the definition: nearest, then lowest."""
+    base = mixed_table(num_rows=12, seed=seed)
+    columns = tuple(dataclasses.replace(column, role="architecture") for column in base.columns)
+    table = cross_table(dataclasses.replace(base, columns=columns))
+    rows = prepare_rows(table, (0, 1))
+    plain = dataclasses.replace(rows, num_types=1)
+    assert rows.num_types == 37
+    rng = np.random.default_rng(seed)
+    points = jnp.asarray(rows.point(jnp.asarray(rng.integers(table.num_rows, size=200))))
+    seen = marked(jnp.zeros(14, jnp.uint32), jnp.arange(0, 37, dtype=jnp.int32))  # a whole block, and more
+    seen = marked(seen, jnp.asarray(37 + rng.choice(table.num_rows - 37, 150, replace=False), jnp.int32))
+    ways = [nearest_unseen_each(own, jnp.int32(1), seen, points) for own in (rows, plain)]
+    for ours, expected in zip(*ways, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    assert 0 < np.asarray(ways[0][2]).sum() <= 200
+    ways = [
+        nearest_unseen(own, jnp.int32(0), seen, points[0], jnp.arange(444) > 100) for own in (rows, plain)
+    ]
+    assert ways[0] == ways[1]
 
 
 def test_what_a_table_says_beforehand():
