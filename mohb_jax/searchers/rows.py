@@ -177,6 +177,7 @@ def _squared_distances(
         if is_categorical:
             apart = jnp.where(codes == jnp.round(point[column]).astype(jnp.int32), 0, STEPS**2)
         else:
-            apart = (codes - jnp.round(jnp.clip(point[column], 0, 1) * STEPS).astype(jnp.int32)) ** 2
+            there = jnp.round(jnp.clip(point[column], 0, 1) * STEPS).astype(jnp.int32)
+            apart = jnp.asarray((codes - there) ** 2)
         total = total + apart
     return total
