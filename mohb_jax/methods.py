@@ -854,9 +854,11 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
 
 def _halving(table: AnyTable, name: str, settings: Settings, evaluations: int | None) -> Opening:
     """Halving until as many full trainings were paid for as there are columns."""
-    plan = make_plan(table, METHODS[name], settings, evaluations)
+    levels = METHODS[name].schedule(table, settings)[0].levels
+    shares = tuple(table.fidelities[level] / table.fidelities[-1] for level in levels)
+    most = int(np.ceil(table.num_columns / shares[0])) + settings.workers
+    plan = make_plan(table, METHODS[name], settings, min(most, evaluations or most))
     assert isinstance(plan, AshaPlan)
-    shares = tuple(table.fidelities[level] / table.fidelities[-1] for level in plan.brackets[0].levels)
     return Opening(plan, table.num_columns, shares)
 
 

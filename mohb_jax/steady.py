@@ -36,9 +36,10 @@ class Opening:
     """Asynchronous halving until enough was trained, as the first part of a run.
 
     Attributes:
-        plan: of that part, on the levels of the whole run.
+        plan: of that part, on the levels of the whole run, with a budget that surely suffices for the
+            trainings.
         trainings: ends it when the fidelities of finished evaluations add up to so many of the highest, and
-            one of these is in.
+            one of these is in; or when the plan's budget is spent.
         shares: fidelity of each level, as a share of the highest.
     """
 
@@ -211,6 +212,8 @@ def past_of(opening: Opening, log: RunLog) -> Past:
     enough = (np.cumsum(trained, axis=1) >= opening.trainings - 1e-9) & np.maximum.accumulate(is_full, 1)
     enough &= np.isfinite(ended)
     time = np.where(enough.any(axis=1), ended[np.arange(len(ended)), enough.argmax(axis=1)], np.inf)
+    spent = log.valid.sum(axis=1) == opening.plan.budget
+    time = np.where(spent, np.minimum(time, np.where(log.valid, end, -np.inf).max(axis=1)), time)
     kept = log.valid & (log.start < time[:, None])
     width = -(-int(kept.sum(axis=1).max(initial=1)) // PAST_BLOCK) * PAST_BLOCK
     record = _in_launch_order(
