@@ -93,7 +93,8 @@ class Settings:
             than it was learnt, below 1 less.
         draws: joint draws from the transfer prior per task, which the proposals of all runs share.
         grace: fidelity before which asynchronous halving stops nothing; None for the smallest used.
-        trials: configurations that an asynchronous run starts at most; None for no limit but the horizon.
+        trials: configurations that a run of an asynchronous or steady-state method starts at most; None for
+            no limit but the horizon.
         population: members of an evolutionary method's population, and configurations of a generation.
         known: names of objectives that are known without training, in methods that make use of it; None for
             those that count parameters or operations.
@@ -827,7 +828,7 @@ def make_plan(table: AnyTable, method: Method, settings: Settings, evaluations: 
     if method.policy is not None:
         policy = method.policy(table, settings)
         opening = None if method.halving is None else _halving(table, method.halving, settings, evaluations)
-        return SteadyPlan(brackets, policy, settings.workers, evaluations, opening)
+        return SteadyPlan(brackets, policy, settings.workers, evaluations, settings.trials, opening)
     searcher = method.searcher(settings)
     if method.arrival is not None:
         return AshaPlan(

@@ -58,6 +58,7 @@ class SteadyPlan:
         policy: chooses the jobs.
         num_workers: of the simulated machine.
         budget: jobs that are launched at most, or None.
+        num_trials: rows that are started at most, or None.
         opening: how a run begins, before the policy takes over; None where the policy begins.
     """
 
@@ -65,6 +66,7 @@ class SteadyPlan:
     policy: Policy
     num_workers: int
     budget: int | None
+    num_trials: int | None = None
     opening: Opening | None = None
 
     @property
@@ -90,6 +92,8 @@ class _Lane(NamedTuple):
     """The worker's job in launch order."""
     costs: Float[jax.Array, "workers m"]
     num_launched: Int[jax.Array, ""]
+    num_trials: Int[jax.Array, ""]
+    """Rows that were started."""
     asker: Int[jax.Array, ""]
     """The idle worker that asks next, at the time of the last result; -1 if none."""
     time: Float[jax.Array, ""]
@@ -259,6 +263,7 @@ def _continued(plan: SteadyPlan, context: Context, lanes: Lanes, past: Past, sta
             number=state.number.at[worker].set(slots, mode="drop"),
             costs=state.costs.at[worker].set(record.costs, mode="drop"),
             num_launched=jnp.sum(record.launched, dtype=jnp.int32),
+            num_trials=jnp.sum(record.launched & (record.level == 0), dtype=jnp.int32),
             asker=jnp.where(asks, jnp.argmax(idle), -1).astype(jnp.int32),
             time=jnp.asarray(time),
         )
@@ -279,6 +284,7 @@ def _start(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _L
             number=none,
             costs=jnp.full_like(costs, jnp.inf),
             num_launched=jnp.int32(0),
+            num_trials=jnp.int32(0),
             asker=jnp.int32(0),
             time=jnp.zeros(()),
         )
@@ -330,6 +336,8 @@ def _step(
     moment = Moment(state.num_launched, _progress(plan, state.num_launched, time, horizon), most_results)
     policy, job = plan.policy.propose(context, task, policy, moment)
     launched = goes_on & job.wanted
+    if plan.num_trials is not None:
+        launched &= (job.from_level >= 0) | (state.num_trials < plan.num_trials)
     record = _launched(plan, cells, task, worker, time, job, launched)
     return _after(state, policy, job, record), record
 
@@ -367,6 +375,7 @@ def _after(state: _Lane, policy: State, job: Job, record: _Record) -> _Lane:
         number=state.number.at[worker].set(state.num_launched),
         costs=state.costs.at[worker].set(record.costs),
         num_launched=state.num_launched + launched,
+        num_trials=state.num_trials + (launched & (job.from_level < 0)),
         asker=asker,
         time=jnp.asarray(record.start),
     )

@@ -118,6 +118,15 @@ def test_more_workers_than_rows(steady):
     assert not log.valid[:, 5:].any()
 
 
+def test_trials_limit_the_rows_that_are_started(steady):
+    table = integer_table()
+    steady(table)
+    few, many = (simulate(table, "steady", num_seeds=3, seconds=500.0, trials=n) for n in (7, 60))
+    assert (few.valid.sum(axis=1) == 7).all()
+    np.testing.assert_array_equal(few.row[:, :7], many.row[:, :7])
+    assert (many.valid.sum(axis=1) > 7).all()
+
+
 def test_sizes_are_told_in_time(steady):
     """Whoever computes with as many results as it is told has room for all of them."""
     table = integer_table()
