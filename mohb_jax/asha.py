@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.hyperband import Cells, Lanes, blanked
+from mohb_jax.hyperband import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.schedule import Bracket
@@ -155,7 +155,7 @@ def simulate_asha(
     parts = map_in_threads(run, range(len(batches)))
     slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
-        np.concatenate([_cut(part, slots) for part in column])[:num_lanes]
+        np.concatenate([with_slots(part, slots) for part in column])[:num_lanes]
         for column in zip(*parts, strict=True)
     ]
     return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
@@ -171,13 +171,6 @@ def _padded(lanes: Lanes, start: int, size: int) -> Lanes:
     index = np.minimum(np.arange(start, start + size), len(lanes.task) - 1)
     task, run, key, horizon = lanes
     return Lanes(task[index], run[index], key[index], horizon[index])
-
-
-def _cut(part: np.ndarray, slots: int) -> np.ndarray:
-    """A field with so many slots; added ones hold nothing."""
-    filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
-    width = [(0, 0), (0, max(0, slots - part.shape[1]))] + [(0, 0)] * (part.ndim - 2)
-    return np.pad(part, width, constant_values=filler)[:, :slots]
 
 
 def _run_batch(

@@ -7,6 +7,7 @@ pass.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,12 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.devices import padded
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State
+from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array, Key, RunLog
 
+LANES_PER_BATCH = 32
+"""Lanes of one batch of a searcher that learns."""
 CACHED_PAIRS = 1 << 22
 """Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
 as much."""
@@ -162,6 +167,49 @@ def simulate_lanes(plan: Plan, cells: Cells, context: Context, most_rows: int, l
         timeline = _overlap(all_slots, _layout(walked), plan.num_workers)
     log = _finish(lanes, all_slots, timeline, plan.budget, plan.overlap)
     return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+
+
+def simulate_learners(
+    plan: Plan,
+    cells: Cells,
+    context: Context,
+    most_rows: int,
+    lanes: Lanes,
+    devices: Sequence[jax.Device],
+) -> RunLog:
+    """``simulate_lanes`` for searchers that learn: batches of lanes take turns on the devices, in as many
+    threads as there are processors.
+
+    What such a searcher does takes so long that its arrays should stay in the cache, and that a lane should
+    not go on because one among thousands has time left. A batch ends with its last lane.
+    """
+    size = min(LANES_PER_BATCH, len(lanes.task))
+    whole = padded(lanes, size)
+    starts = range(0, len(lanes.task), size)
+    shared = [jax.device_put((cells, context), device) for device in devices]
+
+    def run(start: int) -> RunLog:
+        device = start // size % len(devices)
+        cells, context = shared[device]
+        own = jax.device_put(jax.tree.map(lambda field: field[start : start + size], whole), devices[device])
+        return simulate_lanes(plan, cells, context, most_rows, own)
+
+    return _joined_logs(map_in_threads(run, starts), len(lanes.task))
+
+
+def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:
+    slots = max(log.valid.shape[1] for log in logs)
+    columns = zip(*(log[2:] for log in logs), strict=True)
+    fields = [np.concatenate([with_slots(part, slots) for part in parts])[:num_lanes] for parts in columns]
+    task, run = (np.concatenate(parts)[:num_lanes] for parts in zip(*(log[:2] for log in logs), strict=True))
+    return RunLog(task, run, *fields)
+
+
+def with_slots(part: np.ndarray, slots: int) -> np.ndarray:
+    """A field of a log with so many slots; added ones hold nothing."""
+    filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
+    width = [(0, 0), (0, max(0, slots - part.shape[1]))] + [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, width, constant_values=filler)[:, :slots]
 
 
 def max_passes(plan: Plan, num_rows: int) -> int:

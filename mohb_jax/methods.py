@@ -17,7 +17,7 @@ from benchmarks.facts import known_objectives, size_columns
 from benchmarks.interface import AnyTable
 from mohb_jax.asha import AshaPlan, simulate_asha
 from mohb_jax.devices import spread
-from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes
+from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes, simulate_learners
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
@@ -776,6 +776,8 @@ def simulate(
     elif isinstance(plan, SteadyPlan):
         past = None if plan.opening is None else _past(plan.opening, table, indices, cells, lanes, seed)
         log = simulate_steady(plan, cells, context, lanes, devices, past)
+    elif plan.searcher.learns:
+        log = simulate_learners(plan, cells, context, most_rows, lanes, devices)
     else:
         if len(devices) > 1:
             lanes, (cells, context) = spread(lanes, (cells, context), devices)
