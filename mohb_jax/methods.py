@@ -34,6 +34,7 @@ from mohb_jax.schedule import (
 from mohb_jax.searchers import bananas, policy_gradient, progressive
 from mohb_jax.searchers.base import Policy, Searcher
 from mohb_jax.searchers.bayesian import gcp, gcp_prior
+from mohb_jax.searchers.beliefs import BELIEFS, primo
 from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
 from mohb_jax.searchers.density import NUM_INITIAL, bohb, mo_bohb
 from mohb_jax.searchers.evolution import mo_rea, nsga2, sh_emoa
@@ -48,7 +49,6 @@ from mohb_jax.types import RunLog
 AnyPlan = Plan | AshaPlan | SteadyPlan
 MODES = ("barrier", "overlap")
 COMPAT = ("syne_tune_0_16",)
-BELIEFS = ("good", "bad", "none")
 RANDOM_SEARCH_BLOCK = 64
 """Configurations that random search proposes at a time: no result depends on it."""
 MIN_ETA = 1.1
@@ -99,7 +99,7 @@ class Settings:
         known: names of objectives that are known without training, in methods that make use of it; None for
             those that count parameters or operations.
         beliefs: what PriMO is told about each objective: that the best rows of the other tasks are ``good``
-            there, or the worst (``bad``), or nothing (``none``).
+            (the default), that their worst rows are (``bad``), or nothing (``none``).
         compat: ``syne_tune_0_16`` stops as that library does, wrongly; None decides as described.
     """
 
@@ -147,11 +147,11 @@ class Settings:
             _require_count("brackets", self.brackets)
         if self.trials is not None:
             _require_count("trials", self.trials)
-        _require_choice("beliefs", self.beliefs, BELIEFS)
         if self.compat is not None:
             _require_choice("compat", self.compat, COMPAT)
         if self.promotion is not None:
             _require_choice("promotion", self.promotion, tuple(PROMOTIONS))
+        _require_choice("beliefs", self.beliefs, BELIEFS)
         _require_choice("mode", self.mode, MODES)
         _require_choice("scale", self.scale, SCALES)
         if self.weights is not None and (min(self.weights, default=-1) < 0 or sum(self.weights) <= 0):
@@ -217,10 +217,15 @@ def _no_other_tasks(table: AnyTable, settings: Settings) -> str | None:
     return None if table.num_tasks > 1 else "it learns from other tasks, the table has one task"
 
 
+def _nobody_to_believe(table: AnyTable, settings: Settings) -> str | None:
+    return None if settings.beliefs == "none" else _no_other_tasks(table, settings)
+
+
 FIDELITIES = Need("several fidelities", _no_fidelities)
 KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
 SIZE = Need("columns or an objective for the size of a model", _no_size)
 OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
+BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +245,9 @@ class Method:
     promotion: str = "single"
     arrival: str | None = None
     transfers: bool = False
+    """Whether it may learn from the other tasks of a table."""
+    others: Need = OTHER_TASKS
+    """What it asks of these, if it does."""
     models: tuple[str, ...] = ()
     """What it predicts with, for the report's calibration."""
     opening: Callable[[AnyTable, Settings], tuple[Bracket, ...]] | None = None
@@ -255,7 +263,7 @@ class Method:
     def all_needs(self) -> tuple[Need, ...]:
         most = PROMOTIONS[self.promotion].max_objectives
         return (
-            *((OTHER_TASKS,) if self.transfers else ()),
+            *((self.others,) if self.transfers else ()),
             *((at_most_objectives(most),) if most else ()),
             *self.requires,
         )
@@ -385,6 +393,12 @@ def _bulk_and_cut(table: AnyTable, settings: Settings) -> Policy:
 def _informed_hypervolume(table: AnyTable, settings: Settings) -> Policy:
     known = known_objectives(table, settings.known)
     return expected_hypervolume(problem_of(table, settings.workers, known))
+
+
+def _primo(table: AnyTable, settings: Settings) -> Policy:
+    highest = len(_one_ladder(table, settings)[0].levels) - 1
+    problem = dataclasses.replace(problem_of(table, settings.workers), num_initial=0)
+    return primo(problem, highest, table.num_columns, settings.beliefs)
 
 
 def _prior(settings: Settings) -> Searcher:
@@ -693,6 +707,16 @@ METHODS: dict[str, Method] = {
             "Gaussian process on a cost of random weights, new for every proposal (Knowles 2006)",
             _one_level,
             policy=lambda table, settings: parego(problem_of(table, settings.workers)),
+        ),
+        Method(
+            "primo",
+            "PriMO: halving, then expected improvement weighted by beliefs from other tasks (2025)",
+            _one_ladder,
+            policy=_primo,
+            halving="mo-asha-promote",
+            transfers=True,
+            others=BELIEVED_TASKS,
+            requires=(FIDELITIES,),
         ),
     )
 }

@@ -273,6 +273,12 @@ def test_a_changed_table_changes_the_units(content):
     assert not before & {store.content_hash(unit.spec) for unit in units_of(content)}
 
 
+def test_units_name_the_table_that_methods_learn_from(content):
+    units = units_of(content, methods=["random", "primo"])
+    learnt_from = {unit.method: unit.spec["learnt_from"] for unit in units}
+    assert learnt_from == {"random": None, "primo": units[0].spec["fingerprint"]}
+
+
 @pytest.mark.parametrize(
     ("num_seeds", "num_tasks"), [(1, 1), (7, 1), (8, 2), (9, 2), (10, 3), (3, 20), (1000, 7)]
 )

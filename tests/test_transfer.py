@@ -13,7 +13,8 @@ from mohb_jax.transfer import calibration, learn_prior
 from surrogates.prior_network import Training
 from tests.transfer_tables import poisoned, related_tasks
 
-TRANSFERS = [name for name, method in METHODS.items() if method.transfers]
+TRANSFERS = [name for name, method in METHODS.items() if method.transfers and method.policy is None]
+"""Policies propose by the run's own results; what those know before is compared in test_beliefs.py."""
 SHORT = Training(num_phases=1, steps_per_phase=600, steps_per_validation=100)
 
 

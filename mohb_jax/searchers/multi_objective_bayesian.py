@@ -95,6 +95,8 @@ class ModelState(NamedTuple):
     key: Key
     launches: Launches
     hyperparameters: gp.Hyperparameters
+    num_chosen: Int[Array, ""]
+    """Proposals so far that were the model's choice."""
 
 
 @runtime_checkable
@@ -158,23 +160,32 @@ def parego(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
 def _policy(problem: Problem, num_models: int, acquire: AcquireFn) -> Policy:
     def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Knowledge:
         del seed, prior
-        features = jnp.asarray(unit_features(table), jnp.result_type(float))
-        return Knowledge(all_candidates(table, tasks), features, _known_values(table, tasks, problem.known))
+        return knowledge_of(problem, table, tasks)
 
-    def init(context: Knowledge, task: Int[Array, ""], key: Key) -> ModelState:
-        num_rows, num_columns = context.features.shape
-        dtype = context.features.dtype
-        mode = gp.prior_mode(num_columns, dtype)
-        return ModelState(
-            pool=new_pool(context.candidates, task, key, num_rows),
-            key=jax.random.fold_in(key, 3),
-            launches=no_launches(SIZES[-1], problem.num_objectives, dtype),
-            hyperparameters=jax.tree.map(
-                lambda leaf: jnp.broadcast_to(leaf, (num_models, *leaf.shape)), mode
-            ),
-        )
+    init = functools.partial(new_model, problem, num_models)
+    return Policy(prepare, init, functools.partial(propose, problem, acquire), _observe, SIZES)
 
-    return Policy(prepare, init, functools.partial(_propose, problem, acquire), _observe, SIZES)
+
+def knowledge_of(problem: Problem, table: AnyTable, tasks: tuple[int, ...]) -> Knowledge:
+    """What lanes of some tasks know: rows, their configurations, and known objectives."""
+    features = jnp.asarray(unit_features(table), jnp.result_type(float))
+    return Knowledge(all_candidates(table, tasks), features, _known_values(table, tasks, problem.known))
+
+
+def new_model(
+    problem: Problem, num_models: int, context: Knowledge, task: Int[Array, ""], key: Key
+) -> ModelState:
+    """A lane that has seen nothing, with so many models. The key is consumed."""
+    num_rows, num_columns = context.features.shape
+    dtype = context.features.dtype
+    mode = gp.prior_mode(num_columns, dtype)
+    return ModelState(
+        pool=new_pool(context.candidates, task, key, num_rows),
+        key=jax.random.fold_in(key, 3),
+        launches=no_launches(SIZES[-1], problem.num_objectives, dtype),
+        hyperparameters=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_models, *leaf.shape)), mode),
+        num_chosen=jnp.int32(0),
+    )
 
 
 def _known_values(
@@ -197,15 +208,19 @@ def _observe(context: Knowledge, task: Int[Array, ""], state: ModelState, result
     return state._replace(launches=with_result(state.launches, result.row, costs, result.valid))
 
 
-def _propose(
+def propose(
     problem: Problem,
     acquire: AcquireFn,
     context: Knowledge,
     task: Int[Array, ""],
     state: ModelState,
     moment: Moment,
+    level: int = 0,
 ) -> tuple[ModelState, Job]:
-    """The model's choice, if it has something to go by and to choose from; else the next row at random."""
+    """The model's choice, if it has something to go by and to choose from; else the next row at random.
+
+    The job is at the given level of the ladder, which is the highest fidelity.
+    """
     carried_key, place_key, acquire_key, noise_key = jax.random.split(state.key, 4)
     state = state._replace(key=carried_key)
     pool, drawn, found = draw(context.candidates, task, state.pool, 1)
@@ -223,9 +238,9 @@ def _propose(
         pool, row, wanted, fitted = _either(
             chooses, (chosen, best, jnp.bool_(True), hyperparameters), (pool, row, wanted, start)
         )
-        state = state._replace(hyperparameters=fitted)
+        state = state._replace(hyperparameters=fitted, num_chosen=state.num_chosen + chooses)
     state = state._replace(pool=pool, launches=launched(state.launches, row, wanted))
-    return state, Job(row, jnp.int32(0), jnp.int32(-1), wanted)
+    return state, Job(row, jnp.int32(level), jnp.int32(-1), wanted)
 
 
 def _either(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
@@ -258,7 +273,7 @@ def _hypervolume_gain(
 ) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
     """Logarithm of the expected hypervolume improvement of some rows; see ``AcquireFn``."""
     del key
-    low, width = _observed_range(launches)
+    low, width = observed_range(launches)
     values = (launches.costs - low[None]) / width[None]
     place, is_pending = _pending_places(launches, problem.num_workers)
     asked = jnp.concatenate([launches.row[place], row])
@@ -307,9 +322,32 @@ def _scalar_gain(
 ) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
     """Logarithm of the expected improvement of the weighted cost of some rows; see ``AcquireFn``."""
     del task
-    low, width = _observed_range(launches)
+    low, width = observed_range(launches)
     weights = jax.random.dirichlet(key, jnp.ones(problem.num_objectives, launches.costs.dtype))
     value = scalarised((launches.costs - low[None]) / width[None], weights)
+    return improvement_of_cost(problem, num_steps, context, start, launches, value, row)
+
+
+def improvement_of_cost(
+    problem: Problem,
+    num_steps: int,
+    context: Knowledge,
+    start: gp.Hyperparameters,
+    launches: Launches,
+    value: Float[Array, " size"],
+    row: Int[Array, " n"],
+) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
+    """Hyperparameters of a new fit, and the logarithm of the expected improvement at some rows, of one cost.
+
+    Args:
+        problem: what the table asks for.
+        num_steps: Adam steps.
+        context: what lanes know.
+        start: where the fit begins; one set, with the axis of models.
+        launches: what was launched.
+        value: cost of each slot, any number where nothing was observed.
+        row: rows to judge.
+    """
     place, is_pending = _pending_places(launches, problem.num_workers)
     asked = jnp.concatenate([launches.row[place], row])
     process = _believing_fit(num_steps, context, launches, value, jax.tree.map(lambda leaf: leaf[0], start))
@@ -327,7 +365,7 @@ def scalarised(costs: Float[Array, "*n m"], weights: Float[Array, " m"]) -> Floa
     return jnp.max(weighted, axis=-1) + AUGMENTATION * jnp.sum(weighted, axis=-1)
 
 
-def _observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
     """The least observed value of each objective, and the width of its range; 1 where that is nothing."""
     observed = launches.observed[:, None]
     low = jnp.min(jnp.where(observed, launches.costs, jnp.inf), axis=0)
