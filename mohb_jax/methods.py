@@ -883,7 +883,9 @@ def _halving(table: AnyTable, name: str, settings: Settings, evaluations: int | 
     """Halving until as many full trainings were paid for as there are columns."""
     levels = METHODS[name].schedule(table, settings)[0].levels
     shares = tuple(table.fidelities[level] / table.fidelities[-1] for level in levels)
-    most = int(np.ceil(table.num_columns / shares[0])) + settings.workers
+    # Enough cheap jobs for the trainings, and then a whole ladder for the first full one.
+    ladder = sum(settings.eta**rung for rung in range(len(levels)))
+    most = int(np.ceil(table.num_columns / shares[0] + ladder)) + settings.workers
     plan = make_plan(table, METHODS[name], settings, min(most, evaluations or most))
     assert isinstance(plan, AshaPlan)
     return Opening(plan, table.num_columns, shares)
