@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("repeatable")
 transfer.PUBLISHED = Training(num_phases=1, steps_per_phase=100, steps_per_validation=50)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def room_for_programs() -> Iterator[None]:
     """A suite compiles more programs than a process may hold."""
     yield

@@ -76,8 +76,10 @@ def test_a_row_that_failed_is_the_worst_and_one_never_tried_is_left_out():
 
 def test_one_task_alone_is_refused():
     table = related_tasks().select(tasks=["task-1"])
-    with pytest.raises(InputError, match="benchmark 'related' has the task 'task-1' alone"):
+    with pytest.raises(InputError, match=r"cannot serve table 'related'.* the table has one task"):
         simulate(table, "mo-hb+prior", evaluations=5)
+    with pytest.raises(InputError, match="benchmark 'related' has the task 'task-1' alone"):
+        learn_prior(table)
 
 
 def test_a_constant_objective_is_refused():

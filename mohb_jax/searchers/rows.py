@@ -51,7 +51,7 @@ class Rows:
     measured: Bool[Array, "tasks rows"]
     is_categorical: tuple[bool, ...]
     num_levels: tuple[int, ...]
-    num_types: int
+    num_types: int = 1
 
     @property
     def num_rows(self) -> int:
