@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
+from mohb_jax.devices import in_turns
 from mohb_jax.hyperband import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
-from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -139,20 +139,13 @@ def simulate_asha(
     segments: it ends when its last lane has, and arrays are as long as its longest lane needs, to the next
     segment.
     """
+
+    def run(shared: tuple[Cells, Context], own: Lanes) -> tuple[np.ndarray, ...]:
+        return _run_batch(plan, *shared, own, with_unfinished)
+
     num_lanes = len(lanes.task)
     size = min(LANES_PER_BATCH, num_lanes)
-    starts = range(0, num_lanes, size)
-    batches = [_padded(lanes, start, size) for start in starts]
-
-    shared = [jax.device_put((cells, context), device) for device in devices]
-
-    def run(number: int) -> tuple[np.ndarray, ...]:
-        device = number % len(devices)
-        cells, context = shared[device]
-        own = jax.device_put(batches[number], devices[device])
-        return _run_batch(plan, cells, context, own, with_unfinished)
-
-    parts = map_in_threads(run, range(len(batches)))
+    parts = in_turns(run, (cells, context), lanes, size, devices)
     slots = max(_num_slots(plan, part[-1]) for part in parts)
     fields = [
         np.concatenate([with_slots(part, slots) for part in column])[:num_lanes]
@@ -164,13 +157,6 @@ def simulate_asha(
 def _num_slots(plan: AshaPlan, valid: np.ndarray) -> int:
     """Slots of a log: the budget, or those up to the last that counts in any lane."""
     return plan.budget or int(np.flatnonzero(np.any(valid, axis=0)).max(initial=-1)) + 1
-
-
-def _padded(lanes: Lanes, start: int, size: int) -> Lanes:
-    """Some lanes, the last of them repeated so that every batch has the same shape."""
-    index = np.minimum(np.arange(start, start + size), len(lanes.task) - 1)
-    task, run, key, horizon = lanes
-    return Lanes(task[index], run[index], key[index], horizon[index])
 
 
 def _run_batch(

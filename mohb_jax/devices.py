@@ -1,12 +1,15 @@
 """Lanes over all local devices: each device simulates its share of them, and none waits for another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from mohb_jax.threads import map_in_threads
+
 Tree = TypeVar("Tree")
+Result = TypeVar("Result")
 AXIS = "lanes"
 
 
@@ -23,3 +26,26 @@ def spread(lanes: Tree, shared: Any, devices: Sequence[jax.Device]) -> tuple[Tre
     by_lane = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     return jax.device_put(padded(lanes, len(devices)), by_lane), jax.device_put(shared, everywhere)
+
+
+def in_turns(
+    function: Callable[[Any, Any], Result],
+    shared: Any,
+    lanes: Any,
+    size: int,
+    devices: Sequence[jax.Device],
+) -> list[Result]:
+    """``function`` of what all lanes share and of a batch of lanes, for all batches in order: they take turns
+    on the devices, in as many threads as there are processors.
+
+    The last batch is filled up with its last lane, so that every batch has the same shape.
+    """
+    whole = padded(lanes, size)
+    copies = [jax.device_put(shared, device) for device in devices]
+
+    def run(number: int) -> Result:
+        place, start = number % len(devices), number * size
+        own = jax.tree.map(lambda field: field[start : start + size], whole)
+        return function(copies[place], jax.device_put(own, devices[place]))
+
+    return map_in_threads(run, range(len(jax.tree.leaves(whole)[0]) // size))

@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.devices import padded
+from mohb_jax.devices import in_turns
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State
-from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -183,18 +182,12 @@ def simulate_learners(
     What such a searcher does takes so long that its arrays should stay in the cache, and that a lane should
     not go on because one among thousands has time left. A batch ends with its last lane.
     """
+
+    def run(shared: tuple[Cells, Context], own: Lanes) -> RunLog:
+        return simulate_lanes(plan, *shared, most_rows, own)
+
     size = min(LANES_PER_BATCH, len(lanes.task))
-    whole = padded(lanes, size)
-    starts = range(0, len(lanes.task), size)
-    shared = [jax.device_put((cells, context), device) for device in devices]
-
-    def run(start: int) -> RunLog:
-        device = start // size % len(devices)
-        cells, context = shared[device]
-        own = jax.device_put(jax.tree.map(lambda field: field[start : start + size], whole), devices[device])
-        return simulate_lanes(plan, cells, context, most_rows, own)
-
-    return _joined_logs(map_in_threads(run, starts), len(lanes.task))
+    return _joined_logs(in_turns(run, (cells, context), lanes, size, devices), len(lanes.task))
 
 
 def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:

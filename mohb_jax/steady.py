@@ -16,11 +16,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mohb_jax.asha import AshaPlan
-from mohb_jax.devices import padded
+from mohb_jax.devices import in_turns
 from mohb_jax.hyperband import Cells, Lanes, blanked
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
-from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -138,19 +137,12 @@ def simulate_steady(
         devices: batches of lanes take turns on them.
         past: what the opening of each lane did, where the plan has one.
     """
+
+    def run(shared: tuple[Cells, Context], own: tuple[Lanes, Past | None]) -> _Record:
+        return _run_batch(plan, *shared, *own)
+
     size = min(LANES_PER_BATCH, len(lanes.task))
-    index = range(0, len(lanes.task), size)
-    whole = padded((lanes, past), size)
-    batches = [jax.tree.map(lambda field, i=i: field[i : i + size], whole) for i in index]
-    shared = [jax.device_put((cells, context), device) for device in devices]
-
-    def run(number: int) -> _Record:
-        device = number % len(devices)
-        cells, context = shared[device]
-        own = jax.device_put(batches[number], devices[device])
-        return _run_batch(plan, cells, context, *own)
-
-    records = map_in_threads(run, range(len(batches)))
+    records = in_turns(run, (cells, context), (lanes, past), size, devices)
     return _as_log(plan, lanes, records)
 
 

@@ -22,7 +22,7 @@ layer("surrogates")
 layer("types")
 layer("threads")
 layer("programs")
-layer("devices")
+layer("devices", "threads")
 layer("schedule", "benchmarks")  # for InputError
 layer("kernels", "types", "benchmarks")
 layer("public", "kernels")

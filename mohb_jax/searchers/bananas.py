@@ -14,6 +14,7 @@ from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows
 from mohb_jax.searchers.unseen import Pool, draw, new_pool
+from mohb_jax.searchers.variation import some_columns
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 from surrogates.ensemble import EnsembleTraining, Params, fit_further, new_ensemble, predict_all
@@ -123,8 +124,7 @@ def encoded(rows: Rows, points: Float[Array, "k columns"]) -> Float[Array, "k fe
 def mutated(rows: Rows, key: Key, point: Float[Array, " columns"]) -> Float[Array, " columns"]:
     """The point with ``NUM_CHANGED`` of its columns changed, or all of them if there are fewer."""
     choice_key, number_key, level_key = jax.random.split(key, 3)
-    ticket = jax.random.uniform(choice_key, point.shape, point.dtype)
-    changed = jnp.argsort(jnp.argsort(ticket)) < NUM_CHANGED
+    changed = some_columns(choice_key, rows.num_columns, NUM_CHANGED)
     lowest, highest = -point / DEVIATION, (1 - point) / DEVIATION
     number = point + DEVIATION * jax.random.truncated_normal(number_key, lowest, highest)
     num_levels = jnp.maximum(jnp.asarray(rows.num_levels), 1)

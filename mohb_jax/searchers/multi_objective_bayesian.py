@@ -10,7 +10,7 @@ ended, so a few steps are enough; matrices have the size of what a lane can have
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from mohb_jax.searchers.bayesian import INDIFFERENCE, LEAST_VARIANCE
 from mohb_jax.searchers.launches import Launches, launched, no_launches, with_result
 from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
 from mohb_jax.searchers.unseen import Pool, draw, is_marked, marked, new_pool
+from mohb_jax.searchers.variation import tree_where
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 from surrogates import gaussian_process as gp
@@ -235,16 +236,12 @@ def propose(
         chooses = (moment.num_launched >= problem.num_initial) & jnp.any(unseen)
         chooses &= jnp.sum(launches.observed) >= LEAST_OBSERVED
         chosen = state.pool._replace(seen=marked(state.pool.seen, best[None]))
-        pool, row, wanted, fitted = _either(
+        pool, row, wanted, fitted = tree_where(
             chooses, (chosen, best, jnp.bool_(True), hyperparameters), (pool, row, wanted, start)
         )
         state = state._replace(hyperparameters=fitted, num_chosen=state.num_chosen + chooses)
     state = state._replace(pool=pool, launches=launched(state.launches, row, wanted))
     return state, Job(row, jnp.int32(level), jnp.int32(-1), wanted)
-
-
-def _either(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
-    return jax.tree.map(lambda yes, no: jnp.where(condition, yes, no), yes, no)
 
 
 def _candidates(
