@@ -33,6 +33,14 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", help="Folder that holds the published files (default: MOHB_DATA, else download)."),
 ]
+ReuseOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Study folder from which finished units are copied where they answer the same question; "
+        "repeatable.",
+        show_default=False,
+    ),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,6 +114,7 @@ def run(
         typer.Option("--dry-run", help="Print units, runs, memory and a guess of the time; run nothing."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")] = None,
+    reuse: ReuseOption = None,
     data: DataOption = None,
 ) -> None:
     """Run a study, or go on with one: finished units are kept and never repeated."""
@@ -132,7 +141,7 @@ def run(
     if dry_run:
         _print_plan(studies, study, tables, directory)
         return
-    _run(studies, study, tables, directory)
+    _run(studies, study, tables, directory, reuse or ())
     _print_results(directory)
     print(f"\nNext: mohb report {shlex.quote(str(directory))}")
 
@@ -201,7 +210,7 @@ def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path) ->
     )
 
 
-def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
+def _run(studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:
     from mohb_jax.engines import make_engine
 
     units = studies.work_units(study, tables)
@@ -228,7 +237,8 @@ def _run(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
             )
 
         command = shlex.join(["mohb", *sys.argv[1:]])
-        num_run = studies.run_study(study, tables, directory, command, on_unit, make_engine(study.engine))
+        engine = make_engine(study.engine)
+        num_run = studies.run_study(study, tables, directory, command, on_unit, engine, reuse)
     kept = f", {num_kept} were there already" if num_kept else ""
     print(f"Ran {num_run} units in {time.perf_counter() - began:.1f} s{kept}.\n")
 
@@ -346,6 +356,7 @@ def reproduce(
         typer.Option(help="Benchmark of the paper; repeatable; default: all.", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: runs/PAPER.")] = None,
+    reuse: ReuseOption = None,
     data: DataOption = None,
 ) -> None:
     """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
@@ -360,7 +371,7 @@ def reproduce(
     num_seeds = chosen.seeds if seeds is None else seeds
     whole = reproduction.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
     for part in whole.parts:
-        _run(studies, part.study, part.tables, part.directory)
+        _run(studies, part.study, part.tables, part.directory, reuse or ())
     began = time.perf_counter()
     page = chosen.write(whole)
     print(f"Claims in {time.perf_counter() - began:.1f} s")

@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -243,6 +244,17 @@ def read_units(directory: Path) -> list[StoredUnit]:
 
 def _stored(path: Path) -> StoredUnit:
     return StoredUnit(_read(path, _about)["spec"], lambda: read_unit(path).log)
+
+
+def take_unit(directory: Path, sources: Sequence[Path], spec: Mapping[str, Any]) -> Path | None:
+    """Copies the unit of that specification from the first of some study folders that holds it whole; None
+    if none does."""
+    path = unit_path(directory, spec)
+    source = next((there for folder in sources if is_whole(there := unit_path(folder, spec))), None)
+    if source is None:
+        return None
+    write_atomically(path, lambda partial: shutil.copyfile(source, partial))
+    return path
 
 
 def is_whole(path: Path) -> bool:

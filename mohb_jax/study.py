@@ -476,8 +476,9 @@ def run_study(
     command: str,
     on_unit: Callable[[WorkUnit, float, bool], None] = lambda unit, seconds, done_before: None,
     engine: Engine = in_this_process,
+    reuse: Sequence[Path] = (),
 ) -> int:
-    """Runs the units that the folder does not hold yet, and returns how many it ran.
+    """Runs the units that neither the folder nor one to reuse holds yet, and returns how many it ran.
 
     A folder may be used again: finished units are found by their hash and kept, those of another study stay,
     and ``study.json`` is replaced by the latest study.
@@ -489,11 +490,14 @@ def run_study(
         command: what the user typed, for the report.
         on_unit: called after each unit with its seconds and whether it had been there before.
         engine: where units run.
+        reuse: study folders from which finished units of equal specification are copied.
 
     Raises:
-        InputError: another process is running a study in this folder.
+        InputError: another process is running a study in this folder; a folder to reuse holds no study.
     """
     units = work_units(study, tables)
+    for source in reuse:
+        store.read_study(source)
     require_folder(directory)
     num_run = {table.name: 0 for _, table in tables}
     with store.alone_in(directory), store.log_to(directory), Compilation() as compilation:
@@ -502,7 +506,11 @@ def run_study(
         missing = []
         for unit in units:
             began = time.perf_counter()
-            if manifest.has(store.unit_path(directory, unit.spec)):
+            found = manifest.has(store.unit_path(directory, unit.spec))
+            if not found and (copy := store.take_unit(directory, reuse, unit.spec)):
+                manifest.add(copy)
+                found = True
+            if found:
                 on_unit(unit, time.perf_counter() - began, True)
             else:
                 missing.append(unit)

@@ -49,6 +49,20 @@ def test_a_small_reproduction(small, tmp_path, monkeypatch, capsys):
     assert (out / "embedded" / "report" / "index.html").is_file()
 
 
+def test_units_of_a_study_are_taken(small, tmp_path, monkeypatch, capsys):
+    """Those of a study that asks the same of a benchmark, whatever else it holds."""
+    for command in (
+        "run --benchmark synthetic --method random --method mo-hb --method sh-emoa --seeds 2 --out {}/study",
+        "reproduce guerrero2021 --benchmark synthetic --seeds 2 --reuse {}/study --out {}/out",
+    ):
+        words = command.replace("{}", str(tmp_path)).split()
+        monkeypatch.setattr("sys.argv", ["mohb", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 0
+    assert "2 were there already" in capsys.readouterr().out
+
+
 def test_what_benchmarks_cannot_serve_is_left_out_and_nothing_else():
     """Of the shipped table; the next test needs the published ones."""
     table = benchmarks.load("embedded")

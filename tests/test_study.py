@@ -372,6 +372,44 @@ def test_two_studies_share_a_folder(content, tmp_path):
     assert [row["method"] for row in summarise(out)["rows"] if row["task"] == "all"] == ["random"]
 
 
+def test_units_are_taken_from_another_folder(content, tmp_path):
+    run(content, tmp_path / "first", methods=["random"])
+    source = unit_files(tmp_path / "first")
+    out = tmp_path / "second"
+    study, tables = made(content)
+    seen: list[tuple[str, bool]] = []
+    num_run = studies.run_study(
+        study,
+        tables,
+        out,
+        "mohb",
+        lambda unit, seconds, found: seen.append((unit.label, found)),
+        reuse=[tmp_path / "first"],
+    )
+    assert num_run == 1
+    assert seen == [("random", True), ("mo-hb", False)]
+    assert set(source) < set(unit_files(out))
+    assert unit_files(tmp_path / "first") == source
+    assert_same_units(store.read_units(out)[:1], store.read_units(tmp_path / "first"))
+    assert run(content, out) == 0
+
+
+def test_a_damaged_unit_of_another_folder_is_not_taken(content, tmp_path):
+    run(content, tmp_path / "first")
+    for path in (tmp_path / "first" / "units").iterdir():
+        path.write_bytes(cut_short(path.read_bytes()))
+    study, tables = made(content)
+    out = tmp_path / "second"
+    assert studies.run_study(study, tables, out, "mohb", reuse=[tmp_path / "first"]) == 2
+
+
+def test_a_folder_to_reuse_has_to_hold_a_study(content, tmp_path):
+    study, tables = made(content)
+    with pytest.raises(InputError, match="not a study folder"):
+        studies.run_study(study, tables, tmp_path / "out", "mohb", reuse=[tmp_path])
+    assert not (tmp_path / "out").exists()
+
+
 def cut_short(content: bytes) -> bytes:
     return content[:-100]
 
