@@ -157,15 +157,14 @@ class Table(AnyTable):
         level = (
             range(self.num_fidelities) if fidelities is None else [self.fidelity_index(f) for f in fidelities]
         )
-        rows = range(self.num_rows)
         return dataclasses.replace(
             self,
             tasks=tuple(self.tasks[t] for t in task),
             objectives=tuple(self.objectives[m] for m in goal),
             fidelities=tuple(self.fidelities[f] for f in level),
-            costs=self.costs[np.ix_(task, rows, level, goal)],
-            runtime=self.runtime[np.ix_(task, rows, level)],
-            available=self.mask[np.ix_(task, rows, level)],
+            costs=_taken(self.costs, {0: task, 2: level, 3: goal}),
+            runtime=_taken(self.runtime, {0: task, 2: level}),
+            available=_taken(self.mask, {0: task, 2: level}),
         )
 
     def with_prices(self, prices: Mapping[str, float | int]) -> "Table":
@@ -183,6 +182,14 @@ class Table(AnyTable):
     def save(self, path: str | os.PathLike[str]) -> None:
         """See ``AnyTable``."""
         write_file(path, FORMAT, {**table_metadata(self), "provenance": self.provenance}, table_arrays(self))
+
+
+def _taken(array: np.ndarray, chosen: Mapping[int, Sequence[int]]) -> np.ndarray:
+    """Some indices along some axes; an axis of which all are chosen costs nothing."""
+    for axis, indices in chosen.items():
+        if list(indices) != list(range(array.shape[axis])):
+            array = np.take(array, indices, axis)
+    return array
 
 
 def write_file(

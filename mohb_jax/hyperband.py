@@ -22,8 +22,6 @@ from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State
 from mohb_jax.types import Array, Key, RunLog
 
-LANES_PER_BATCH = 32
-"""Lanes of one batch of a searcher that learns."""
 CACHED_PAIRS = 1 << 22
 """Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
 as much."""
@@ -186,7 +184,7 @@ def simulate_learners(
     def run(shared: tuple[Cells, Context], own: Lanes) -> RunLog:
         return simulate_lanes(plan, *shared, most_rows, own)
 
-    size = min(LANES_PER_BATCH, len(lanes.task))
+    size = min(plan.searcher.lanes_per_batch, len(lanes.task))
     return _joined_logs(in_turns(run, (cells, context), lanes, size, devices), len(lanes.task))
 
 

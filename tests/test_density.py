@@ -319,7 +319,9 @@ def test_columns_of_every_kind_have_a_place(name, kinds, levels):
     codes = np.zeros((3, 8), np.int32)
     codes[1] = np.arange(8) % 2 * (1 if kinds[1] else STEPS)
     candidates = random_search().prepare(synthetic(8), (0,), 0, None)
-    rows = Rows(candidates, jnp.asarray(codes), jnp.ones((1, 8), bool), kinds, levels)
+    rows = Rows(
+        candidates, jnp.asarray(codes), jnp.asarray(codes), jnp.full((1, 1), 255, jnp.uint32), kinds, levels
+    )
     space, rule = density.Space(rows, 1, 2, choices), RULES[name]
     state = SEARCHERS[name].init(space, jnp.int32(0), jax.random.key(0))
     state = state._replace(

@@ -117,7 +117,7 @@ def test_a_crossing_is_answered_like_any_table(seed):
     columns = tuple(dataclasses.replace(column, role="architecture") for column in base.columns)
     table = cross_table(dataclasses.replace(base, columns=columns))
     rows = prepare_rows(table, (0, 1))
-    plain = dataclasses.replace(rows, num_types=1)
+    plain = dataclasses.replace(rows, num_types=1, block_codes=rows.codes)
     assert rows.num_types == 37
     rng = np.random.default_rng(seed)
     points = jnp.asarray(rows.point(jnp.asarray(rng.integers(table.num_rows, size=200))))

@@ -55,8 +55,17 @@ KEYS = jax.random.split(jax.random.key(0), NUM_DRAWS)
 
 
 def many(function, rows, *args):
-    """The operator under many keys."""
-    return np.asarray(jax.jit(jax.vmap(lambda key: function(rows, key, *args)))(KEYS))
+    """The operator under many keys; the children of a pair one after another."""
+    found = jax.jit(jax.vmap(lambda key: function(rows, key, *args)))(KEYS)
+    return np.stack(found, axis=1) if isinstance(found, tuple) else np.asarray(found)
+
+
+def crossed(rows, key, first, second):
+    return variation.crossed(rows, jax.random.uniform(key, (3 * rows.num_columns + 1,)), first, second)
+
+
+def mutated(rows, key, point):
+    return variation.mutated(rows, jax.random.uniform(key, (3 * rows.num_columns,)), point)
 
 
 class Unit(Problem):
@@ -77,7 +86,7 @@ def pymoo_pairs(first, second):
 def test_crossover_has_the_distribution_of_pymoo(low, high):
     """Two columns, parents the other way round in the second; of 12 comparisons each has a
     false-alarm rate of 1e-4."""
-    ours = many(variation.crossed, NUMERIC, jnp.array([low, high]), jnp.array([high, low]))
+    ours = many(crossed, NUMERIC, jnp.array([low, high]), jnp.array([high, low]))
     theirs = pymoo_pairs([low, high], [high, low])
     assert (ours >= 0).all()
     assert (ours <= 1).all()
@@ -87,29 +96,29 @@ def test_crossover_has_the_distribution_of_pymoo(low, high):
         assert moved[0] == pytest.approx(moved[1], abs=0.05)
         for side in range(2):
             assert scipy.stats.ks_2samp(a[:, side], b[:, side]).pvalue > 1e-4
-    crossed = variation.CROSSOVER_SHARE / 2
+    share = variation.CROSSOVER_SHARE / 2
     is_low = np.mean(
         ours[:, 0] == ours.min(axis=1), axis=0
     )  # either child may be the lower of a crossed pair
-    np.testing.assert_allclose(is_low, [1 - crossed / 2, crossed / 2], atol=0.03)
+    np.testing.assert_allclose(is_low, [1 - share / 2, share / 2], atol=0.03)
 
 
 def test_crossover_keeps_the_mean_away_from_bounds():
     """Far from the bounds the two factors are equal, so that children lie as their parents do."""
-    children = many(variation.crossed, NUMERIC, jnp.array([0.45, 0.5]), jnp.array([0.5, 0.45]))
+    children = many(crossed, NUMERIC, jnp.array([0.45, 0.5]), jnp.array([0.5, 0.45]))
     np.testing.assert_allclose(children.sum(axis=1), 0.95, atol=1e-6)
 
 
 def test_equal_parents_have_equal_children():
     point = jnp.array([0.5, 0.25, 2.0, 0.0, 0.75])
     np.testing.assert_array_equal(
-        many(variation.crossed, ROWS, point, point), np.broadcast_to(point, (NUM_DRAWS, 2, 5))
+        many(crossed, ROWS, point, point), np.broadcast_to(point, (NUM_DRAWS, 2, 5))
     )
 
 
 def test_categorical_columns_are_exchanged():
     first, second = jnp.array([0.0, 0.0, 0.0, 0.0, 0.0]), jnp.array([1.0, 1.0, 2.0, 0.0, 1.0])
-    kinds = many(variation.crossed, ROWS, first, second)[:, :, 2]
+    kinds = many(crossed, ROWS, first, second)[:, :, 2]
     np.testing.assert_array_equal(np.sort(kinds, axis=1), np.broadcast_to([0, 2], kinds.shape))
     share = variation.CROSSOVER_SHARE / 2
     assert np.mean(kinds[:, 0] == 2) == pytest.approx(share, abs=4 * (share * (1 - share) / NUM_DRAWS) ** 0.5)
@@ -118,7 +127,7 @@ def test_categorical_columns_are_exchanged():
 @pytest.mark.parametrize("value", [0.0, 0.3, 0.98])
 def test_mutation_has_the_distribution_of_pymoo(value):
     rows = numeric_rows(1)  # probability 1/columns: always
-    ours = many(variation.mutated, rows, jnp.array([value]))[:, 0]
+    ours = many(mutated, rows, jnp.array([value]))[:, 0]
     population = Population.new(X=np.full((NUM_DRAWS, 1), value))
     operator = PM(prob=1.0, prob_var=1.0, eta=variation.MUTATION_INDEX)
     theirs = operator(Unit(1), population, random_state=np.random.default_rng(2)).get("X")[:, 0]
@@ -128,7 +137,7 @@ def test_mutation_has_the_distribution_of_pymoo(value):
 
 def test_mutation_changes_one_column_on_average():
     point = jnp.array([0.5, 0.25, 2.0, 0.0, 0.75])
-    changed = many(variation.mutated, ROWS, point) != np.asarray(point)
+    changed = many(mutated, ROWS, point) != np.asarray(point)
     share = changed.mean(axis=0)
     assert share[[0, 1, 4]] == pytest.approx([0.2] * 3, abs=0.03)
     assert share[2] == pytest.approx(0.2 * 2 / 3, abs=0.03)  # one level of three is the old one
@@ -169,19 +178,47 @@ def test_some_columns_are_as_many_as_asked():
     assert chosen.mean(axis=0) == pytest.approx([1 / 3] * 6, abs=0.04)
 
 
+def given(points):
+    return points
+
+
+def test_what_no_lane_wants_is_not_computed():
+    """Of a batch; and lanes that do not want it keep what they have."""
+    calls = []
+
+    def doubled(x):
+        jax.debug.callback(lambda _: calls.append(1), x)
+        return 2 * x
+
+    batch = jax.jit(jax.vmap(lambda wants, x: variation.if_any(wants, doubled, (x,), x)))
+    x = jnp.arange(3.0)
+    np.testing.assert_array_equal(batch(jnp.zeros(3, bool), x), x)
+    jax.effects_barrier()
+    assert not calls
+    np.testing.assert_array_equal(batch(jnp.array([True, False, True]), x), [0, 1, 4])
+    jax.effects_barrier()
+    assert calls
+
+
 def test_rows_near_points_and_random_rows_in_their_place():
     task, pool = jnp.int32(0), new_pool(ROWS.candidates, jnp.int32(0), jax.random.key(3), ROWS.num_rows)
     points = ROWS.point(jnp.array([5, 5, 9]))
-    near, row, valid = variation.nearest_or_random(ROWS, task, pool, points, jnp.bool_(True))
+    near, row, valid = variation.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(True))
     assert valid.all()
     assert (row[0], row[2]) == (5, 9)
     assert len(set(row.tolist())) == 3  # row 5 is given once
-    _, random, valid = variation.nearest_or_random(ROWS, task, pool, points, jnp.bool_(False))
+    _, random, valid = variation.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(False))
     assert valid.all()
     assert random.tolist() != row.tolist()
     # After rows near points, random ones are those that random search would give, less what was seen.
     _, rest, valid = variation.nearest_or_random(
-        ROWS, task, near, ROWS.point(jnp.zeros(ROWS.num_rows, jnp.int32)), jnp.bool_(False)
+        ROWS,
+        task,
+        near,
+        ROWS.num_rows,
+        given,
+        ROWS.point(jnp.zeros(ROWS.num_rows, jnp.int32)),
+        jnp.bool_(False),
     )
     assert valid.sum() == ROWS.num_rows - 3
     assert set(rest[valid].tolist()).isdisjoint(row.tolist())

@@ -6,6 +6,9 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.types import Array
 
+PAIRS_UP_TO = 64
+"""Rows up to which comparing all pairs beats XLA's sort (docs/performance.md)."""
+
 
 def crowding_distance(
     costs: Float[Array, "n m"], rank: Int[Array, " n"], valid: Bool[Array, " n"]
@@ -34,19 +37,29 @@ def crowding_distance(
     if n == 0:
         return jnp.zeros(0, costs.dtype)
     group = jnp.where(usable, rank, n + 1)  # n may mark valid rows that were left unranked
+    size = jnp.zeros(n + 2, jnp.int32).at[group].add(1)
+    columns = list(jnp.where(usable[:, None], costs, 0).T)
+    places = [_place(group, column) for column in columns]
+    # Whatever the objective, a group has the same places.
+    standing = jnp.zeros(n, jnp.int32).at[places[0]].set(group)
+    last = jnp.cumsum(size, dtype=jnp.int32)[standing] - 1
+    first = last - size[standing] + 1
     distance = jnp.zeros(n, costs.dtype)
-    for column in jnp.where(usable[:, None], costs, 0).T:  # a fixed order of additions, whatever the batch
-        distance = distance + _gap_shares(column, group)
-    alone = jnp.zeros(n + 2, jnp.int32).at[group].add(1)[group] == 1
-    return jnp.where(usable, jnp.where(alone, jnp.inf, distance), 0)
+    for column, place in zip(columns, places, strict=True):  # a fixed order of additions, whatever the batch
+        distance = distance + _gap_shares(jnp.zeros_like(column).at[place].set(column), first, last)[place]
+    return jnp.where(usable, jnp.where(size[group] == 1, jnp.inf, distance), 0)
 
 
-def crowding_order(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Int[Array, " n"]:
+def crowding_order(
+    costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | None = None
+) -> Int[Array, " n"]:
     """Rows by ascending front, then descending crowding distance, then index.
 
     Args:
         costs: objective values.
         valid: False marks padding.
+        num_ranked: static; the order after the front in which so many rows are reached may be any. None
+            orders all.
 
     Returns:
         Row indices in order: ``order[t]`` is the row that comes t-th. Valid rows that are not finite follow
@@ -58,21 +71,37 @@ def crowding_order(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Int[
     """
     usable = valid & jnp.all(jnp.isfinite(costs), axis=1)
     n = costs.shape[0]
-    rank = pareto_rank(jnp.where(usable[:, None], costs, 0), usable)
+    rank = pareto_rank(jnp.where(usable[:, None], costs, 0), usable, num_ranked)
     distance = crowding_distance(costs, rank, usable)
-    group = jnp.where(usable, rank, jnp.where(valid, n, n + 1))
-    return jnp.lexsort((-distance, group)).astype(jnp.int32)
+    group = jnp.where(usable, rank, jnp.where(valid, n + 1, n + 2))
+    place = _place(group, -distance)
+    return jnp.zeros(n, jnp.int32).at[place].set(jnp.arange(n, dtype=jnp.int32))
 
 
-def _gap_shares(values: Float[Array, " n"], group: Int[Array, " n"]) -> Float[Array, " n"]:
-    """Gap between a row's neighbours in its group over the group's range; ends +inf, 0 if all are equal."""
-    order = jnp.lexsort((values, group))
-    values, group = values[order], group[order]
-    num_groups = values.shape[0] + 2
-    low = jnp.full(num_groups, jnp.inf, values.dtype).at[group].min(values)[group]
-    high = jnp.full(num_groups, -jnp.inf, values.dtype).at[group].max(values)[group]
-    changes = jnp.concatenate([jnp.ones(1, bool), group[1:] != group[:-1], jnp.ones(1, bool)])
-    is_end = changes[1:] | changes[:-1]
-    gap = jnp.where(is_end, jnp.inf, jnp.roll(values, -1) - jnp.roll(values, 1))
-    share = jnp.where(high > low, gap / jnp.where(high > low, high - low, 1), 0)
-    return jnp.zeros_like(share).at[order].set(share)
+def _gap_shares(
+    ascending: Float[Array, " n"], first: Int[Array, " n"], last: Int[Array, " n"]
+) -> Float[Array, " n"]:
+    """Gap between the neighbours of each place in its group over the group's range; ends +inf, 0 if all are
+    equal.
+
+    Args:
+        ascending: values sorted by group, then ascending.
+        first: first place of the group that stands at each place.
+        last: last place of that group.
+    """
+    low, high = ascending[first], ascending[last]
+    place = jnp.arange(ascending.shape[0])
+    is_end = (place == first) | (place == last)
+    gap = jnp.where(is_end, jnp.inf, jnp.roll(ascending, -1) - jnp.roll(ascending, 1))
+    return jnp.where(high > low, gap / jnp.where(high > low, high - low, 1), 0)
+
+
+def _place(group: Int[Array, " n"], values: Float[Array, " n"]) -> Int[Array, " n"]:
+    """Where each row stands when rows are sorted by group, then value, then index."""
+    n = group.shape[0]
+    index = jnp.arange(n, dtype=jnp.int32)
+    if n > PAIRS_UP_TO:
+        return jnp.zeros(n, jnp.int32).at[jnp.lexsort((values, group))].set(index)
+    tie = (values[:, None] == values[None]) & (index[:, None] < index[None])
+    tie = (group[:, None] == group[None]) & ((values[:, None] < values[None]) | tie)
+    return jnp.sum((group[:, None] < group[None]) | tie, axis=0, dtype=jnp.int32)

@@ -85,6 +85,9 @@ class Searcher(NamedTuple):
     init: InitFn
     suggest: SuggestFn
     observe: ObserveFn
+    lanes_per_batch: int = 32
+    """Of one that learns: lanes that advance together. Many share the price of a call; few keep all that is
+    remembered of them in the processor's cache."""
 
     @property
     def learns(self) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from benchmarks.interface import AnyTable
@@ -115,30 +116,37 @@ def nsga2(population: int = 20) -> Searcher:
         context: Breeding, task: Int[Array, ""], state: Generation, num_suggestions: int
     ) -> tuple[Generation, Array, Array]:
         carried_key, pair_key = jax.random.split(state.key)
-        pair_keys = jax.random.split(pair_key, -(-num_suggestions // 2))
-        pairs = jax.vmap(lambda key: _siblings(context.rows, key, state.members))(pair_keys)
-        points = pairs.reshape(-1, context.rows.num_columns)[:num_suggestions]
+
+        def children(members: Population) -> Float[Array, "k columns"]:
+            return _children(context.rows, pair_key, members, num_suggestions)
+
+        has_parents = jnp.any(state.members.stands)
         pool, row, valid = nearest_or_random(
-            context.rows, task, state.pool, points, jnp.any(state.members.stands)
+            context.rows, task, state.pool, num_suggestions, children, state.members, has_parents
         )
         return state._replace(pool=pool, key=carried_key), row, valid
 
     def observe(state: Generation, seen: Seen) -> Generation:
         return state._replace(members=fittest(state.members, seen))
 
-    return Searcher(prepare, init, suggest, observe)
+    return Searcher(prepare, init, suggest, observe, lanes_per_batch=512)
 
 
-def _siblings(rows: Rows, key: Key, members: Population) -> Float[Array, "2 columns"]:
-    """Two children of parents that won a tournament each."""
-    parent_key, cross_key, mutation_key = jax.random.split(key, 3)
+def _children(rows: Rows, key: Key, members: Population, num_children: int) -> Float[Array, "k columns"]:
+    """Children of pairs of parents that won a tournament each: first the one of each pair, then the other,
+    of which the last pair has none where the number is odd.
+
+    All random numbers are drawn in one call, for each has its price.
+    """
+    sizes = np.array([4, 3 * rows.num_columns + 1, 3 * rows.num_columns, 3 * rows.num_columns])
+    chance = jax.random.uniform(key, (-(-num_children // 2), sizes.sum()), jnp.float32)
+    for_parents, for_cross, *for_mutations = jnp.split(chance, np.cumsum(sizes)[:-1], axis=1)
     num_members = jnp.maximum(jnp.sum(members.stands, dtype=jnp.int32), 1)
-    parent = jnp.min(jax.random.randint(parent_key, (2, 2), 0, num_members), axis=1)
-    children = crossed(rows, cross_key, *rows.point(members.row[parent]))
-    children = jax.vmap(lambda key, child: mutated(rows, key, child))(
-        jax.random.split(mutation_key, 2), children
-    )
-    return on_levels(rows, children)
+    drawn = jnp.floor(for_parents * num_members).astype(jnp.int32)
+    winners = jnp.minimum(drawn[:, :2], drawn[:, 2:]).T
+    pair = crossed(rows, for_cross, *rows.point(members.row)[winners])
+    children = [mutated(rows, own, child) for own, child in zip(for_mutations, pair, strict=True)]
+    return on_levels(rows, jnp.concatenate(children)[:num_children])
 
 
 def fittest(members: Population, seen: Seen) -> Population:
@@ -152,7 +160,8 @@ def fittest(members: Population, seen: Seen) -> Population:
     row = jnp.concatenate([members.row, seen.row.astype(jnp.int32)])
     costs = jnp.concatenate([members.costs, seen.costs])
     stands = jnp.concatenate([members.stands, finite])
-    best = crowding_order(costs, stands)[: members.row.shape[0]]
+    places = members.row.shape[0]
+    best = crowding_order(costs, stands, num_ranked=places)[:places]
     return Population(row[best], costs[best], stands[best])
 
 
@@ -280,9 +289,12 @@ def _bred(
 ) -> tuple[Emoa, Int[Array, ""], Bool[Array, ""]]:
     """The lane after a child or a random row was sent out, the row, and whether there is any."""
     key = jax.random.fold_in(state.key, moment.num_launched)
-    point = _emoa_child(rows, key, state.members)
+
+    def child(members: Population) -> Float[Array, "1 columns"]:
+        return _emoa_child(rows, key, members)[None]
+
     has_parents = (state.num_new >= population) & jnp.any(state.members.stands)
-    pool, row, found = nearest_or_random(rows, task, state.pool, point[None], has_parents)
+    pool, row, found = nearest_or_random(rows, task, state.pool, 1, child, state.members, has_parents)
     return state._replace(pool=pool, num_new=state.num_new + 1), row[0], found[0]
 
 
@@ -426,11 +438,14 @@ def mo_rea(
     def propose(context: Rows, task: Int[Array, ""], state: Ring, moment: Moment) -> tuple[Ring, Job]:
         key = jax.random.fold_in(state.key, moment.num_launched)
         sample_key, net_key, child_key = jax.random.split(key, 3)
-        order = compare(net_key, state.members.costs, state.members.stands, population)
-        parent = best_of_sample(sample_key, order)
-        child = one_column_changed(context, child_key, context.point(state.members.row[parent]))
+
+        def child(members: Population) -> Float[Array, "1 columns"]:
+            order = compare(net_key, members.costs, members.stands, population)
+            parent = context.point(members.row[best_of_sample(sample_key, order)])
+            return one_column_changed(context, child_key, parent)[None]
+
         is_full = state.num_entered >= population
-        pool, row, found = nearest_or_random(context, task, state.pool, child[None], is_full)
+        pool, row, found = nearest_or_random(context, task, state.pool, 1, child, state.members, is_full)
         job = Job(row[0], jnp.int32(0), jnp.int32(-1), found[0])
         return tree_where(found[0], state._replace(pool=pool), state), job
 

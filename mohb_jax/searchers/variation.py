@@ -3,12 +3,13 @@
 Points are as ``Rows.point`` gives them. Nothing here knows of costs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each
 from mohb_jax.searchers.unseen import Pool, filled_up
@@ -25,70 +26,90 @@ _EQUAL = 1e-14
 
 
 def crossed(
-    rows: Rows, key: Key, first: Float[Array, " columns"], second: Float[Array, " columns"]
-) -> Float[Array, "2 columns"]:
+    rows: Rows,
+    chance: Float[Array, "*n draws"],
+    first: Float[Array, "*n columns"],
+    second: Float[Array, "*n columns"],
+) -> tuple[Float[Array, "*n columns"], Float[Array, "*n columns"]]:
     """Two children by simulated binary crossover, within [0, 1]; of categorical columns by uniform crossover.
 
     A pair crosses with probability ``CROSSOVER_SHARE``. Then every numeric column is crossed with probability
     1/2, and either child may get the lower value; every categorical column is exchanged with probability 1/2.
 
+    Args:
+        rows: of a table.
+        chance: uniform in [0, 1), three numbers per column and one more.
+        first: points.
+        second: as many others.
+
     References:
         Deb and Agrawal, "Simulated binary crossover for continuous search space", 1995, with the bounds and
         the probability per column of Deb's code of NSGA-II.
     """
-    pair_key, column_key, spread_key, exchange_key = jax.random.split(key, 4)
-    shape = (rows.num_columns,)
-    crosses = jax.random.uniform(pair_key) < CROSSOVER_SHARE
-    is_crossed = crosses & (jax.random.uniform(column_key, shape) < 0.5)
-    lower, upper = _spread_out(jax.random.uniform(spread_key, shape), first, second)
-    is_numeric = is_crossed & ~np.array(rows.is_categorical) & (jnp.abs(first - second) > _EQUAL)
-    exchanges = crosses & (jax.random.uniform(exchange_key, shape) < 0.5)
-    is_exchanged = exchanges & (is_numeric | np.array(rows.is_categorical))
-    left, right = jnp.where(is_numeric, lower, first), jnp.where(is_numeric, upper, second)
-    return jnp.stack([jnp.where(is_exchanged, right, left), jnp.where(is_exchanged, left, right)])
+    is_categorical = np.array(rows.is_categorical)
+    crosses = chance[..., -1:] < CROSSOVER_SHARE
+    for_column, for_spread, for_exchange = jnp.split(chance[..., :-1], 3, axis=-1)
+    is_spread = crosses & (for_column < 0.5) & ~is_categorical & (jnp.abs(first - second) > _EQUAL)
+    is_exchanged = crosses & (for_exchange < 0.5) & (is_spread | is_categorical)
+
+    def child(is_left: Any) -> Any:
+        spread = _spread_out(for_spread, first, second, is_left)
+        return jnp.where(is_spread, spread, jnp.where(is_left, first, second))
+
+    return child(~is_exchanged), child(is_exchanged)
 
 
 def _spread_out(
-    chance: Float[Array, " columns"], first: Float[Array, " columns"], second: Float[Array, " columns"]
-) -> tuple[Float[Array, " columns"], Float[Array, " columns"]]:
-    """The lower and the upper child of two parents that differ."""
+    chance: Float[Array, "*n columns"],
+    first: Float[Array, "*n columns"],
+    second: Float[Array, "*n columns"],
+    is_left: Bool[Array, "*n columns"],
+) -> Float[Array, "*n columns"]:
+    """The lower child of two parents that differ, or the upper one.
+
+    Its distance from the middle, over that of the parents, depends on the room that its side has.
+    """
     low, high = jnp.minimum(first, second), jnp.maximum(first, second)
     gap = jnp.where(high - low > _EQUAL, high - low, 1)
-
-    def factor(room: Array) -> Array:
-        """Distance of the children over that of the parents, where one side has so much room."""
-        power = CROSSOVER_INDEX + 1
-        share = chance * (2 - (1 + 2 * room / gap) ** -power)
-        return jnp.where(share <= 1, share, 1 / (2 - jnp.maximum(share, 1))) ** (1 / power)
-
-    middle = low + high
-    lower, upper = (middle - factor(low) * gap) / 2, (middle + factor(1 - high) * gap) / 2
-    return jnp.clip(lower, 0, 1), jnp.clip(upper, 0, 1)
+    room = jnp.where(is_left, low, 1 - high)
+    power = CROSSOVER_INDEX + 1
+    share = chance * (2 - (1 + 2 * room / gap) ** -power)
+    factor = jnp.where(share <= 1, share, 1 / (2 - jnp.maximum(share, 1))) ** (1 / power)
+    return jnp.clip((low + high + jnp.where(is_left, -factor, factor) * gap) / 2, 0, 1)
 
 
-def mutated(rows: Rows, key: Key, point: Float[Array, " columns"]) -> Float[Array, " columns"]:
+def mutated(
+    rows: Rows, chance: Float[Array, "*n draws"], point: Float[Array, "*n columns"]
+) -> Float[Array, "*n columns"]:
     """Polynomial mutation of each numeric column with probability 1/columns, within [0, 1]; a categorical
     column gets a random level instead.
+
+    Args:
+        rows: of a table.
+        chance: uniform in [0, 1), three numbers per column.
+        point: to be mutated.
 
     References:
         Deb and Deb, "Analysing mutation schemes for real-parameter genetic algorithms", 2014 (the scheme of
         Deb's code of NSGA-II).
     """
-    column_key, step_key, level_key = jax.random.split(key, 3)
-    shape = (rows.num_columns,)
-    chance = jax.random.uniform(step_key, shape)
+    for_column, chance, for_level = jnp.split(chance, 3, axis=-1)
     power = MUTATION_INDEX + 1
     downwards = 2 * chance + (1 - 2 * chance) * (1 - point) ** power
     upwards = 2 * (1 - chance) + (2 * chance - 1) * point**power
     root = jnp.maximum(jnp.where(chance < 0.5, downwards, upwards), 0) ** (1 / power)
     moved = jnp.clip(point + jnp.where(chance < 0.5, root - 1, 1 - root), 0, 1)
-    moved = jnp.where(np.array(rows.is_categorical), random_point(rows, level_key), moved)
-    return jnp.where(jax.random.uniform(column_key, shape) < 1 / rows.num_columns, moved, point)
+    moved = jnp.where(np.array(rows.is_categorical), _point_at(rows, for_level), moved)
+    return jnp.where(for_column < 1 / rows.num_columns, moved, point)
 
 
 def random_point(rows: Rows, key: Key) -> Float[Array, " columns"]:
     """A uniformly random value of every column."""
-    chance = jax.random.uniform(key, (rows.num_columns,))
+    return _point_at(rows, jax.random.uniform(key, (rows.num_columns,)))
+
+
+def _point_at(rows: Rows, chance: Float[Array, "*n columns"]) -> Float[Array, "*n columns"]:
+    """The value of every column that a uniformly random number stands for."""
     level = jnp.floor(chance * np.maximum(rows.num_levels, 1))
     return jnp.where(_has_levels(rows), level * _spacing(rows), chance)
 
@@ -127,16 +148,38 @@ def nearest_or_random(
     rows: Rows,
     task: Int[Array, ""],
     pool: Pool,
-    points: Float[Array, "k columns"],
+    num_rows: int,
+    make_points: Callable[[Any], Float[Array, "k columns"]],
+    parents: Any,
     is_wanted: Bool[Array, ""],
 ) -> tuple[Pool, Array, Array]:
-    """The unseen rows nearest to some points, one after another, or as many random ones if the points are
-    not wanted: pool, rows, and which of them are valid."""
-    seen, row, found = nearest_unseen_each(rows, task, pool.seen, points)
-    found = found & is_wanted
-    near = pool._replace(seen=jnp.where(is_wanted, seen, pool.seen))
+    """The unseen rows nearest to the points made of some parents, one after another, or as many random ones
+    if these are not wanted: pool, rows, and which of them are valid."""
+
+    def near(seen: UInt32[Array, " words"], parents: Any) -> tuple[Array, Array, Array]:
+        return nearest_unseen_each(rows, task, seen, make_points(parents))
+
+    nothing = jnp.asarray(pool.seen), jnp.zeros(num_rows, jnp.int32), jnp.zeros(num_rows, bool)
+    seen, row, found = if_any(is_wanted, near, (pool.seen, parents), nothing)
     num_found = jnp.sum(found, dtype=jnp.int32)
-    return filled_up(rows.candidates, task, near, jnp.where(found, row, -1), num_found)
+    return filled_up(rows.candidates, task, pool._replace(seen=seen), jnp.where(found, row, -1), num_found)
+
+
+def if_any(
+    condition: Bool[Array, ""], function: Callable[..., Any], arguments: tuple[Any, ...], otherwise: Any
+) -> Any:
+    """What a function gives where a condition holds, else something of the same structure.
+
+    Unlike ``lax.cond``, which computes both sides in a batch of lanes, it skips the function where no lane of
+    the batch wants it: a loop of one turn at most.
+    """
+
+    def once(carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        # The barrier ties the arguments to what the loop changes, or XLA would compute before the loop.
+        _, own = jax.lax.optimization_barrier((carry[0], arguments))
+        return jnp.bool_(False), function(*own)
+
+    return jax.lax.while_loop(lambda carry: carry[0], once, (condition, otherwise))[1]
 
 
 def tree_where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
