@@ -98,6 +98,14 @@ def test_equal_methods_share_a_win_and_neither_is_best():
     assert "a is first" in words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7])))
 
 
+def test_methods_of_some_benchmarks_only_are_not_compared_over_all():
+    here = finals(a=[0.1, 0.2, 0.3], b=[0.5, 0.6, 0.9], c=[1.0] * 3)
+    there = [dataclasses.replace(cell, benchmark="there") for cell in here[:2]]
+    text = words_of(verdict("Over both", [*here, *there]))
+    assert text.startswith("Over both, b is best: it ends with 0.667")
+    assert text.endswith("Without results on every benchmark, so not compared: c.")
+
+
 def test_one_seed_one_method_and_unfinished_tasks_are_said():
     assert "with one seed, nothing can be said" in verdict("On toy", cells_of(num_seeds=1))
     assert "only method" in words_of(verdict("On toy", finals(a=[0.5, 0.7])))

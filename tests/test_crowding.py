@@ -48,7 +48,7 @@ def test_arrays_without_rows():
     assert crowding_distance(costs, np.zeros(0, np.int32), valid).shape == (0,)
 
 
-@pytest.mark.parametrize(("n", "m"), [(12, 3)])
+@pytest.mark.parametrize(("n", "m"), [(12, 3), (130, 2)])  # all pairs, and sorted
 @pytest.mark.parametrize("levels", [3, 1000])  # 3 forces ties and duplicates
 def test_distance_and_order_match_definition(variant, n, m, levels):
     seed = 100 * n + 10 * m + levels
@@ -90,3 +90,11 @@ def test_permuting_rows_and_scaling_an_objective_change_nothing(costs, permutati
     moved = list(permutation)
     scaled = costs[moved] * np.array([[factor, 1.0]])
     np.testing.assert_allclose(COMPILED_DISTANCE(scaled, rank[moved], valid), distance[moved], rtol=1e-9)
+
+
+@pytest.mark.parametrize("num_ranked", [1, 7, 20])
+def test_the_first_rows_do_not_need_later_fronts(num_ranked):
+    costs, valid = jnp.asarray(np.random.default_rng(3).integers(9, size=(40, 3)), float), jnp.ones(40, bool)
+    whole, part = crowding_order(costs, valid), crowding_order(costs, valid, num_ranked)
+    np.testing.assert_array_equal(part[:num_ranked], whole[:num_ranked])
+    assert sorted(part.tolist()) == list(range(40))

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.types import Array
 
-PAIRS_UP_TO = 64
+PAIRS_UP_TO = 128
 """Rows up to which comparing all pairs beats XLA's sort (docs/performance.md)."""
 
 

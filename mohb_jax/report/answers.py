@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mohb_jax.report.comparison import everywhere
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.statistics import Row, summarise
 from mohb_jax.report.style import seeds_text
@@ -88,10 +89,16 @@ def verdict(where: str, cells: Sequence[Cell]) -> str:
         where: how the first sentence begins, as HTML: ``On <strong>cnn</strong>``.
         cells: of one or more benchmarks.
     """
-    found = outcome(cells)
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    compared = everywhere(cells, methods)
+    found = outcome([cell for cell in cells if cell.method in compared])
     if found is None:
         return f"{where}, methods have not finished the same tasks yet, so none is called best."
-    return f"{where}, {_first(found)} {_next(found)}".strip()
+    others = [_strong(method) for method in methods if method not in compared]
+    said = f"{where}, {_first(found)} {_next(found)}".strip()
+    return (
+        f"{said} Without results on every benchmark, so not compared: {listed(others)}." if others else said
+    )
 
 
 def _first(found: Outcome) -> str:

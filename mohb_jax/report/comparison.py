@@ -66,6 +66,8 @@ class Comparison:
     """Final relative hypervolume in [0, 1], larger is better; runs that all methods have on all tasks."""
     num_left_out: int
     """Tasks left out because some method has no result there."""
+    without: tuple[str, ...] = ()
+    """Methods left out because they have no result on some benchmark."""
 
     @property
     def means(self) -> Float[np.ndarray, "tasks methods"]:
@@ -83,7 +85,7 @@ class _Complete(NamedTuple):
 
 
 def _complete(cells: Sequence[Cell], methods: Sequence[str]) -> _Complete:
-    kept = _everywhere(cells, methods)
+    kept = everywhere(cells, methods)
     groups: dict[tuple[str, str], dict[str, Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.benchmark, cell.task), {})[cell.method] = cell
@@ -95,7 +97,7 @@ def _complete(cells: Sequence[Cell], methods: Sequence[str]) -> _Complete:
     return _Complete(kept, whole, runs, len(groups) - len(whole))
 
 
-def _everywhere(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[str, ...]:
+def everywhere(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[str, ...]:
     """Methods that ran on every benchmark; if that leaves less than two, those that ran at all."""
     ran: dict[str, set[str]] = {}
     for cell in cells:
@@ -124,7 +126,10 @@ def comparison(cells: Sequence[Cell], methods: Sequence[str]) -> Comparison:
     tasks = tuple(f"{group[0].benchmark}/{group[0].task}" for group in found.groups)
     values = [[cell.final["hypervolume"][_own(cell, found.runs)] for cell in group] for group in found.groups]
     shape = (len(tasks), len(found.methods), found.runs.size)
-    return Comparison(found.methods, tasks, np.array(values, np.float64).reshape(shape), found.num_left_out)
+    without = tuple(method for method in methods if method not in found.methods)
+    return Comparison(
+        found.methods, tasks, np.array(values, np.float64).reshape(shape), found.num_left_out, without
+    )
 
 
 def rows(items: Iterable[Any]) -> list[Row]:
@@ -153,6 +158,8 @@ class Ranking:
     """Nemenyi's at 5 %: methods whose average ranks differ by as much or more differ significantly."""
     reason: str
     """Why there is no test; empty where there is."""
+    without: tuple[str, ...] = ()
+    """Methods that are not ranked, for they have no result on some benchmark."""
 
 
 def ranking(data: Comparison) -> Ranking:
@@ -180,6 +187,7 @@ def ranking(data: Comparison) -> Ranking:
         friedman_p=p,
         critical_difference=None if reason else critical_difference(len(data.methods), len(data.tasks)),
         reason=reason,
+        without=data.without,
     )
 
 

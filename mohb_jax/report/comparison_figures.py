@@ -177,7 +177,13 @@ def _sensitivity(data: Comparison, settings: Mapping[str, Mapping[str, Any]]) ->
 
 def _basis(data: Comparison) -> str:
     """Tasks and seeds: every figure states them."""
-    return f"{_tasks_text(len(data.tasks), data.num_left_out)}, {seeds_text([data.values.shape[2]])} each."
+    tasks = _tasks_text(len(data.tasks), data.num_left_out)
+    return f"{tasks}, {seeds_text([data.values.shape[2]])} each.{_without(data.without)}"
+
+
+def _without(methods: Sequence[str]) -> str:
+    names = ", ".join(plain(method) for method in methods)
+    return f" Without results on every benchmark, so not here: {names}." if methods else ""
 
 
 def _tasks_text(num_tasks: int, num_left_out: int) -> str:
@@ -271,11 +277,11 @@ def _draw_names(axes: Axes, found: Ranking, order: np.ndarray, top: float, colou
 def _rank_footer(found: Ranking) -> str:
     first = f"Ranks by mean final hypervolume, 1 is best; {_tasks_text(found.num_tasks, found.num_left_out)}."
     if found.critical_difference is None or found.friedman_p is None:
-        return f"{first}\nNo test: {found.reason}."
+        return f"{first}\nNo test: {found.reason}.{_without(found.without)}"
     finds = "finds" if found.friedman_p < 0.05 else "does not find"
     return (
         f"{first} Friedman's test {finds} that methods differ at 5 % ({_p_text(found.friedman_p)}).\n"
-        "Bars join methods that Nemenyi's test does not tell apart at 5 %."
+        f"Bars join methods that Nemenyi's test does not tell apart at 5 %.{_without(found.without)}"
     )
 
 

@@ -129,7 +129,7 @@ def _ranks(study: Study, across: Across, stems: dict[str, str]) -> Section:
         "profiles": "Share of tasks on which a method is within a factor of the best.",
     }
     figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
-    said = _verdict(found) + _unranked(study, found)
+    said = _verdict(found) + _unranked(found)
     text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, across)
     return Section("ranks", "Ranks across tasks", text, figures)
 
@@ -148,9 +148,12 @@ def _verdict(found: Ranking) -> str:
     )
 
 
-def _unranked(study: Study, found: Ranking) -> str:
-    others = [method for method in study.methods if method not in found.methods]
-    return f" Not ranked, without results on every benchmark: {', '.join(others)}." if others else ""
+def _unranked(found: Ranking) -> str:
+    return (
+        f" Not ranked, without results on every benchmark: {', '.join(found.without)}."
+        if found.without
+        else ""
+    )
 
 
 def _rank_table(study: Study, found: Ranking) -> str:
