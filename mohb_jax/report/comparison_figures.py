@@ -39,7 +39,7 @@ from mohb_jax.report.comparison import (
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.figures import log_axis, staircase
 from mohb_jax.report.lanes import collect
-from mohb_jax.report.panels import STYLE, Panels, plain, save_figure, small_multiples
+from mohb_jax.report.panels import STYLE, Panels, plain, save_figure, small_multiples, wrapped_footer
 from mohb_jax.report.prices import DECISIONS
 from mohb_jax.report.study import Study
 from mohb_jax.report.style import (
@@ -215,12 +215,13 @@ def rank_diagram(found: Ranking, colour: Mapping[str, int]) -> Figure:
     order = np.argsort(found.average_ranks, kind="stable")
     ranks = np.array(found.average_ranks)[order]
     bars = [] if found.critical_difference is None else groups(ranks.tolist(), found.critical_difference)
-    head, foot = 0.85, 0.6
+    footer = wrapped_footer(_rank_footer(found), _WIDTH)
+    head, foot = 0.85, 0.47 + 0.13 * footer.count("\n")
     depth = 0.14 + _BAR * len(bars) + _LINE * -(-ranks.size // 2) + 0.1
     height = head + depth + foot
     figure = Figure(figsize=(_WIDTH, height))
     figure.text(0.1 / _WIDTH, 1 - 0.1 / height, "Average ranks over tasks", size=10.5, va="top")
-    figure.text(0.1 / _WIDTH, 0.06 / height, _rank_footer(found), size=6.8, color=_GREY, va="bottom")
+    figure.text(0.1 / _WIDTH, 0.06 / height, footer, size=6.8, color=_GREY, va="bottom")
     box = (_SIDE / _WIDTH, foot / height, 1 - 2 * _SIDE / _WIDTH, depth / height)
     axes = figure.add_axes(box, ylim=(-depth, 0), xlim=(1, ranks.size))
     _rank_axis(axes)

@@ -61,7 +61,7 @@ def small_multiples(panels: Panels, content: Mapping[str, list[Any]]) -> Figure:
     width = max(2.5 * columns + 0.3, 6.0)
     legend_columns = min(len(panels.handles), max(2, int(width / 1.45)))
     head = 0.45 + 0.17 * -(-len(panels.handles) // legend_columns)
-    footer = "\n".join(textwrap.fill(line, int(19 * width)) for line in panels.footer.splitlines())
+    footer = wrapped_footer(panels.footer, width)
     foot = 0.55 + 0.13 * footer.count("\n")
     height = head + 2.15 * rows + foot - 0.1
     figure = Figure(figsize=(width, height))
@@ -95,6 +95,11 @@ def small_multiples(panels: Panels, content: Mapping[str, list[Any]]) -> Figure:
         if index % columns == 0:
             panel.set_ylabel(plain(panels.y_label))
     return figure
+
+
+def wrapped_footer(text: str, width: float) -> str:
+    """Lines that fit into a figure so many inches wide, in the size of footers."""
+    return "\n".join(textwrap.fill(line, int(18 * width)) for line in text.splitlines())
 
 
 def _by_row(handles: list[Line2D], columns: int) -> list[Line2D]:
