@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,6 @@ class AshaPlan:
     num_workers: int
     budget: int | None
     num_trials: int | None
-    fits: ClassVar[bool] = False
 
     def shares(self, capacity: int) -> np.ndarray:
         """How many of n results are good enough, for n up to ``capacity``: exact, as no float division is."""

@@ -51,11 +51,6 @@ class Plan:
     def rows_per_pass(self) -> int:
         return sum(bracket.sizes[0] for bracket in self.brackets)
 
-    @property
-    def fits(self) -> bool:
-        """Whether a model is fitted along the way, which takes most of the time."""
-        return self.searcher.learns
-
     def brackets_of(self, number: int) -> tuple[tuple[Bracket, ...], int]:
         """Brackets of a pass, and the number of the first of them in the run; the opening is pass -1."""
         if number < 0:

@@ -3,6 +3,7 @@ them."""
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -178,6 +179,7 @@ class Need(NamedTuple):
     missing: Callable[[AnyTable, Settings], str | None]
 
 
+@functools.cache
 def at_most_objectives(most: int) -> Need:
     def missing(table: AnyTable, settings: Settings) -> str | None:
         del settings
@@ -258,15 +260,19 @@ class Method:
     halving: str | None = None
     """A method of asynchronous halving: how a run begins before the policy takes over."""
     requires: tuple[Need, ...] = ()
+    microseconds: float | None = None
+    """Of an evaluation of a run among many, on two processors (docs/performance.md), to estimate studies;
+    None where the driver takes most of the time."""
 
     @property
     def all_needs(self) -> tuple[Need, ...]:
         most = PROMOTIONS[self.promotion].max_objectives
-        return (
+        needs = (
             *((self.others,) if self.transfers else ()),
             *((at_most_objectives(most),) if most else ()),
             *self.requires,
         )
+        return tuple(dict.fromkeys(needs))
 
     @property
     def needs(self) -> str:
@@ -601,18 +607,21 @@ METHODS: dict[str, Method] = {
             lambda settings: gcp_prior(settings.draws),
             transfers=True,
             models=("prior network", "gaussian process"),
+            microseconds=20000,
         ),
         Method(
             "gcp",
             "Gaussian process on quantiles of the first objective, without a prior",
             _one_per_worker,
             lambda settings: gcp(),
+            microseconds=20000,
         ),
         Method(
             "bohb",
             "Hyperband with densities of good and bad configurations, first objective (Falkner et al. 2018)",
             _hyperband_of_learners,
             lambda settings: bohb(),
+            microseconds=34,
         ),
         Method(
             "mo-bohb",
@@ -621,6 +630,8 @@ METHODS: dict[str, Method] = {
             lambda settings: mo_bohb(),
             "hvc",
             opening=_random_opening,
+            requires=(at_most_objectives(4),),  # its densities split by hypervolume, whatever promotes
+            microseconds=50,
         ),
         Method(
             "zero-shot",
@@ -641,6 +652,7 @@ METHODS: dict[str, Method] = {
             "NSGA-II: generations at full fidelity, by front, then crowding distance (Deb et al. 2002)",
             _generations,
             lambda settings: nsga2(settings.population),
+            microseconds=0.8,
         ),
         Method(
             "sh-emoa",
@@ -648,12 +660,14 @@ METHODS: dict[str, Method] = {
             _stages,
             policy=_sh_emoa,
             requires=(at_most_objectives(4),),
+            microseconds=16,
         ),
         Method(
             "mo-rea",
             "multi-objective regularised evolution: the oldest member leaves (Real et al. 2019)",
             _one_level,
             policy=_mo_rea,
+            microseconds=4,
         ),
         Method(
             "bulk-and-cut",
@@ -661,6 +675,7 @@ METHODS: dict[str, Method] = {
             _cut_and_full,
             policy=_bulk_and_cut,
             requires=(SIZE,),
+            microseconds=55,
         ),
         Method(
             "mo-bananas",
@@ -669,24 +684,28 @@ METHODS: dict[str, Method] = {
             lambda settings: bananas.mo_bananas(),
             "crowding",
             opening=_ten_full,
+            microseconds=140,
         ),
         Method(
             "monas",
             "policy gradient on a weighted reward, a level per column (MONAS, Hsu et al. 2018)",
             _one_policy_step,
             lambda settings: policy_gradient.monas(),
+            microseconds=30,
         ),
         Method(
             "npg",
             "policy gradient on a reward that sweeps the weights (NPG, Chen et al. 2020)",
             _one_policy_step,
             lambda settings: policy_gradient.npg(),
+            microseconds=30,
         ),
         Method(
             "popnas",
             "progressive Pareto search (POPNASv3 style)",
             _one_stage,
             lambda settings: progressive.popnas(),
+            microseconds=33,
         ),
         Method(
             "ehvi",
@@ -694,6 +713,7 @@ METHODS: dict[str, Method] = {
             _one_level,
             policy=lambda table, settings: expected_hypervolume(problem_of(table, settings.workers)),
             requires=(at_most_objectives(3),),
+            microseconds=2500,
         ),
         Method(
             "ms-ehvi",
@@ -701,12 +721,14 @@ METHODS: dict[str, Method] = {
             _one_level,
             policy=_informed_hypervolume,
             requires=(KNOWN_OBJECTIVE, at_most_objectives(3)),
+            microseconds=1600,
         ),
         Method(
             "parego",
             "Gaussian process on a cost of random weights, new for every proposal (Knowles 2006)",
             _one_level,
             policy=lambda table, settings: parego(problem_of(table, settings.workers)),
+            microseconds=750,
         ),
         Method(
             "primo",
@@ -717,6 +739,7 @@ METHODS: dict[str, Method] = {
             transfers=True,
             others=BELIEVED_TASKS,
             requires=(FIDELITIES,),
+            microseconds=850,
         ),
     )
 }

@@ -68,11 +68,6 @@ class SteadyPlan:
     num_trials: int | None = None
     opening: Opening | None = None
 
-    @property
-    def fits(self) -> bool:
-        """Whether a model is fitted along the way, which takes most of the time."""
-        return bool(self.policy.sizes)
-
     def most_results(self, num_steps: int) -> int:
         """The size that serves lanes after so many steps."""
         sizes = self.policy.sizes

@@ -22,7 +22,16 @@ from mohb_jax.asha import AshaPlan
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.hyperband import Plan
-from mohb_jax.methods import AnyPlan, Settings, horizons, make_plan, make_settings, method_named, simulate
+from mohb_jax.methods import (
+    AnyPlan,
+    Method,
+    Settings,
+    horizons,
+    make_plan,
+    make_settings,
+    method_named,
+    simulate,
+)
 from mohb_jax.programs import Compilation, release_programs
 from mohb_jax.searchers.bayesian import process_calibration
 from mohb_jax.steady import SteadyPlan
@@ -262,25 +271,26 @@ class LaneSize(NamedTuple):
     seconds: float
 
 
-SECONDS_PER_EVALUATION = {Plan: 0.4e-6, AshaPlan: 3e-6, SteadyPlan: 50e-6}
-"""Of a lane among thousands, on two processors (docs/performance.md)."""
-SECONDS_PER_FIT = 0.02
-"""Of a searcher that fits a model for each evaluation."""
+MICROSECONDS = {Plan: 0.4, AshaPlan: 3.0, SteadyPlan: 4.0}
+"""Of an evaluation of a lane among thousands, on two processors (docs/performance.md), where its method does
+not say more."""
 SECONDS_PER_PROGRAM = 6.0
 """Compilation of one method on tables of one shape, where no earlier run left it in the cache."""
 WORKING_COPIES = 6
 """Copies of a log that a driver holds while it runs."""
 
 
-def lane_size(table: AnyTable, plan: AnyPlan, horizon: float | None) -> LaneSize:
+def lane_size(table: AnyTable, method: Method, plan: AnyPlan, horizon: float | None) -> LaneSize:
     """Evaluations of a lane from its budget, or from its horizon and the average job of a bracket."""
     if plan.budget is not None:
         evaluations = plan.budget
     else:
         evaluations = int(plan.num_workers * (horizon or 0) / _average_job(table, plan)) + plan.num_workers
-    each = SECONDS_PER_FIT if plan.fits else SECONDS_PER_EVALUATION[type(plan)]
+    if isinstance(plan, SteadyPlan) and plan.num_trials is not None:
+        evaluations = min(evaluations, plan.num_trials)
+    each = method.microseconds or MICROSECONDS[type(plan)]
     slot = 32 + 8 * table.num_objectives
-    return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, each * evaluations)
+    return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, 1e-6 * each * evaluations)
 
 
 def _average_job(table: AnyTable, plan: AnyPlan) -> float:
@@ -388,7 +398,7 @@ def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -
     horizon = horizons(table, table.tasks, settings.workers, study.evaluations, study.seconds)
     ends = None if study.evaluations and not study.seconds else dict(zip(table.tasks, horizon, strict=True))
     versions = store.versions()
-    size = lane_size(table, plan, None if ends is None else max(horizon))
+    size = lane_size(table, method, plan, None if ends is None else max(horizon))
     most_lanes = min(LANES_PER_UNIT, int(study.memory * 2**30 / size.bytes))
     for first_run, num_seeds in _seed_ranges(study.seeds, most_lanes // table.num_tasks):
         spec = {

@@ -338,6 +338,10 @@ def test_adding_seeds_and_tasks_changes_nothing():
         ({"method": "mo-hb-scalar", "weights": (1.0,)}, "weights has 1 values: 3"),
         ({"method": "mo-hb-scalar", "weights": (-1.0, 2.0)}, "weights"),
         ({"method": "mo-hb-hvc", "table": integer_table(num_objectives=5)}, "at most 4 objectives.*has 5"),
+        (
+            {"method": "mo-bohb", "promotion": "net", "table": integer_table(num_objectives=5)},
+            "at most 4 objectives.*has 5",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
