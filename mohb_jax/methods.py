@@ -260,7 +260,7 @@ class Method:
     halving: str | None = None
     """A method of asynchronous halving: how a run begins before the policy takes over."""
     requires: tuple[Need, ...] = ()
-    microseconds: float | None = None
+    microseconds: float | int | None = None
     """Of an evaluation of a run among many, on two processors (docs/performance.md), to estimate studies;
     None where the driver takes most of the time."""
 
