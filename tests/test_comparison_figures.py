@@ -159,8 +159,11 @@ def test_without_a_test_there_are_no_bars_but_the_reason():
 
 
 def test_friedman_that_finds_nothing_is_said():
-    found = dataclasses.replace(ranked([2.0, 1.0, 3.0], 9.0), friedman_p=0.4, num_left_out=2)
-    shown = " ".join(texts(rank_diagram(found, colours(found))))
+    found = dataclasses.replace(
+        ranked([2.0, 1.0, 3.0], 9.0), friedman_p=0.4, num_left_out=2, without=("x", "y")
+    )
+    shown = " ".join(" ".join(texts(rank_diagram(found, colours(found)))).split())  # lines are wrapped
+    assert "Without results on every benchmark, so not here: x, y." in shown
     assert "does not find that methods differ at 5 % (p = 0.4)" in shown
     assert "2 left out" in shown
     assert "longer than the axis" in shown

@@ -133,6 +133,30 @@ def test_a_crossing_is_answered_like_any_table(seed):
     assert ways[0] == ways[1]
 
 
+@pytest.mark.parametrize("num_types", [2, 32, 33, 64, 65])
+def test_crossings_of_any_size_are_answered_like_any_table(num_types):
+    """The bits of a block lie in up to three words; beyond 64 types a table is searched row by row."""
+    levels = tuple(f"type {i}" for i in range(num_types))
+    columns = (Column("x", "continuous"), Column("machine", "categorical", "hardware", levels))
+    num_rows = 7 * num_types
+    configs = np.stack([np.arange(num_rows) // num_types, np.arange(num_rows) % num_types], axis=1)
+    costs, times = np.ones((1, num_rows, 1, 1)), np.ones((1, num_rows, 1))
+    goals = (Objective("a", "min", "1"),)
+    rows = prepare_rows(
+        Table("t", columns, configs * 1.0, ("t",), (1,), "epochs", "epoch", goals, costs, times), (0,)
+    )
+    assert rows.num_types == (num_types if num_types <= 64 else 1)
+    plain = dataclasses.replace(rows, num_types=1, block_codes=rows.codes)
+    rng = np.random.default_rng(num_types)
+    points = jnp.stack([rng.random(num_rows), rng.integers(num_types, size=num_rows)], axis=1)
+    words = jnp.zeros(-(-num_rows // 32), jnp.uint32)
+    seen = marked(words, jnp.asarray(rng.choice(num_rows, num_rows // 2, replace=False), jnp.int32))
+    ways = [nearest_unseen_each(own, jnp.int32(0), seen, points) for own in (rows, plain)]
+    for ours, expected in zip(*ways, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    assert np.asarray(ways[0][2]).sum() == num_rows - num_rows // 2
+
+
 def test_what_a_table_says_beforehand():
     assert size_columns(TABLE) == (1, 3)  # numbers that describe the model, not the machine
     assert known_objectives(TABLE) == (1,)

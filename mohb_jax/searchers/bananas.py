@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from benchmarks.interface import AnyTable
 from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.searchers.base import Searcher, Seen
-from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows
 from mohb_jax.searchers.unseen import Pool, draw, new_pool
 from mohb_jax.searchers.variation import some_columns
@@ -102,7 +101,7 @@ def mo_bananas(training: EnsembleTraining = TRAINING, capacity: int = CAPACITY) 
         rows, pool = context.rows, state.pool
         at_random = draw(rows.candidates, task, pool, num_suggestions)
         params, points = _proposed(training, context, state, num_suggestions)
-        seen, *answers = in_batches(rows.num_rows, nearest_unseen_each, rows, task, pool.seen, points)
+        seen, *answers = nearest_unseen_each(rows, task, pool.seen, points)
         from_model = (pool._replace(seen=seen), *answers)
         knows = state.num_observed > 0
         pool, row, valid = jax.tree.map(lambda a, b: jnp.where(knows, a, b), from_model, at_random)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Int32, UInt, UInt32
 
 from benchmarks.columns import Column
 from benchmarks.interface import AnyTable
+from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.unseen import marked
 from mohb_jax.types import Array
@@ -172,6 +173,14 @@ def nearest_unseen_each(
     rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"], points: Float[Array, "k columns"]
 ) -> tuple[Array, Array, Array]:
     """``nearest_unseen`` of points one after another, each seen from then on: bits, rows, which are valid."""
+    numbers = points.shape[0] * rows.block_codes.shape[1]
+    return tuple(in_batches(numbers, _nearest_unseen_each, rows, task, seen, points))
+
+
+def _nearest_unseen_each(
+    rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"], points: Float[Array, "k columns"]
+) -> tuple[Array, Array, Array]:
+    """Of one lane; the distances of all points from all rows are its largest array."""
 
     def answer(free: Any, wish: Any) -> tuple[Any, tuple[Array, Array]]:
         block, kind, found = _nearest(free, *wish)
