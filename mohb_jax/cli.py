@@ -139,7 +139,7 @@ def run(
     tables = studies.load_tables(study, data)
     directory = out or Path("runs") / study.name
     if dry_run:
-        _print_plan(studies, study, tables, directory)
+        _print_plan(studies, study, tables, directory, reuse or ())
         return
     _run(studies, study, tables, directory, reuse or ())
     _print_results(directory)
@@ -187,9 +187,9 @@ def _study(
     return studies.make_study(content, "options")
 
 
-def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path) -> None:
+def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:
     """What a study would take."""
-    rows = studies.plan_of(study, tables, directory)
+    rows = studies.plan_of(study, tables, directory, reuse)
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in rows[0]:
         table.add_column(name, justify="left" if name in ("benchmark", "method") else "right", no_wrap=True)

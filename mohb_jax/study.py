@@ -287,7 +287,7 @@ def lane_size(table: AnyTable, method: Method, plan: AnyPlan, horizon: float | N
     else:
         evaluations = int(plan.num_workers * (horizon or 0) / _average_job(table, plan)) + plan.num_workers
     if isinstance(plan, SteadyPlan) and plan.num_trials is not None:
-        evaluations = min(evaluations, plan.num_trials)
+        evaluations = min(evaluations, plan.num_trials * len(plan.brackets[0].levels))
     each = method.microseconds or MICROSECONDS[type(plan)]
     slot = 32 + 8 * table.num_objectives
     return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, 1e-6 * each * evaluations)
@@ -434,14 +434,18 @@ def _settings(values: dict[str, Any]) -> Settings:
     )
 
 
-def plan_of(study: Study, tables: list[StudyTable], directory: Path) -> list[dict[str, Any]]:
-    """What each method takes on each benchmark: units, how many of them are done, runs, evaluations of a run,
-    MiB of a unit and a guess of the seconds that are left."""
+def plan_of(
+    study: Study, tables: list[StudyTable], directory: Path, reuse: Sequence[Path] = ()
+) -> list[dict[str, Any]]:
+    """What each method takes on each benchmark: units, how many of them are done, here or in a folder to
+    reuse, runs, evaluations of a run, MiB of a unit and a guess of the seconds that are left."""
+    _require_studies(reuse)
     rows = []
     units = work_units(study, tables)
     for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
         own = list(group)
-        left = [unit for unit in own if not store.unit_path(directory, unit.spec).is_file()]
+        folders = (directory, *reuse)
+        left = [u for u in own if not any(store.unit_path(at, u.spec).is_file() for at in folders)]
         seconds = sum(unit.num_lanes * unit.size.seconds for unit in left)
         rows.append(
             {
@@ -506,8 +510,7 @@ def run_study(
         InputError: another process is running a study in this folder; a folder to reuse holds no study.
     """
     units = work_units(study, tables)
-    for source in reuse:
-        store.read_study(source)
+    _require_studies(reuse)
     require_folder(directory)
     num_run = {table.name: 0 for _, table in tables}
     with store.alone_in(directory), store.log_to(directory), Compilation() as compilation:
@@ -592,6 +595,11 @@ def replaces_another(study: Study, directory: Path) -> bool:
         return False
     before = store.read_study(directory).get("settings")
     return not isinstance(before, dict) or {**before, **HOW} != {**study.model_dump(mode="json"), **HOW}
+
+
+def _require_studies(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        store.read_study(folder)
 
 
 def require_folder(directory: Path) -> None:

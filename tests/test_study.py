@@ -387,6 +387,8 @@ def test_units_are_taken_from_another_folder(content, tmp_path):
         reuse=[tmp_path / "first"],
     )
     assert num_run == 1
+    planned = studies.plan_of(study, tables, tmp_path / "third", reuse=[tmp_path / "first"])
+    assert [(row["method"], row["done"]) for row in planned] == [("random", 1), ("mo-hb", 0)]
     assert seen == [("random", True), ("mo-hb", False)]
     assert set(source) < set(unit_files(out))
     assert unit_files(tmp_path / "first") == source

@@ -13,6 +13,7 @@ from pymoo.operators.mutation.pm import PM
 
 from benchmarks.table import Column, Objective, Table
 from mohb_jax.searchers import variation
+from mohb_jax.searchers.lanes import if_any
 from mohb_jax.searchers.rows import prepare_rows
 from mohb_jax.searchers.unseen import new_pool
 
@@ -190,7 +191,7 @@ def test_what_no_lane_wants_is_not_computed():
         jax.debug.callback(lambda _: calls.append(1), x)
         return 2 * x
 
-    batch = jax.jit(jax.vmap(lambda wants, x: variation.if_any(wants, doubled, (x,), x)))
+    batch = jax.jit(jax.vmap(lambda wants, x: if_any(wants, doubled, (x,), x)))
     x = jnp.arange(3.0)
     np.testing.assert_array_equal(batch(jnp.zeros(3, bool), x), x)
     jax.effects_barrier()

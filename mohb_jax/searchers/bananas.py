@@ -13,7 +13,7 @@ from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows
 from mohb_jax.searchers.unseen import Pool, draw, new_pool
-from mohb_jax.searchers.variation import some_columns
+from mohb_jax.searchers.variation import some_columns, tree_where
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 from surrogates.ensemble import EnsembleTraining, Params, fit_further, new_ensemble, predict_all
@@ -104,7 +104,7 @@ def mo_bananas(training: EnsembleTraining = TRAINING, capacity: int = CAPACITY) 
         seen, *answers = nearest_unseen_each(rows, task, pool.seen, points)
         from_model = (pool._replace(seen=seen), *answers)
         knows = state.num_observed > 0
-        pool, row, valid = jax.tree.map(lambda a, b: jnp.where(knows, a, b), from_model, at_random)
+        pool, row, valid = tree_where(knows, from_model, at_random)
         return state._replace(pool=pool, params=params, key=jax.random.fold_in(state.key, 0)), row, valid
 
     return Searcher(prepare, init, suggest, functools.partial(_observe, capacity))

@@ -1,4 +1,5 @@
-"""How many lanes are worked on at a time, where a lane needs much memory."""
+"""What a batch of lanes computes: few lanes at a time where each needs much memory, and nothing that none of
+them wants."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+from jaxtyping import Bool
+
+from mohb_jax.types import Array
 
 NUMBERS_AT_A_TIME = 1 << 22
 """Numbers of the largest array of all lanes that are worked on together: 32 MB."""
@@ -44,3 +48,20 @@ def in_batches(numbers: int, function: Callable, *args: Any) -> Any:
         return result, jax.tree.map(lambda _: True, result)
 
     return lane(*leaves)
+
+
+def if_any(
+    condition: Bool[Array, ""], function: Callable[..., Any], arguments: tuple[Any, ...], otherwise: Any
+) -> Any:
+    """What a function gives where a condition holds, else something of the same structure.
+
+    Unlike ``lax.cond``, which computes both sides in a batch of lanes, it skips the function where no lane of
+    the batch wants it: a loop of one turn at most.
+    """
+
+    def once(carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        # The barrier ties the arguments to what the loop changes, or XLA would compute before the loop.
+        _, own = jax.lax.optimization_barrier((carry[0], arguments))
+        return jnp.bool_(False), function(*own)
+
+    return jax.lax.while_loop(lambda carry: carry[0], once, (condition, otherwise))[1]

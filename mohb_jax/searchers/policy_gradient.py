@@ -18,6 +18,7 @@ from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.levels import LevelSpace, prepare_levels
 from mohb_jax.searchers.rows import may_be_proposed
 from mohb_jax.searchers.unseen import Pool, draw, marked, new_pool
+from mohb_jax.searchers.variation import tree_where
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
@@ -182,7 +183,7 @@ def _policy_searcher(course: Course, learning: Learning) -> Searcher:
         drawn = in_batches(rows.num_rows, _drawn(num_suggestions), context, task, state.pool, logits, key)
         at_random = draw(rows.candidates, task, state.pool, num_suggestions)
         knows = state.num_batches > 0
-        pool, row, valid = jax.tree.map(lambda a, b: jnp.where(knows, a, b), drawn, at_random)
+        pool, row, valid = tree_where(knows, drawn, at_random)
         return state._replace(pool=pool, num_batches=state.num_batches + 1), row, valid
 
     return Searcher(prepare, init, suggest, _observe)
@@ -284,7 +285,7 @@ def _improved(
     later = state._replace(
         logits=state.logits + updates, optimiser=moments, baseline=decay * baseline + (1 - decay) * mean
     )
-    return jax.tree.map(lambda new, old: jnp.where(jnp.any(valid), new, old), later, state)
+    return tree_where(jnp.any(valid), later, state)
 
 
 def _observe(state: PolicyState, seen: Seen) -> PolicyState:

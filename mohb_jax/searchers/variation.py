@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
+from mohb_jax.searchers.lanes import if_any
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each
 from mohb_jax.searchers.unseen import Pool, filled_up
 from mohb_jax.types import Array, Key
@@ -163,23 +164,6 @@ def nearest_or_random(
     seen, row, found = if_any(is_wanted, near, (pool.seen, parents), nothing)
     num_found = jnp.sum(found, dtype=jnp.int32)
     return filled_up(rows.candidates, task, pool._replace(seen=seen), jnp.where(found, row, -1), num_found)
-
-
-def if_any(
-    condition: Bool[Array, ""], function: Callable[..., Any], arguments: tuple[Any, ...], otherwise: Any
-) -> Any:
-    """What a function gives where a condition holds, else something of the same structure.
-
-    Unlike ``lax.cond``, which computes both sides in a batch of lanes, it skips the function where no lane of
-    the batch wants it: a loop of one turn at most.
-    """
-
-    def once(carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        # The barrier ties the arguments to what the loop changes, or XLA would compute before the loop.
-        _, own = jax.lax.optimization_barrier((carry[0], arguments))
-        return jnp.bool_(False), function(*own)
-
-    return jax.lax.while_loop(lambda carry: carry[0], once, (condition, otherwise))[1]
 
 
 def tree_where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
