@@ -11,7 +11,7 @@ demo: .venv/demo.installed
 test: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python scripts/check_types.py
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: .venv/test.installed

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
+from mohb_jax.benchmarks.columns import Column, require_unit
 
-from benchmarks.columns import Column, require_unit
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.interface import AnyTable
-    from benchmarks.table import Table
+    from mohb_jax.benchmarks.interface import AnyTable
+    from mohb_jax.benchmarks.table import Table
 
 
 def check_names(table: "AnyTable") -> None:

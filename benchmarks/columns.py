@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 Kind = Literal["continuous", "log", "ordinal", "categorical"]
 Role = Literal["hyperparameter", "architecture", "hardware"]

@@ -4,7 +4,7 @@ Every configuration may be trained on each of the 37 instance types: a row is a 
 table and an instance type, in one more categorical column. Runtime is the base's times the relative time of
 the instance type, cost is runtime times price per hour / 3600, and all other objectives stay as they are.
 This is the rule by which the library that the catalogue comes from made its "cloud" tables (see
-``benchmarks.hardware``).
+``mohb_jax.benchmarks.hardware``).
 
 Two assumptions are made, and stated in each table's provenance. The base's runtime is declared to have been
 measured on one instance type, ml.p2.xlarge unless another is given: what machine it was really measured on
@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from mohb_jax.benchmarks import checks, hardware
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.prices import priced
+from mohb_jax.benchmarks.table import Table, table_arrays, table_from, table_metadata, write_file
 
-from benchmarks import checks, hardware
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.prices import priced
-from benchmarks.table import Table, table_arrays, table_from, table_metadata, write_file
+from mohb_jax.errors import InputError
 
 FORMAT = "mohb-crossing-1"
 RUNTIME = Objective("runtime", "min", "s")

@@ -19,12 +19,11 @@ import os
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-
-from benchmarks.columns import Column, Objective
-from benchmarks.download import RemoteFile, locate
-from benchmarks.nasbench201 import GEOALGO
-from benchmarks.table import Table
-from benchmarks.zips import read_zipped_csv
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.nasbench201 import GEOALGO
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.benchmarks.zips import read_zipped_csv
 
 FILE = RemoteFile(
     "geoalgo/DeepAR.csv.zip",
@@ -68,7 +67,7 @@ def load_deepar(data: str | os.PathLike[str] | None = None) -> Table:
     Rows are in the order of the file.
 
     Args:
-        data: folder that holds ``geoalgo/DeepAR.csv.zip``; see ``benchmarks.download.locate``.
+        data: folder that holds ``geoalgo/DeepAR.csv.zip``; see ``mohb_jax.benchmarks.download.locate``.
 
     Raises:
         InputError: if the file cannot be had.

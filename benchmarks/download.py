@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pooch
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 VARIABLE = "MOHB_DATA"
 """Environment variable naming a folder that already holds the data files."""

@@ -4,7 +4,7 @@ What is measured, cited and modelled:
 
 * Measured (``scripts/record_embedded.py``): validation error after each of 27 epochs of 256 configurations of
   a flax multi-layer perceptron on 7 classification tasks made from data that scikit-learn bundles.
-* Cited (``benchmarks.hardware``): relative training time and price per hour of 37 instance types.
+* Cited (``mohb_jax.benchmarks.hardware``): relative training time and price per hour of 37 instance types.
 * Modelled (this module): seconds per epoch on the reference instance, ml.p2.xlarge. The recorded networks
   train in well under a second, so the size is nominal: as if there were 600 times as many examples, and
   hidden layers 64 times as wide. An epoch then takes 6 operations (forward and backward, multiply and add)
@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-
-from benchmarks.columns import Column, Objective
-from benchmarks.hardware import cross, instance_column, instances
-from benchmarks.table import Table
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.hardware import cross, instance_column, instances
+from mohb_jax.benchmarks.table import Table
 
 NOMINAL_EXAMPLES = 600
 """Nominal examples for each recorded one."""
@@ -45,7 +44,7 @@ def load_embedded() -> Table:
 
     Objectives: validation error (fraction), runtime (s), cost (USD). Row ``37 * c + i`` is configuration
         ``c`` on
-    instance type ``i`` of ``benchmarks.hardware.instances()``.
+    instance type ``i`` of ``mohb_jax.benchmarks.hardware.instances()``.
     """
     metadata, configs, mistakes = recorded()
     seconds, dollars = cross(base_runtime(metadata, configs))
@@ -75,7 +74,7 @@ def recorded() -> tuple[
     dict[str, Any], Float[np.ndarray, "configs columns"], Int[np.ndarray, "tasks configs epochs"]
 ]:
     """What the script recorded: metadata, configurations, and validation mistakes summed over splits."""
-    source = resources.files("benchmarks").joinpath("data/embedded.npz")
+    source = resources.files("mohb_jax.benchmarks").joinpath("data/embedded.npz")
     with source.open("rb") as file, np.load(file, allow_pickle=False) as content:
         metadata = json.loads(content["metadata"].tobytes())
         return metadata, content["configs"], content["mistakes"].astype(np.int64)

@@ -2,9 +2,8 @@
 
 import numpy as np
 from jaxtyping import Float
-
-from benchmarks.columns import Column
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.interface import AnyTable
 
 
 def unit_features(table: AnyTable) -> Float[np.ndarray, "rows features"]:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
+from mohb_jax.benchmarks.columns import SECONDS, Column, Level, Objective, require_choice, whole
+from mohb_jax.benchmarks.spec import ColumnSpec, Spec, load_spec, read_spec
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.columns import SECONDS, Column, Level, Objective, require_choice, whole
-from benchmarks.errors import InputError
-from benchmarks.spec import ColumnSpec, Spec, load_spec, read_spec
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
 EMPTY = ("", "NA", "null")
@@ -48,7 +48,7 @@ def from_frame(frame: Any, spec: Mapping[str, Any] | Spec) -> Table:
 
     Args:
         frame: polars, pandas or pyarrow table, or a mapping of column names to values.
-        spec: the fields of ``benchmarks.spec.Spec``.
+        spec: the fields of ``mohb_jax.benchmarks.spec.Spec``.
 
     Raises:
         InputError: one line naming the row (from 1) and column at fault and what is accepted.

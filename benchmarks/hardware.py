@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-
-from benchmarks.columns import Column, require_choice
+from mohb_jax.benchmarks.columns import Column, require_choice
 
 BASE = "ml.p2.xlarge"
 """The instance type whose relative time is 1."""
@@ -57,7 +56,7 @@ class Crossed(NamedTuple):
 @functools.cache
 def instances() -> tuple[Instance, ...]:
     """All 37 instance types, by name."""
-    text = resources.files("benchmarks").joinpath("data/instances.csv").read_text("utf-8")
+    text = resources.files("mohb_jax.benchmarks").joinpath("data/instances.csv").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(
         Instance(

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-
-from benchmarks.columns import Column, Level, Objective, require_choice, whole
+from mohb_jax.benchmarks.columns import Column, Level, Objective, require_choice, whole
 
 if TYPE_CHECKING:
-    from benchmarks.table import Table
+    from mohb_jax.benchmarks.table import Table
 
 Kind = TypeVar("Kind", bound="AnyTable")
 """The caller's own kind of table."""
 
 
 class AnyTable(abc.ABC):
-    """A table as drivers, studies and reports see it: ``Table`` or ``benchmarks.crossing.CrossedTable``.
+    """A table as drivers, studies and reports see it: ``Table`` or ``CrossedTable``.
 
     The attributes are those of ``Table``. A driver reads ``base``, ``factors`` and ``sources``: with H the
     number of rows of ``factors``, field j of the record of (task, row, fidelity) is

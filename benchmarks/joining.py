@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.errors import InputError
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 
 SHARED = ("columns", "objectives", "fidelities", "fidelity_name", "fidelity_unit", "resumable")
 

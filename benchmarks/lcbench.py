@@ -30,12 +30,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
+from mohb_jax.benchmarks import download
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks import download
-from benchmarks.columns import Column, Objective
-from benchmarks.download import RemoteFile, locate
-from benchmarks.errors import InputError
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 
 _FOLDER = (
     "https://raw.githubusercontent.com/slds-lmu/yahpo_data/efdab9072f63bd680396cd4b78b927c4a0caaad3/lcbench"
@@ -93,7 +93,7 @@ def load_lcbench(
 
     Args:
         data: folder that holds ``yahpo_lcbench/model.onnx`` and its companions; see
-            ``benchmarks.download.locate``.
+            ``mohb_jax.benchmarks.download.locate``.
         num_configs: rows. A smaller table of the same seed holds the first rows of a larger one.
         seed: of the configurations.
 

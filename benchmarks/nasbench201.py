@@ -20,11 +20,10 @@ import os
 
 import numpy as np
 import polars as pl
-
-from benchmarks.columns import Column, Objective
-from benchmarks.download import RemoteFile, locate
-from benchmarks.table import Table
-from benchmarks.zips import read_zipped_csv
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.benchmarks.zips import read_zipped_csv
 
 _COMMIT = "31cdb2ff29576201c365e77cb1d04d94f83bfe1a"
 GEOALGO = (
@@ -63,7 +62,7 @@ def load_nasbench201(data: str | os.PathLike[str] | None = None) -> Table:
     Rows are ordered by the operations of the edges, the last edge varying fastest.
 
     Args:
-        data: folder that holds ``geoalgo/nas_bench102.csv.zip``; see ``benchmarks.download.locate``.
+        data: folder that holds ``geoalgo/nas_bench102.csv.zip``; see ``mohb_jax.benchmarks.download.locate``.
 
     Raises:
         InputError: if the file cannot be had.

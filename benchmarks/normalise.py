@@ -5,8 +5,7 @@ import weakref
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
 
 REFERENCE_POINT = 1.1
 """Coordinate of the hypervolume reference point in each normalised objective."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import yaml
 from jaxtyping import Float, Int
+from mohb_jax.benchmarks.columns import Column, require_choice
+from mohb_jax.benchmarks.interface import AnyTable
 
-from benchmarks.columns import Column, require_choice
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.table import Table
+    from mohb_jax.benchmarks.table import Table
 
 _SAME_PRICE = 1e-6
 _SAME_RATIO = 1e-9
@@ -157,7 +157,7 @@ def pricing(table: AnyTable, names: Collection[str] = ()) -> Pricing:
     Raises:
         InputError: if there is no such column, no objective is in USD, or one is not runtime times a price.
     """
-    from benchmarks.crossing import CrossedTable  # it builds on this module, as tables do
+    from mohb_jax.benchmarks.crossing import CrossedTable  # it builds on this module, as tables do
 
     index, column = _priced_column(table, names)
     money = tuple(m for m, objective in enumerate(table.objectives) if objective.unit == "USD")

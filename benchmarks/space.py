@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.interface import AnyTable
 
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 
 STEP = 1e-12
 """Bounds lie on multiples of this: ConfigSpace rounds them to 13 decimals, inwards too."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from mohb_jax.benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, Kind, Level, Role, Sense, require_unit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, Kind, Level, Role, Sense, require_unit
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 
 def _unit_text(unit: object) -> object:
@@ -55,7 +55,7 @@ class RuntimeSpec(_Strict):
 
 
 class Spec(_Strict):
-    """What ``benchmarks.from_frame`` and ``mohb data import`` need to know.
+    """What ``mohb_jax.benchmarks.from_frame`` and ``mohb data import`` need to know.
 
     Attributes:
         name: of the table.

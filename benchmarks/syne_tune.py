@@ -21,11 +21,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int, Shaped
+from mohb_jax.benchmarks.columns import SECONDS, Column, Level, Objective, require_choice, require_unit, whole
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.columns import SECONDS, Column, Level, Objective, require_choice, require_unit, whole
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 
 TIME = "metric_elapsed_time"
 """Where ``metadata.json`` keeps the name of the objective that is the elapsed time."""
@@ -81,7 +81,7 @@ def from_syne_tune(
         runtime: objective that is the time elapsed since the start of the training; default: the one that the
             files name so, else a fidelity takes as many seconds as its value.
         runtime_unit: ms, s, min or h.
-        fidelity_unit: one of ``benchmarks.columns.UNITS``.
+        fidelity_unit: one of ``mohb_jax.benchmarks.columns.UNITS``.
         seed: take this one only, an index from 0; default: the mean over all.
         roles: of columns that are not hyperparameters, for example ``{"machine": "hardware"}``.
         resumable: see ``Table``.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 
 NUM_DISTANCE_COLUMNS = 3
 

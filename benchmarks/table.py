@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from mohb_jax.benchmarks import checks
+from mohb_jax.benchmarks.columns import Column, Objective, whole
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.prices import repriced
 
-from benchmarks import checks
-from benchmarks.columns import Column, Objective, whole
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.prices import repriced
+from mohb_jax.errors import InputError
 
 FORMAT = "mohb-table-1"
 
@@ -229,7 +229,7 @@ def load_table(path: str | os.PathLike[str]) -> AnyTable:
 
 
 def _from_parts(format_name: str, metadata: dict[str, Any], arrays: dict[str, Any]) -> AnyTable:
-    from benchmarks import crossing  # it builds on this module
+    from mohb_jax.benchmarks import crossing  # it builds on this module
 
     makers = {FORMAT: table_from, crossing.FORMAT: crossing.crossed_from}
     return makers[format_name](metadata, arrays)

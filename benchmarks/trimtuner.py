@@ -20,10 +20,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-
-from benchmarks.columns import Column, Objective
-from benchmarks.download import RemoteFile, locate
-from benchmarks.table import Table
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.table import Table
 
 _COMMIT = "a9dec1f1ac610e6ec6d54cfaf5f9c93bc4f80f97"
 _FOLDER = f"https://raw.githubusercontent.com/pedrogbmendes/TrimTuner/{_COMMIT}/dataset_NN_Tensorflow"
@@ -77,7 +76,7 @@ def load_trimtuner(network: str, data: str | os.PathLike[str] | None = None) -> 
 
     Args:
         network: which of ``FILES``.
-        data: folder that holds ``trimtuner/cnn.csv``; see ``benchmarks.download.locate``.
+        data: folder that holds ``trimtuner/cnn.csv``; see ``mohb_jax.benchmarks.download.locate``.
 
     Raises:
         InputError: if the file cannot be had.

@@ -30,10 +30,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-
-from benchmarks.columns import Column, Objective
-from benchmarks.download import RemoteFile, locate
-from benchmarks.table import Table
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.table import Table
 
 _COMMIT = "3df2fc42768a05e3bea7defdd55cdd0ea981aa7e"
 _FOLDER = f"https://raw.githubusercontent.com/SymbioticLab/Zeus/{_COMMIT}/trace"
@@ -100,7 +99,7 @@ def load_zeus(data: str | os.PathLike[str] | None = None) -> Table:
     Rows are sorted by GPU, power cap and batch size.
 
     Args:
-        data: folder that holds ``zeus/*.csv``; see ``benchmarks.download.locate``.
+        data: folder that holds ``zeus/*.csv``; see ``mohb_jax.benchmarks.download.locate``.
 
     Raises:
         InputError: if a file cannot be had.

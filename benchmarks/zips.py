@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 
 def read_zipped_csv(path: Path) -> pl.DataFrame:

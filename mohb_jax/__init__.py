@@ -9,7 +9,7 @@ if "JAX_ENABLE_X64" not in os.environ:
     # float32 must not become ties.
     jax.config.update("jax_enable_x64", True)
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, Settings, simulate
 from mohb_jax.public import (
     additive_epsilon,

@@ -22,19 +22,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import benchmarks
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.synthetic import synthetic
+from mohb_jax import benchmarks
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.errors import InputError
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, net_arrival, sorted_arrival, with_newcomer
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.kernels.promotion import epsilon_net
 from mohb_jax.methods import Settings, make_plan, method_named, require_known, simulate
+from mohb_jax.surrogates.prior_network import fit_networks, leave_one_out
 from mohb_jax.transfer import Prior, z_values
 from mohb_jax.types import Array
-from surrogates.prior_network import fit_networks, leave_one_out
 
 REPEATS = 15
 
@@ -300,7 +300,7 @@ def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
 
 _MEMORY_SCRIPT = """
 import resource
-from benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.synthetic import synthetic
 from mohb_jax.methods import simulate
 table = synthetic(num_rows=2000, fidelities={fidelities})
 log = simulate(table, "{method}", num_seeds={lanes}, **{limits})
@@ -338,7 +338,7 @@ REFERENCES = {"nsga2": ("pymoo (cited)", 0.0093), "ehvi": ("scikit-learn (cited)
 
 _BASELINE_SCRIPT = """
 import ctypes, functools, gc, json, pathlib, sys, time
-import benchmarks
+from mohb_jax import benchmarks
 from mohb_jax.methods import simulate
 
 def status(field):

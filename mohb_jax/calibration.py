@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 FILE = "calibration.json"
 LEVELS = ("0.5", "0.8", "0.95")

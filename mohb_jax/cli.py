@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 app = typer.Typer(
     help="Studies of tuning methods that choose hardware and hyperparameters together.",
@@ -406,7 +406,7 @@ def _entries(what: str) -> list[dict[str, Any]]:
 
         return [{"name": m.name, "summary": m.summary, "needs": m.needs} for m in METHODS.values()]
     if what == "benchmarks":
-        import benchmarks
+        from mohb_jax import benchmarks
 
         return benchmarks.describe()
     raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks")
@@ -418,7 +418,7 @@ def fetch(
     data: DataOption = None,
 ) -> None:
     """Download the published files of benchmarks and check their hashes."""
-    import benchmarks
+    from mohb_jax import benchmarks
 
     for path in benchmarks.fetch(names or None, data):
         print(path)
@@ -430,7 +430,7 @@ def check(
     data: DataOption = None,
 ) -> None:
     """Say which published files are there and whole; exit code 1 if any is not."""
-    import benchmarks
+    from mohb_jax import benchmarks
 
     states = benchmarks.check(names or None, data)
     for state in states:
@@ -446,7 +446,7 @@ def import_table(
     out: Annotated[Path, typer.Option(help="Table file to write; its name ends in .npz.")],
 ) -> None:
     """Turn your own results into a table that --benchmark accepts."""
-    import benchmarks
+    from mohb_jax import benchmarks
 
     if out.suffix != ".npz":
         raise InputError(f"--out is {out}: its name must end in .npz")

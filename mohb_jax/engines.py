@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.programs import use_compilation_cache
 from mohb_jax.study import Engine, EngineEntry, WorkUnit, in_this_process
 from mohb_jax.types import RunLog

@@ -16,9 +16,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 from mohb_jax.report.lanes import check_rows
 from mohb_jax.report.study import Study, load_study
 from mohb_jax.store import AnyUnit, read_study, write_atomically

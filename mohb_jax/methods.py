@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import benchmarks
-from benchmarks.errors import InputError
-from benchmarks.facts import known_objectives, size_columns
-from benchmarks.interface import AnyTable
+from mohb_jax import benchmarks
 from mohb_jax.asha import AshaPlan, simulate_asha
+from mohb_jax.benchmarks.facts import known_objectives, size_columns
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.devices import spread
+from mohb_jax.errors import InputError
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes, simulate_learners
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import crowding, dominance, epsilon_net, indicators
 from mohb_jax.kernels import hypervolume as volume
 from mohb_jax.types import Array

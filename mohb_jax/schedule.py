@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 
 FIRST_RUNGS = ("hpbandster", "li2018")
 

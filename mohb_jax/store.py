@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.types import RunLog
 
 FORMAT = "mohb-unit-1"

@@ -12,15 +12,14 @@ import numpy as np
 import pydantic
 import yaml
 
-import benchmarks
-from benchmarks.columns import require_choice, whole
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.prices import read_prices
-from mohb_jax import store
+from mohb_jax import benchmarks, store
 from mohb_jax.asha import AshaPlan
+from mohb_jax.benchmarks.columns import require_choice, whole
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.prices import read_prices
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
+from mohb_jax.errors import InputError
 from mohb_jax.hyperband import Plan
 from mohb_jax.methods import (
     AnyPlan,

@@ -14,14 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.features import unit_features
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
+from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
+from mohb_jax.surrogates.prior_network import (
+    FittedNetwork,
+    Training,
+    fit_networks,
+    leave_one_out,
+    predict_one,
+)
+from mohb_jax.surrogates.transform import quantile_transform
 from mohb_jax.types import Array
-from surrogates.calibration import LEVELS, coverage, negative_log_likelihood
-from surrogates.prior_network import FittedNetwork, Training, fit_networks, leave_one_out, predict_one
-from surrogates.transform import quantile_transform
 
 MOST_TRAINING_ROWS = 100_000
 """Rows that networks learn from, all tasks together; of larger tables each task gives an equal share, drawn

@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.interface import AnyTable
 from scipy.special import ndtr
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-import benchmarks
-from benchmarks.features import unit_features
-from benchmarks.interface import AnyTable
-from mohb_jax import simulate
+from mohb_jax import benchmarks, simulate
 from mohb_jax.searchers.multi_objective_bayesian import MARGIN, NUM_CANDIDATES, problem_of
 from mohb_jax.searchers.rows import prepare_rows
 

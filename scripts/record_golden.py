@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.interface import AnyTable
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
 from mohb_jax.methods import METHODS, simulate
 from mohb_jax.transfer import Prior, z_values
 

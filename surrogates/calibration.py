@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
-
-from surrogates import Array
+from mohb_jax.surrogates import Array
 
 LEVELS = (0.5, 0.8, 0.95)
 """Central intervals that are reported: a calibrated model covers exactly these shares."""

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jaxtyping import Bool, Float, Int
-
-from surrogates import Array, Key
+from mohb_jax.surrogates import Array, Key
 
 Params = Any
 """Weights of all members: flax's nested mapping of arrays, members in front."""

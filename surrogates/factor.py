@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
-
-from surrogates import Array
+from mohb_jax.surrogates import Array
 
 BLOCK = 16
 """Rows of a matrix that is factorised at once."""

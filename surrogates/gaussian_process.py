@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Bool, Float, Int
-
-from surrogates import Array
-from surrogates.factor import inverse_factor, product
+from mohb_jax.surrogates import Array
+from mohb_jax.surrogates.factor import inverse_factor, product
 
 LEAST_NOISE = 1e-3
 """Floor of the noise variance, on targets of variance 1."""

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, logsumexp, ndtri
 from jaxtyping import Bool, Float, Int
-
-from surrogates import Array
+from mohb_jax.surrogates import Array
 
 LEAST_BANDWIDTH = 1e-3
 """Floor of a bandwidth: observations that agree leave something to try."""

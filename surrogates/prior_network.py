@@ -17,8 +17,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Bool, Float, Int, UInt32
-
-from surrogates import Array, Key
+from mohb_jax.surrogates import Array, Key
 
 Params = Any
 """Weights of one network or of a batch of them: flax's nested mapping of arrays."""

@@ -2,9 +2,8 @@
 
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
-
-from surrogates import Array
-from surrogates.factor import inverse_factor, product
+from mohb_jax.surrogates import Array
+from mohb_jax.surrogates.factor import inverse_factor, product
 
 PENALTY = 1.0
 """Weight of the squared coefficients against squared errors of standardised targets."""

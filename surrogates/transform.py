@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
-
-from surrogates import Array
+from mohb_jax.surrogates import Array
 
 LEAST_DEVIATION = 1e-3
 """A task whose values deviate less is divided by this instead, by ``standard_transform``."""

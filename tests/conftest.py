@@ -8,11 +8,11 @@ import hypothesis
 import jax
 import jax.numpy as jnp
 import pytest
+from mohb_jax.surrogates.prior_network import Training
 
 import mohb_jax  # noqa: F401  (turns on 64 bits before anything is traced)
 from mohb_jax import transfer
 from mohb_jax.programs import release_programs
-from surrogates.prior_network import Training
 
 # Most kernels compile in less than the time from which jax would keep a program.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

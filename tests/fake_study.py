@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mohb_jax.benchmarks.table import Column, Objective, Table
 
-from benchmarks.table import Column, Objective, Table
 from mohb_jax import store
 from mohb_jax.report.study import Study
 from mohb_jax.store import Unit

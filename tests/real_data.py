@@ -3,8 +3,7 @@
 import os
 
 import pytest
-
-from benchmarks.download import RemoteFile, state
+from mohb_jax.benchmarks.download import RemoteFile, state
 
 
 def need(*files: RemoteFile) -> None:

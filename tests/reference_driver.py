@@ -1,8 +1,8 @@
 """Synchronous Hyperband as plain Python on one lane: lists, floats and a loop over events."""
 
 import numpy as np
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.table import Table
 from mohb_jax.schedule import Bracket
 
 

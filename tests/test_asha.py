@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.epsilon_net import scale_costs
 from mohb_jax.methods import simulate

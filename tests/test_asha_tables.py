@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.lcbench import load_lcbench
+from mohb_jax.benchmarks.registry import BENCHMARKS
 
-import benchmarks
-from benchmarks.crossing import cross_table
-from benchmarks.lcbench import load_lcbench
-from benchmarks.registry import BENCHMARKS
+from mohb_jax import benchmarks
 from mohb_jax.methods import simulate
 from mohb_jax.schedule import asha_rungs
 from tests import reference_asha

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Objective, Table
 
-from benchmarks.columns import Column
-from benchmarks.features import unit_features
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Objective, Table
 from mohb_jax.methods import METHODS, Settings, simulate
 from mohb_jax.schedule import Bracket, third
 from mohb_jax.searchers.bananas import encoded, mo_bananas, mutated, positions, sampled_positions

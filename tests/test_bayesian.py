@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.surrogates import gaussian_process as gp
+from mohb_jax.surrogates.transform import quantile_transform
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from benchmarks.features import unit_features
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
 from mohb_jax.searchers import bayesian, prior
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.bayesian import Fitting, gcp, gcp_prior, process_calibration
 from mohb_jax.searchers.prior import transfer_prior
 from mohb_jax.transfer import Prior
-from surrogates import gaussian_process as gp
-from surrogates.transform import quantile_transform
 
 FITTING = Fitting(num_steps=6, capacity=24)
 DRAWS = 64

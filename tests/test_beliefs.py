@@ -8,9 +8,9 @@ import moocore
 import numpy as np
 import pytest
 import scipy.integrate
+from mohb_jax.benchmarks.columns import Column
 
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, lacking, make_plan, make_settings, simulate
 from mohb_jax.searchers import beliefs as module
 from mohb_jax.searchers.base import Moment, Result

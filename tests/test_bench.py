@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
 
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
 from mohb_jax import bench, cli
 from mohb_jax.bench import Row
+from mohb_jax.errors import InputError
 
 FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
 

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import moocore
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
 from mohb_jax.searchers import bulk_and_cut as policy
 from mohb_jax.searchers.base import Result

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-
-from surrogates.calibration import LEVELS, coverage, negative_log_likelihood
+from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 
 NUM_VALUES = 20_000
 TOLERANCE = 4 * 0.5 / NUM_VALUES**0.5  # four standard errors of a share: wrong in fewer than 1 of 10,000

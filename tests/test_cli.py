@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from mohb_jax.benchmarks.synthetic import synthetic
 
-import benchmarks
-from benchmarks.synthetic import synthetic
-from mohb_jax import cli, store
+from mohb_jax import benchmarks, cli, store
 from mohb_jax.methods import METHODS
 
 ROOT = Path(__file__).parents[1]

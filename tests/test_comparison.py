@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.report.comparison import (
     Attained,
     Comparison,

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks import deepar, embedded, hardware
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.crossing import CrossedTable, cross_table
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import normalisation, true_front
+from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table, load_table
 
-import benchmarks
-from benchmarks import deepar, embedded, hardware
-from benchmarks.columns import Column, Objective
-from benchmarks.crossing import CrossedTable, cross_table
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import normalisation, true_front
-from benchmarks.registry import BENCHMARKS
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table, load_table
+from mohb_jax import benchmarks
+from mohb_jax.errors import InputError
 from tests.real_data import need
 
 NUM_TYPES = 37

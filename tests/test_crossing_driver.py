@@ -1,9 +1,9 @@
 """The driver reads a crossed table through its factors; the answer is that of the same table stored dense."""
 
 import numpy as np
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.synthetic import synthetic
 
-from benchmarks.crossing import cross_table
-from benchmarks.synthetic import synthetic
 from mohb_jax.methods import simulate
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks import deepar
+from mohb_jax.benchmarks.download import locate
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.benchmarks.zips import read_zipped_csv
 
-import benchmarks
-from benchmarks import deepar
-from benchmarks.download import locate
-from benchmarks.normalise import true_front
-from benchmarks.registry import BENCHMARKS
-from benchmarks.table import Table
-from benchmarks.zips import read_zipped_csv
+from mohb_jax import benchmarks
 from tests.real_data import need
 
 

@@ -11,9 +11,10 @@ import moocore
 import numpy as np
 import pytest
 import scipy.stats
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Column, Objective, Table
+from mohb_jax.surrogates import parzen
 
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Column, Objective, Table
 from mohb_jax.methods import METHODS, make_plan, make_settings
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers import density, lanes
@@ -21,7 +22,6 @@ from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.density import bohb, good_and_bad, mo_bohb
 from mohb_jax.searchers.random import random_search
 from mohb_jax.searchers.rows import STEPS, Rows
-from surrogates import parzen
 
 CAPACITY = 60
 SEARCHERS = {"bohb": bohb(CAPACITY), "mo-bohb": mo_bohb(CAPACITY)}

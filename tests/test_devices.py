@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import hashlib, sys
 import jax, numpy as np
-from benchmarks.crossing import cross_table
-from benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.synthetic import synthetic
 from mohb_jax.methods import simulate
 from scripts.record_golden import small_table, swapped_prior
 assert jax.local_device_count() == int(sys.argv[1])

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mohb_jax.benchmarks import download, registry
+from mohb_jax.benchmarks.synthetic import synthetic
 
-import benchmarks
-from benchmarks import download, registry
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
+from mohb_jax import benchmarks
+from mohb_jax.errors import InputError
 
 CONTENT = b"a,b\n1,2\n" * 1000
 

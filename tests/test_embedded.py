@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmarks import embedded, hardware, load
-from benchmarks.normalise import normalisation, true_front
-from benchmarks.registry import BENCHMARKS
-from benchmarks.table import Table
+from mohb_jax.benchmarks import embedded, hardware, load
+from mohb_jax.benchmarks.normalise import normalisation, true_front
+from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.table import Table
 
 ROOT = Path(__file__).parent.parent
 NUM_INSTANCES = 37

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
 
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
 from mohb_jax import store
 from mohb_jax import study as studies
 from mohb_jax.engines import make_engine
+from mohb_jax.errors import InputError
 from mohb_jax.study import WorkUnit
 
 pytest.importorskip("ray") if not os.environ.get("CI") else None

@@ -3,11 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from mohb_jax.surrogates.ensemble import EnsembleTraining, fit_further, new_ensemble, predict_all
+from mohb_jax.surrogates.ridge import PENALTY, ridge_predictions
+from mohb_jax.surrogates.transform import standardised_costs
 from sklearn.linear_model import Ridge
-
-from surrogates.ensemble import EnsembleTraining, fit_further, new_ensemble, predict_all
-from surrogates.ridge import PENALTY, ridge_predictions
-from surrogates.transform import standardised_costs
 
 TRAINING = EnsembleTraining(num_members=3, num_epochs=40)
 N, COLUMNS, OUTPUTS = 70, 4, 2

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import moocore
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
 from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
 from pymoo.core.population import Population as PymooPopulation
 from pymoo.core.problem import Problem
 
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
 from mohb_jax.schedule import halved_stages

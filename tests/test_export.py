@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from mohb_jax.benchmarks import Column, Objective, Table
 
-from benchmarks import Column, Objective, Table
-from benchmarks.errors import InputError
 from mohb_jax import cli, export, store
+from mohb_jax.errors import InputError
 from mohb_jax.export import export_runs
 from mohb_jax.store import Unit
 from tests.fake_study import make_table, make_unit, write_folder

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.surrogates import gaussian_process as gp
+from mohb_jax.surrogates.factor import inverse_factor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
-
-from surrogates import gaussian_process as gp
-from surrogates.factor import inverse_factor
 
 LENGTH = 40
 COMPILED = jax.jit(gp.fit)

@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from mohb_jax.benchmarks.registry import BENCHMARKS
 
-import benchmarks
-from benchmarks.registry import BENCHMARKS
-from mohb_jax import cli
+from mohb_jax import benchmarks, cli
 from mohb_jax.methods import METHODS, Settings, lacking
 from mohb_jax.reproduce import guerrero2021
 from tests.real_data import need

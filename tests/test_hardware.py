@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks import hardware
+from mohb_jax.benchmarks.normalise import non_dominated
 
-from benchmarks import hardware
-from benchmarks.errors import InputError
-from benchmarks.normalise import non_dominated
+from mohb_jax.errors import InputError
 
 
 def test_check_numbers_of_the_measurements():

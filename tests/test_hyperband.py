@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Column, Objective, Table
 
 import mohb_jax.hyperband as driver
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Column, Objective, Table
 from mohb_jax.asha import AshaPlan
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.random import permuted, random_search

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import hypervolume as kernels
 from tests import reference
 from tests.conftest import middle_lane

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import yaml
 
-import benchmarks
-from benchmarks.errors import InputError
+from mohb_jax import benchmarks
+from mohb_jax.errors import InputError
 
 SPEC: dict[str, Any] = {
     "name": "mine",

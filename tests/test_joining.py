@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.joining import join_tables
 
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
-from benchmarks.joining import join_tables
+from mohb_jax.errors import InputError
 from tests.transfer_tables import related_tasks
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("mohb_jax", "benchmarks", "surrogates")
+FOLDERS = {"mohb_jax": "mohb_jax", "benchmarks": "mohb_jax.benchmarks", "surrogates": "mohb_jax.surrogates"}
+"""Folders of the repository, and the package that each is installed as."""
 BELOW: dict[str, set[str]] = {}
-"""What each layer may import; a layer is a module or a folder right below ``mohb_jax``, or a leaf package."""
+"""What each layer may import; a layer is a module or a package right below ``mohb_jax``."""
 
 
 def layer(name: str, *uses: str) -> None:
@@ -17,14 +18,15 @@ def layer(name: str, *uses: str) -> None:
     BELOW[name] = {name}.union(*(BELOW[used] for used in uses))
 
 
-layer("benchmarks")
-layer("surrogates")
+layer("errors")
 layer("types")
+layer("benchmarks", "errors")
+layer("surrogates")
 layer("threads")
 layer("programs")
 layer("devices", "threads")
-layer("schedule", "benchmarks")  # for InputError
-layer("kernels", "types", "benchmarks")
+layer("schedule", "errors")
+layer("kernels", "types", "errors")
 layer("public", "kernels")
 layer("transfer", "types", "surrogates", "benchmarks")
 layer("searchers", "kernels", "schedule", "surrogates", "transfer", "threads")
@@ -32,9 +34,9 @@ layer("hyperband", "searchers", "devices")
 layer("asha", "hyperband")
 layer("steady", "hyperband", "asha", "devices")
 layer("methods", "hyperband", "asha", "steady", "devices")
-layer("store", "types", "benchmarks")
-layer("calibration", "benchmarks")
-layer("report", "store", "kernels", "calibration")
+layer("store", "types", "errors")
+layer("calibration", "errors")
+layer("report", "store", "kernels", "calibration", "benchmarks")
 layer("export", "report")
 layer("study", "methods", "store", "calibration", "programs")
 layer("reproduce", "study", "report")
@@ -45,11 +47,17 @@ layer("__init__", "methods", "public")
 
 
 def modules() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def dotted_name(path: Path) -> str:
+    """``benchmarks/table.py`` -> ``mohb_jax.benchmarks.table``."""
+    first, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join([FOLDERS[first], *rest])
 
 
 def layer_of(dotted: str) -> str:
-    """``mohb_jax.kernels.clock`` -> ``kernels``; ``benchmarks.table`` -> ``benchmarks``."""
+    """``mohb_jax.kernels.clock`` -> ``kernels``; what is outside the package is its own layer."""
     first, *rest = dotted.split(".")
     if first != "mohb_jax":
         return first
@@ -68,32 +76,33 @@ def imported(path: Path) -> Iterator[str]:
             names = [f"{node.module}.{name}" for name in submodules] or [str(node.module)]
         else:
             continue
-        yield from (name for name in names if name.split(".")[0] in (*PACKAGES, "tests", "scripts"))
+        yield from (name for name in names if name.split(".")[0] in (*FOLDERS, "tests", "scripts"))
 
 
 def is_module(dotted: str) -> bool:
-    path = ROOT / dotted.replace(".", "/")
+    below = dotted.removeprefix("mohb_jax.")
+    name = below if below.split(".")[0] in FOLDERS else dotted
+    path = ROOT / name.replace(".", "/")
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    own = layer_of(".".join(parts))
+    own = layer_of(dotted_name(path))
     assert own in BELOW, f"{own} is a new layer: say in this file what it may import"
     wrong = [name for name in imported(path) if layer_of(name) not in BELOW[own]]
     assert not wrong, f"{path.relative_to(ROOT)} may import {sorted(BELOW[own])}, not {wrong}"
 
 
-def test_the_leaves_import_nothing_of_mohb_jax():
-    for package in ("benchmarks", "surrogates"):
-        assert BELOW[package] == {package}
+def test_the_leaves_import_nothing_else():
+    assert BELOW["benchmarks"] == {"benchmarks", "errors"}
+    assert BELOW["surrogates"] == {"surrogates"}
 
 
 def test_the_reader_of_imports_sees_all_kinds(tmp_path):
     """The tests above could pass because nothing was read."""
     source = """
-import benchmarks.table
+import mohb_jax.benchmarks.table
 from mohb_jax import store, simulate
 from mohb_jax.kernels import clock
 import numpy
@@ -104,9 +113,12 @@ if 0:
 """
     (tmp_path / "module.py").write_text(source)
     found = sorted(imported(tmp_path / "module.py"))
-    wanted = ["benchmarks.table", "mohb_jax", "mohb_jax.kernels.clock", "mohb_jax.store", "mohb_jax.study"]
+    wanted = [
+        *("mohb_jax", "mohb_jax.benchmarks.table", "mohb_jax.kernels.clock", "mohb_jax.store"),
+        "mohb_jax.study",
+    ]
     assert found == wanted
-    assert [layer_of(name) for name in found] == ["benchmarks", "__init__", "kernels", "store", "study"]
+    assert [layer_of(name) for name in found] == ["__init__", "benchmarks", "kernels", "store", "study"]
 
 
 def test_every_package_is_shipped():
@@ -114,5 +126,5 @@ def test_every_package_is_shipped():
     import tomllib
 
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {path.parent.relative_to(ROOT) for path in modules()}
-    assert sorted(settings["packages"]) == sorted(".".join(folder.parts) for folder in folders)
+    packages = {dotted_name(path).rpartition(".")[0] for path in modules()}
+    assert sorted(settings["packages"]) == sorted(packages)

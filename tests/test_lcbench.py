@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mohb_jax.benchmarks import download, lcbench
+from mohb_jax.benchmarks.download import locate
+from mohb_jax.benchmarks.registry import BENCHMARKS
 
-from benchmarks import download, lcbench
-from benchmarks.download import locate
-from benchmarks.errors import InputError
-from benchmarks.registry import BENCHMARKS
+from mohb_jax.errors import InputError
 from tests.real_data import need
 
 NUM_CONFIGS = 20

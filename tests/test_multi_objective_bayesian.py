@@ -11,12 +11,13 @@ import moocore
 import numpy as np
 import pytest
 import scipy.stats
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.surrogates import gaussian_process as gp
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from benchmarks.features import unit_features
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
 from mohb_jax.searchers import multi_objective_bayesian as module
 from mohb_jax.searchers.base import Moment, Result
 from mohb_jax.searchers.launches import launched, no_launches, with_result
@@ -27,7 +28,6 @@ from mohb_jax.searchers.multi_objective_bayesian import (
     problem_of,
     scalarised,
 )
-from surrogates import gaussian_process as gp
 from tests.test_bayesian import log_gain
 
 NUM_ROWS, WORKERS, SIZE = 64, 2, 32

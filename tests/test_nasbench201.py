@@ -6,15 +6,15 @@ import zipfile
 import numpy as np
 import polars as pl
 import pytest
+from mohb_jax.benchmarks import nasbench201
+from mohb_jax.benchmarks.download import locate
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.benchmarks.zips import read_zipped_csv
 
-import benchmarks
-from benchmarks import nasbench201
-from benchmarks.download import locate
-from benchmarks.errors import InputError
-from benchmarks.normalise import true_front
-from benchmarks.registry import BENCHMARKS
-from benchmarks.table import Table
-from benchmarks.zips import read_zipped_csv
+from mohb_jax import benchmarks
+from mohb_jax.errors import InputError
 from tests.real_data import need
 
 

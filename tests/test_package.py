@@ -11,16 +11,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+INSTALLED_AS = {
+    folder: Path("mohb_jax") / ("" if folder == "mohb_jax" else folder)
+    for folder in ("mohb_jax", "benchmarks", "surrogates")
+}
+"""Folders of the repository, and where the wheel holds them."""
 SHIPPED = {
     *("mohb_jax/py.typed", "mohb_jax/embedded.yaml"),
     *("mohb_jax/report/template.html", "mohb_jax/report/page.css", "mohb_jax/report/page.js"),
     *("mohb_jax/report/fronts.html", "mohb_jax/report/progress.html", "mohb_jax/report/reading.html"),
     *("mohb_jax/reproduce/claims.html", "mohb_jax/reproduce/adtm.html"),
-    *("benchmarks/data/embedded.npz", "benchmarks/data/instances.csv"),
+    *("mohb_jax/benchmarks/data/embedded.npz", "mohb_jax/benchmarks/data/instances.csv"),
 }
 SCRIPT = """
-import os, sys
-import mohb_jax, benchmarks, surrogates
+import sys
+import mohb_jax
+from mohb_jax import benchmarks, surrogates
 assert all(module.__file__.startswith(sys.argv[1]) for module in (mohb_jax, benchmarks, surrogates))
 log = mohb_jax.simulate(benchmarks.load("embedded"), "random", num_seeds=2, tasks=["digits"], evaluations=5)
 print(log.valid.sum(axis=1).tolist())
@@ -39,7 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("build")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    for name in ("mohb_jax", "benchmarks", "surrogates"):
+    for name in INSTALLED_AS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder / "dist"), str(folder))
@@ -66,13 +72,14 @@ def python(installed: Path, folder: Path, *arguments: str) -> str:
 def test_the_wheel_holds_what_is_needed_and_no_more(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {
-        path.relative_to(ROOT).as_posix()
-        for package in ("mohb_jax", "benchmarks", "surrogates")
-        for path in (ROOT / package).rglob("*.py")
+        (target / path.relative_to(ROOT / folder)).as_posix()
+        for folder, target in INSTALLED_AS.items()
+        for path in (ROOT / folder).rglob("*.py")
     }
     assert names >= SHIPPED | sources
     strangers = [name for name in names - SHIPPED - sources if ".dist-info/" not in name]
-    assert all(name.startswith("benchmarks/data/") for name in strangers), strangers
+    assert all(name.startswith("mohb_jax/benchmarks/data/") for name in strangers), strangers
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"mohb_jax"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert wheel.stat().st_size < 5e6
 
@@ -90,3 +97,30 @@ def test_it_works_outside_the_repository(installed, tmp_path):
 def test_the_command_is_installed(installed):
     (entry,) = installed.glob("mohb_jax-*.dist-info/entry_points.txt")
     assert "mohb = mohb_jax.cli:main" in entry.read_text()
+
+
+def test_a_users_folder_of_the_same_name_is_left_alone(installed, tmp_path):
+    """A script beside folders ``benchmarks`` and ``surrogates`` imports those, and ours below mohb_jax."""
+    for name in ("benchmarks", "surrogates"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("OWNER = 'user'\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import benchmarks, surrogates\n"
+        "import mohb_jax\n"
+        "from mohb_jax.benchmarks import load\n"
+        "assert benchmarks.OWNER == surrogates.OWNER == 'user'\n"
+        "print(load('embedded').num_tasks)\n"
+    )
+    assert python(installed, tmp_path, str(script)).strip() == "7"
+
+
+def test_an_editable_installation_has_one_root_too(tmp_path):
+    """The suite's own installation is editable; far from the repository it offers ``mohb_jax`` alone."""
+    script = (
+        "import importlib.util, mohb_jax\n"
+        "from mohb_jax import benchmarks, surrogates\n"
+        "names = ('benchmarks', 'surrogates')\n"
+        "print([importlib.util.find_spec(name) is None for name in names], benchmarks.__name__)\n"
+    )
+    assert run(sys.executable, "-c", script, cwd=tmp_path).strip() == "[True, True] mohb_jax.benchmarks"

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-
-from surrogates import parzen
-from surrogates.parzen import Mixture
+from mohb_jax.surrogates import parzen
+from mohb_jax.surrogates.parzen import Mixture
 
 CHOICES = (0, 3, 0, 5)
 N, PADDING = 23, 9

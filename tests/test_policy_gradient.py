@@ -9,10 +9,10 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Objective, Table
 
-from benchmarks.columns import Column
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Objective, Table
 from mohb_jax.methods import simulate
 from mohb_jax.searchers import policy_gradient as policy
 from mohb_jax.searchers.base import Seen

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.normalise import true_front
 
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
-from benchmarks.normalise import true_front
+from mohb_jax.errors import InputError
 from mohb_jax.methods import simulate
 from mohb_jax.searchers.portfolio import box_distance, portfolio_order
 from tests import reference

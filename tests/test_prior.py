@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.normalise import normalisation
+from mohb_jax.surrogates.prior_network import Training
 
-from benchmarks.normalise import normalisation
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.kernels.hypervolume import hypervolume
 from mohb_jax.methods import simulate
 from mohb_jax.searchers.prior import LIST_LENGTH, NOISE, _draw_lists, _sorted, transfer_prior
 from mohb_jax.transfer import Prior, learn_prior, z_values
-from surrogates.prior_network import Training
 from tests import reference
 from tests.transfer_tables import related_tasks
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-
-from surrogates import prior_network as pn
+from mohb_jax.surrogates import prior_network as pn
 
 KEY = jax.random.key(0)
 SMALL = pn.Training(

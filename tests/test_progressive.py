@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Objective, Table
 
-from benchmarks.columns import Column
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Objective, Table
 from mohb_jax.methods import simulate
 from mohb_jax.searchers import progressive
 from mohb_jax.searchers.base import Seen

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from tests import reference
 

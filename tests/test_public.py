@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import mohb_jax
-from benchmarks.errors import InputError
 from mohb_jax import public
+from mohb_jax.errors import InputError
 from tests import reference
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from mohb_jax.benchmarks.spec import read_spec
 
-from benchmarks.spec import read_spec
 from mohb_jax import cli
 from mohb_jax.study import make_study
 

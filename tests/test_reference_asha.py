@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
 
-from benchmarks.synthetic import synthetic
 from mohb_jax.schedule import Bracket
 from tests import reference_driver
 from tests.reference import epsilon_net_order, pareto_rank

@@ -14,10 +14,10 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from mohb_jax.benchmarks.normalise import normalisation, true_front
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.errors import InputError
-from benchmarks.normalise import normalisation, true_front
-from benchmarks.table import Table
+from mohb_jax.errors import InputError
 from mohb_jax.report import page, report_study, result_rows, write_report
 from mohb_jax.report import summarise as summarise_folder
 from mohb_jax.report.curves import Cell, benchmark_cells, step_curve, time_grid

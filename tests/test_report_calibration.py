@@ -8,14 +8,14 @@ import matplotlib.image
 import numpy as np
 import polars as pl
 import pytest
+from mohb_jax.surrogates.calibration import LEVELS
 
-from benchmarks.errors import InputError
 from mohb_jax.calibration import CalibrationRow, read_calibration
+from mohb_jax.errors import InputError
 from mohb_jax.report import calibration, summarise, write_report
 from mohb_jax.report.calibration import aggregates
 from mohb_jax.report.sections import calibration_section
 from mohb_jax.report.study import load_study
-from surrogates.calibration import LEVELS
 from tests.fake_study import make_table, make_unit, write_folder
 
 MODELS = ("prior network", "gaussian process")

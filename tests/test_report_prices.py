@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from mohb_jax.benchmarks import cross_table
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.prices import price_ratios, pricing, read_prices
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks import cross_table
-from benchmarks.columns import Column
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import true_front
-from benchmarks.prices import price_ratios, pricing, read_prices
-from benchmarks.table import Table
 from mohb_jax import cli
+from mohb_jax.errors import InputError
 from mohb_jax.report import report_folder, report_study, write_report
 from mohb_jax.report.prices import reprice
 from mohb_jax.report.statistics import Row, summary_rows

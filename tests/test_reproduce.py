@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.errors import InputError
 from mohb_jax import cli, store
+from mohb_jax.errors import InputError
 from mohb_jax.reproduce import PAPERS, paper_named, prepare, salinas2021
 from mohb_jax.reproduce.bootstrap import (
     Bounds,

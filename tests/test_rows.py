@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.facts import known_objectives, size_columns
+from mohb_jax.benchmarks.table import Column, Objective, Table
 
-from benchmarks.crossing import cross_table
-from benchmarks.facts import known_objectives, size_columns
-from benchmarks.table import Column, Objective, Table
 from mohb_jax.searchers.rows import STEPS, may_be_proposed, nearest_unseen, nearest_unseen_each, prepare_rows
 from mohb_jax.searchers.unseen import draw, marked, new_pool
 

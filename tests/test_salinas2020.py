@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-import benchmarks
-from mohb_jax import cli, store
+from mohb_jax import benchmarks, cli, store
 from mohb_jax.methods import simulate
 from mohb_jax.reproduce import salinas2020
 

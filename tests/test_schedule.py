@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.schedule import Bracket, full_fidelity, hyperband
 
 POWERS = (1, 3, 9, 27, 81)

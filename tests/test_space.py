@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks import Column, Objective, Table
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.space import config_space, nearest_rows
+from mohb_jax.benchmarks.synthetic import synthetic
 
-import benchmarks
-from benchmarks import Column, Objective, Table
-from benchmarks.crossing import cross_table
-from benchmarks.errors import InputError
-from benchmarks.space import config_space, nearest_rows
-from benchmarks.synthetic import synthetic
+from mohb_jax import benchmarks
+from mohb_jax.errors import InputError
 
 COLUMNS = (
     Column("rate", "log"),

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
 
 import mohb_jax.methods as methods
 import mohb_jax.steady as driver
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
 from mohb_jax.methods import Method, simulate
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Job, Policy

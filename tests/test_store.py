@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mohb_jax.benchmarks.table import load_table
 
-from benchmarks.errors import InputError
-from benchmarks.table import load_table
 from mohb_jax import store
+from mohb_jax.errors import InputError
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 from tests.fake_study import make_table

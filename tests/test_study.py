@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table
 
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table
 from mohb_jax import store
 from mohb_jax import study as studies
 from mohb_jax.calibration import read_calibration
+from mohb_jax.errors import InputError
 from mohb_jax.report import summarise
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit

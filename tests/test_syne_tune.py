@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from mohb_jax.benchmarks import Column, Objective, Table, cross_table, from_syne_tune, to_syne_tune
+from mohb_jax.benchmarks.synthetic import synthetic
 
-from benchmarks import Column, Objective, Table, cross_table, from_syne_tune, to_syne_tune
-from benchmarks.errors import InputError
-from benchmarks.synthetic import synthetic
+from mohb_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "data" / "syne_tune"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.synthetic import synthetic, synthetic_with_fronts
 
-from benchmarks.errors import InputError
-from benchmarks.normalise import true_front
-from benchmarks.synthetic import synthetic, synthetic_with_fronts
+from mohb_jax.errors import InputError
 
 
 @given(

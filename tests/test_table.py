@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.normalise import non_dominated, normalisation, true_front
+from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.table import Table, load_table
 
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.normalise import non_dominated, normalisation, true_front
-from benchmarks.synthetic import synthetic
-from benchmarks.table import Table, load_table
+from mohb_jax.errors import InputError
 
 COLUMNS = (
     Column("machine", "categorical", "hardware", ("big", "small")),

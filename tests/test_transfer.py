@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.surrogates.prior_network import Training
 
-from benchmarks.columns import Column, Objective
-from benchmarks.errors import InputError
-from benchmarks.features import unit_features
+from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, simulate
 from mohb_jax.transfer import calibration, learn_prior
-from surrogates.prior_network import Training
 from tests.transfer_tables import poisoned, related_tasks
 
 TRANSFERS = [name for name, method in METHODS.items() if method.transfers and method.policy is None]

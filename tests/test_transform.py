@@ -8,8 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from surrogates.transform import quantile_transform, standard_transform
+from mohb_jax.surrogates.transform import quantile_transform, standard_transform
 
 LENGTH = 24
 COMPILED = jax.jit(quantile_transform)

@@ -4,12 +4,11 @@ import os
 
 import numpy as np
 import pytest
-
-from benchmarks import load
-from benchmarks.download import state
-from benchmarks.normalise import true_front
-from benchmarks.table import Table
-from benchmarks.trimtuner import FILES
+from mohb_jax.benchmarks import load
+from mohb_jax.benchmarks.download import state
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.table import Table
+from mohb_jax.benchmarks.trimtuner import FILES
 
 
 def table_of(network: str) -> Table:

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from mohb_jax.benchmarks.table import Column, Objective, Table
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 
-from benchmarks.table import Column, Objective, Table
 from mohb_jax.searchers import variation
 from mohb_jax.searchers.lanes import if_any
 from mohb_jax.searchers.rows import prepare_rows

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mohb_jax.benchmarks import zeus
+from mohb_jax.benchmarks.download import locate
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.table import Table
 
-import benchmarks
-from benchmarks import zeus
-from benchmarks.download import locate
-from benchmarks.normalise import true_front
-from benchmarks.registry import BENCHMARKS
-from benchmarks.table import Table
+from mohb_jax import benchmarks
 from tests.real_data import need
 
 

@@ -1,9 +1,8 @@
 """Small tables of related tasks, for what transfers between them."""
 
 import numpy as np
-
-from benchmarks.columns import Column, Objective
-from benchmarks.table import Table
+from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.table import Table
 
 
 def related_tasks(num_rows=80, num_tasks=3, num_objectives=2, shift=0.05, seed=0, **changes):

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels.bits import WORD, members
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.types import Array

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.types import Array, Key
 
 MAX_EXACT_OBJECTIVES = 4

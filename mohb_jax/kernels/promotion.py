@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.errors import InputError
+from mohb_jax.errors import InputError
 from mohb_jax.kernels.crowding import crowding_distance
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.errors import InputError
-from benchmarks.prices import read_prices
+from mohb_jax.benchmarks.prices import read_prices
+from mohb_jax.errors import InputError
 from mohb_jax.report.calibration import calibration_frame, calibration_rows
 from mohb_jax.report.comparison_section import across_tasks, comparison_frames
 from mohb_jax.report.curves import Cell

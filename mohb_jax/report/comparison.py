@@ -18,8 +18,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int
 
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.lanes import Lanes
 from mohb_jax.report.statistics import (

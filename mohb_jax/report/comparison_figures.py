@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
 
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import normalisation, true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import normalisation, true_front
+from mohb_jax.errors import InputError
 from mohb_jax.report.comparison import (
     METHOD,
     Attained,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import non_dominated, normalisation
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import non_dominated, normalisation
 from mohb_jax.report.indicators import TaskScale, indicators, task_scale
 from mohb_jax.report.lanes import Lanes, collect, horizons, usd_objective
 from mohb_jax.store import AnyUnit

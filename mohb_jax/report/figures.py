@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
 from mohb_jax.calibration import LEVELS
 from mohb_jax.report.calibration import Aggregate, aggregates
 from mohb_jax.report.curves import Cell

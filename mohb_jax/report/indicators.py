@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
 from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
 from mohb_jax.report.lanes import Lanes

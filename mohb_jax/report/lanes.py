@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit
 from mohb_jax.types import RunLog
 

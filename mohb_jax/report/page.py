@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from plotly.offline import get_plotlyjs
 
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import Normalisation, normalisation, true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.answers import listed, verdict
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.sections import (

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from benchmarks.columns import require_choice
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.prices import Pricing, price_ratios, priced, pricing
+from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.prices import Pricing, price_ratios, priced, pricing
+from mohb_jax.errors import InputError
 from mohb_jax.report.lanes import check_rows
 from mohb_jax.report.study import PriceChange, Repricing, Study
 from mohb_jax.store import AnyUnit, changed

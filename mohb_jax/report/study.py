@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.table import load_table
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.table import load_table
 from mohb_jax.calibration import CalibrationRow, read_calibration
+from mohb_jax.errors import InputError
 from mohb_jax.report.curves import Cell, benchmark_cells
 from mohb_jax.store import AnyUnit, read_compilation, read_study, read_units, table_path
 

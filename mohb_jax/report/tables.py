@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.statistics import SPREAD, Row
 from mohb_jax.report.study import Study

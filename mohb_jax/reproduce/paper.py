@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.columns import require_choice
-from benchmarks.errors import InputError
 from mohb_jax import store
+from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.errors import InputError
 from mohb_jax.study import Study, load_tables, require_folder, work_units
 
 MARKER = "reproduction.json"

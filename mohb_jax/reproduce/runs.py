@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from benchmarks.columns import SECONDS
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
 from mohb_jax import store
+from mohb_jax.benchmarks.columns import SECONDS
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.errors import InputError
 from mohb_jax.types import RunLog
 
 ENERGIES = ("J", "Wh", "kWh")

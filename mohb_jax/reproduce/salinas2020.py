@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from benchmarks.interface import AnyTable
-from benchmarks.table import load_table
 from mohb_jax import store
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.table import load_table
 from mohb_jax.report.statistics import CONFIDENCE
 from mohb_jax.reproduce.adtm_page import page_html, write_figure
 from mohb_jax.reproduce.bootstrap import sample_counts

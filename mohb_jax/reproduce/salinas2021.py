@@ -4,8 +4,8 @@ what is published, what is ours, and what every word means."""
 from pathlib import Path
 from typing import Any
 
-from benchmarks.table import load_table
 from mohb_jax import store
+from mohb_jax.benchmarks.table import load_table
 from mohb_jax.reproduce.claims import Claim, claims_frame, judged
 from mohb_jax.reproduce.claims_figures import write_figures
 from mohb_jax.reproduce.claims_page import page_html

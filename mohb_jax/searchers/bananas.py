@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows
 from mohb_jax.searchers.unseen import Pool, draw, new_pool
 from mohb_jax.searchers.variation import some_columns, tree_where
+from mohb_jax.surrogates.ensemble import EnsembleTraining, Params, fit_further, new_ensemble, predict_all
+from mohb_jax.surrogates.transform import standardised_costs
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
-from surrogates.ensemble import EnsembleTraining, Params, fit_further, new_ensemble, predict_all
-from surrogates.transform import standardised_costs
 
 NUM_CHANGED = 3
 """Columns that a mutation changes."""

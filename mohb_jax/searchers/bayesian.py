@@ -3,7 +3,7 @@
 A process is fitted anew for every proposal, which costs more than all else that a lane does. Three things
 keep that affordable: lanes are worked on one after another, so that each works with matrices of about the
 size of what it has observed and only where it has to; a fit begins where the last one ended, so that a few
-steps are enough; and the fit itself avoids the library's threads (``surrogates.gaussian_process``).
+steps are enough; and the fit itself avoids the library's threads (``mohb_jax.surrogates.gaussian_process``).
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.features import unit_features
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels.expected_improvement import log_expected_improvement
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
@@ -31,10 +31,10 @@ from mohb_jax.searchers.prior import (
 )
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.unseen import is_marked, marked
+from mohb_jax.surrogates import gaussian_process as gp
+from mohb_jax.surrogates.transform import normal_scores, quantile_transform
 from mohb_jax.transfer import Prior, diagnosis, learn_prior
 from mohb_jax.types import Array, Key
-from surrogates import gaussian_process as gp
-from surrogates.transform import normal_scores, quantile_transform
 
 NUM_INITIAL = 5
 """Results that a lane must have before the process proposes."""

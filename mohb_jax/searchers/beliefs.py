@@ -13,8 +13,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.features import unit_features
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.launches import Launches, with_result
 from mohb_jax.searchers.multi_objective_bayesian import (
@@ -30,9 +30,9 @@ from mohb_jax.searchers.multi_objective_bayesian import (
     propose,
 )
 from mohb_jax.searchers.unseen import is_marked, marked
+from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import Array, Key
-from surrogates import gaussian_process as gp
 
 BELIEFS = ("good", "bad", "none")
 """Where the centre of a belief lies: at the best row of the other tasks, at the worst, or nowhere."""

@@ -8,17 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from benchmarks.facts import size_columns
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.facts import size_columns
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.bayesian import INDIFFERENCE
 from mohb_jax.searchers.rows import STEPS, Rows, nearest_unseen, prepare_rows
 from mohb_jax.searchers.unseen import Pool, filled_up, marked, new_pool
 from mohb_jax.searchers.variation import tree_where
+from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
-from surrogates import gaussian_process as gp
 
 GROWS_FROM, SHRINKS_FROM = 0.35, 0.75
 """Shares of a run at which bulk-up and slim-down begin."""

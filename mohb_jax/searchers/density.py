@@ -2,7 +2,7 @@
 
 Both divide the results of one fidelity into good and bad ones, estimate a density of either kind, and propose
 what is likely among the good and unlikely among the bad. On a table the proposal is answered with the nearest
-unseen row. They differ in how results are divided and in the densities (``surrogates.parzen``).
+unseen row. They differ in how results are divided and in the densities (``mohb_jax.surrogates.parzen``).
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt32
 
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels import promotion
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.rows import Rows, nearest_unseen, prepare_rows
 from mohb_jax.searchers.unseen import Pool, filled_up, marked, new_pool
+from mohb_jax.surrogates import parzen
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
-from surrogates import parzen
 
 CAPACITY = 256
 """Results that a lane keeps. Beyond it those at the lowest fidelity give way first, the oldest of them

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.features import unit_features
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels.bits import members
 from mohb_jax.kernels.expected_improvement import (
     improvement_on,
@@ -30,9 +30,9 @@ from mohb_jax.searchers.launches import Launches, launched, no_launches, with_re
 from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
 from mohb_jax.searchers.unseen import Pool, draw, is_marked, marked, new_pool
 from mohb_jax.searchers.variation import tree_where
+from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
-from surrogates import gaussian_process as gp
 
 NUM_CANDIDATES = 512
 """Rows among which a proposal chooses: of larger tables a fresh random subset. At 64 results a proposal

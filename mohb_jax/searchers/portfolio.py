@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.errors import InputError
-from benchmarks.interface import AnyTable
-from benchmarks.normalise import true_front
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.errors import InputError
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.searchers.base import Searcher, ignore

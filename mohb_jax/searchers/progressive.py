@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.kernels.promotion import crowding
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches
@@ -15,10 +15,10 @@ from mohb_jax.searchers.levels import LevelSpace, prepare_levels, shares_levels
 from mohb_jax.searchers.random import candidate_rows, num_rounds
 from mohb_jax.searchers.rows import may_be_proposed, nearest_unseen
 from mohb_jax.searchers.unseen import Pool, filled_up, is_marked, marked, new_pool
+from mohb_jax.surrogates.ridge import ridge_predictions
+from mohb_jax.surrogates.transform import standardised_costs
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
-from surrogates.ridge import ridge_predictions
-from surrogates.transform import standardised_costs
 
 MOST_PROPOSED = 10
 LEAST_PROPOSED = 5

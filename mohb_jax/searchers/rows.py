@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt, UInt32
 
-from benchmarks.columns import Column
-from benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.unseen import marked
