@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test docs bench clean
 
 demo: .venv/demo.installed
 	$(BIN)/mohb run --out runs/demo
@@ -13,6 +13,9 @@ test: .venv/test.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/check_types.py
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+docs: .venv/docs.installed
+	$(BIN)/python -m scripts.build_docs
 
 bench: .venv/test.installed
 	$(BIN)/mohb bench
@@ -29,5 +32,9 @@ $(BIN)/python:
 	$(BIN)/python -m pip install -qq --editable '.[test]'
 	touch $@ .venv/demo.installed
 
+.venv/docs.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -qq --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv .jax_cache runs
+	rm -rf .venv .jax_cache build runs

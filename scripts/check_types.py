@@ -19,16 +19,16 @@ def link(target: Path, link: Path) -> None:
     link.symlink_to(target)
 
 
-def make_tree() -> None:
+def make_tree(tree: Path = TREE) -> None:
     """Links to the package's own files and folders, and to the folders that are installed below it."""
-    package = TREE / "mohb_jax"
+    package = tree / "mohb_jax"
     package.mkdir(parents=True, exist_ok=True)
     for old in package.iterdir():
         old.unlink()
     for path in (*(ROOT / "mohb_jax").iterdir(), *(ROOT / name for name in INSTALLED_BELOW)):
         link(path, package / path.name)
     for name in ("scripts", "tests"):
-        link(ROOT / name, TREE / name)
+        link(ROOT / name, tree / name)
 
 
 def main() -> int:
