@@ -10,7 +10,7 @@ from mohb_jax.benchmarks.columns import Column, require_unit
 from mohb_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from mohb_jax.benchmarks.interface import AnyTable
+    from mohb_jax.benchmarks.contract import AnyTable
     from mohb_jax.benchmarks.table import Table
 
 

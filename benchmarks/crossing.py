@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks import checks, hardware
 from mohb_jax.benchmarks.columns import Column, Objective
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import priced
 from mohb_jax.benchmarks.table import Table, table_arrays, table_from, table_metadata, write_file
 

@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 
 REFERENCE_POINT = 1.1
 """Coordinate of the hypervolume reference point in each normalised objective."""

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from jaxtyping import Float, Int
 from mohb_jax.benchmarks.columns import Column, require_choice
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 
 from mohb_jax.errors import InputError
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mohb_jax.benchmarks import deepar, lcbench, nasbench201, zeus
 from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import COST, RUNTIME, cross_table
 from mohb_jax.benchmarks.download import RemoteFile, locate, state
-from mohb_jax.benchmarks.embedded import load_embedded
 from mohb_jax.benchmarks.hardware import instances
-from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.benchmarks.joining import join_tables
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources import deepar, lcbench, nasbench201, zeus
+from mohb_jax.benchmarks.sources.embedded import load_embedded
+from mohb_jax.benchmarks.sources.synthetic import synthetic
+from mohb_jax.benchmarks.sources.trimtuner import FILES, load_trimtuner
 from mohb_jax.benchmarks.table import load_table
-from mohb_jax.benchmarks.trimtuner import FILES, load_trimtuner
 
 Folder = str | os.PathLike[str] | None
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int, Shaped
 from mohb_jax.benchmarks.columns import SECONDS, Column, Level, Objective, require_choice, require_unit, whole
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks import checks
 from mohb_jax.benchmarks.columns import Column, Objective, whole
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import repriced
 
 from mohb_jax.errors import InputError

@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax import benchmarks
-from mohb_jax.benchmarks.interface import AnyTable
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.errors import InputError
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, net_arrival, sorted_arrival, with_newcomer
 from mohb_jax.kernels.bits import WORD
@@ -300,7 +300,7 @@ def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
 
 _MEMORY_SCRIPT = """
 import resource
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.methods import simulate
 table = synthetic(num_rows=2000, fidelities={fidelities})
 log = simulate(table, "{method}", num_seeds={lanes}, **{limits})

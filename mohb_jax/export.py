@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.report.lanes import check_rows
 from mohb_jax.report.study import Study, load_study

@@ -14,8 +14,8 @@ import numpy as np
 
 from mohb_jax import benchmarks
 from mohb_jax.asha import AshaPlan, simulate_asha
-from mohb_jax.benchmarks.facts import known_objectives, size_columns
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.before_training import known_objectives, size_columns
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.devices import spread
 from mohb_jax.errors import InputError
 from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes, simulate_learners

@@ -15,7 +15,7 @@ import yaml
 from mohb_jax import benchmarks, store
 from mohb_jax.asha import AshaPlan
 from mohb_jax.benchmarks.columns import require_choice, whole
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration

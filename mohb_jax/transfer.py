@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.columns import Column, Objective
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.errors import InputError
 from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 from mohb_jax.surrogates.prior_network import (

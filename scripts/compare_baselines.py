@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from scipy.special import ndtr
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel

@@ -163,7 +163,7 @@ def jax_runs_per_second(table: "Table", num_lanes: int = 1024) -> float:
 
 
 def compare_speed(peer_python: str, repeats: int) -> None:
-    from mohb_jax.benchmarks.synthetic import synthetic
+    from mohb_jax.benchmarks.sources.synthetic import synthetic
 
     table = synthetic(num_rows=NUM_ROWS, fidelities=range(1, MAX_EPOCHS + 1))
     theirs = peer_runs_per_second(table, peer_python, repeats)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mohb_jax.benchmarks.interface import AnyTable
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.methods import METHODS, simulate

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from mohb_jax.benchmarks.crossing import cross_table
-from mohb_jax.benchmarks.lcbench import load_lcbench
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources.lcbench import load_lcbench
 
 from mohb_jax import benchmarks
 from mohb_jax.methods import simulate

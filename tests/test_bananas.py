@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.encoding import unit_features
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
 from mohb_jax.methods import METHODS, Settings, simulate

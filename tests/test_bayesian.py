@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.encoding import unit_features
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.surrogates.transform import quantile_transform

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import bench, cli
 from mohb_jax.bench import Row

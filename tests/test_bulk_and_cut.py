@@ -6,7 +6,7 @@ import moocore
 import numpy as np
 import pytest
 from mohb_jax.benchmarks.columns import Column, Objective
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError

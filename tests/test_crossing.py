@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks import deepar, embedded, hardware
+from mohb_jax.benchmarks import hardware
 from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable, cross_table
-from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.benchmarks.registry import BENCHMARKS
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources import deepar, embedded
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table, load_table
 
 from mohb_jax import benchmarks

@@ -2,7 +2,7 @@
 
 import numpy as np
 from mohb_jax.benchmarks.crossing import cross_table
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.methods import simulate
 

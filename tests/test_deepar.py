@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks import deepar
 from mohb_jax.benchmarks.download import locate
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources import deepar
+from mohb_jax.benchmarks.sources.geoalgo import read_zipped_csv
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.benchmarks.zips import read_zipped_csv
 
 from mohb_jax import benchmarks
 from tests.real_data import need

@@ -11,7 +11,7 @@ import moocore
 import numpy as np
 import pytest
 import scipy.stats
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Column, Objective, Table
 from mohb_jax.surrogates import parzen
 

@@ -12,7 +12,7 @@ SCRIPT = """
 import hashlib, sys
 import jax, numpy as np
 from mohb_jax.benchmarks.crossing import cross_table
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.methods import simulate
 from scripts.record_golden import small_table, swapped_prior
 assert jax.local_device_count() == int(sys.argv[1])

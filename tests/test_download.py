@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mohb_jax.benchmarks import download, registry
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks import embedded, hardware, load
+from mohb_jax.benchmarks import hardware, load
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources import embedded
 from mohb_jax.benchmarks.table import Table
 
 ROOT = Path(__file__).parent.parent

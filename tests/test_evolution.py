@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import moocore
 import numpy as np
 import pytest
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
 from pymoo.core.population import Population as PymooPopulation

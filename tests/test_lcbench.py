@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from mohb_jax.benchmarks import download, lcbench
+from mohb_jax.benchmarks import download
 from mohb_jax.benchmarks.download import locate
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources import lcbench
 
 from mohb_jax.errors import InputError
 from tests.real_data import need

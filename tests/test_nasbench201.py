@@ -6,12 +6,12 @@ import zipfile
 import numpy as np
 import polars as pl
 import pytest
-from mohb_jax.benchmarks import nasbench201
 from mohb_jax.benchmarks.download import locate
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources import nasbench201
+from mohb_jax.benchmarks.sources.geoalgo import read_zipped_csv
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.benchmarks.zips import read_zipped_csv
 
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError

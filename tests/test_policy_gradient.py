@@ -10,7 +10,7 @@ import optax
 import pytest
 import scipy.stats
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
 from mohb_jax.methods import simulate

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
 from mohb_jax.methods import simulate

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.schedule import Bracket
 from tests import reference_driver

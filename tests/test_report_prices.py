@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from mohb_jax.benchmarks import cross_table
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.benchmarks.prices import price_ratios, pricing, read_prices
 from mohb_jax.benchmarks.table import Table

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.before_training import known_objectives, size_columns
 from mohb_jax.benchmarks.crossing import cross_table
-from mohb_jax.benchmarks.facts import known_objectives, size_columns
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
 from mohb_jax.searchers.rows import STEPS, may_be_proposed, nearest_unseen, nearest_unseen_each, prepare_rows

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mohb_jax.benchmarks import Column, Objective, Table
 from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.space import config_space, nearest_rows
-from mohb_jax.benchmarks.synthetic import synthetic
 
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError

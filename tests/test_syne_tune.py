@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 from mohb_jax.benchmarks import Column, Objective, Table, cross_table, from_syne_tune, to_syne_tune
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.errors import InputError
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mohb_jax.benchmarks.normalise import true_front
-from mohb_jax.benchmarks.synthetic import synthetic, synthetic_with_fronts
+from mohb_jax.benchmarks.sources.synthetic import synthetic, synthetic_with_fronts
 
 from mohb_jax.errors import InputError
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation, true_front
-from mohb_jax.benchmarks.synthetic import synthetic
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table, load_table
 
 from mohb_jax.errors import InputError

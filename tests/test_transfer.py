@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from mohb_jax.benchmarks.columns import Column, Objective
-from mohb_jax.benchmarks.features import unit_features
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.errors import InputError

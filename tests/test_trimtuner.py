@@ -7,8 +7,8 @@ import pytest
 from mohb_jax.benchmarks import load
 from mohb_jax.benchmarks.download import state
 from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.benchmarks.sources.trimtuner import FILES
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.benchmarks.trimtuner import FILES
 
 
 def table_of(network: str) -> Table:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks import zeus
 from mohb_jax.benchmarks.download import locate
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.benchmarks.registry import BENCHMARKS
+from mohb_jax.benchmarks.sources import zeus
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax import benchmarks

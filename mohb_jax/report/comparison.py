@@ -18,7 +18,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.lanes import Lanes

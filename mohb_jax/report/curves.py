@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation
 from mohb_jax.report.indicators import TaskScale, indicators, task_scale
 from mohb_jax.report.lanes import Lanes, collect, horizons, usd_objective

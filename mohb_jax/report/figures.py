@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import Normalisation, non_dominated, normalisation, true_front
 from mohb_jax.calibration import LEVELS
 from mohb_jax.report.calibration import Aggregate, aggregates

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
 from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus

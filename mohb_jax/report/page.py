@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from plotly.offline import get_plotlyjs
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.answers import listed, verdict
 from mohb_jax.report.curves import Cell

@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mohb_jax.benchmarks.columns import require_choice
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import Pricing, price_ratios, priced, pricing
 from mohb_jax.errors import InputError
 from mohb_jax.report.lanes import check_rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import load_table
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 
 # Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white,
 # so a purple stands in for it.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.curves import Cell
 from mohb_jax.report.statistics import SPREAD, Row

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.methods import Settings, lacking, method_named
 from mohb_jax.report import report_study
 from mohb_jax.report.sections import Section

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from mohb_jax import store
 from mohb_jax.benchmarks.columns import SECONDS
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.types import RunLog
 

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mohb_jax import store
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import load_table
 from mohb_jax.report.statistics import CONFIDENCE
 from mohb_jax.reproduce.adtm_page import page_html, write_figure

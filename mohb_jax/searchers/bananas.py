@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows

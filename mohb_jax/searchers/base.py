@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 

@@ -17,8 +17,8 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.expected_improvement import log_expected_improvement
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.launches import Launches, with_result
 from mohb_jax.searchers.multi_objective_bayesian import (

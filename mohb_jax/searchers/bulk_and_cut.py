@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from mohb_jax.benchmarks.facts import size_columns
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.before_training import size_columns
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.bayesian import INDIFFERENCE

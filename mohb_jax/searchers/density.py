@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt32
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels import promotion
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches

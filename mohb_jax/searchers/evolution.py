@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels import promotion
 from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.kernels.dominance import pareto_rank

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.features import unit_features
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.bits import members
 from mohb_jax.kernels.expected_improvement import (
     improvement_on,

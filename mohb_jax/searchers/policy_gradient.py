@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt32
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.bits import WORD, members, nth_members
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs

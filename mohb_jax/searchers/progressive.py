@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.promotion import crowding
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.lanes import in_batches

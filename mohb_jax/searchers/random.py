@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt32
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.searchers.base import Searcher, ignore
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key

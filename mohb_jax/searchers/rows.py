@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt, UInt32
 
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.searchers.lanes import in_batches
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.unseen import marked

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 from mohb_jax.benchmarks.columns import Column
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 
 
 def unit_features(table: AnyTable) -> Float[np.ndarray, "rows features"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 
 KNOWN_UNITS = ("parameters", "FLOP")
 """Units of objectives that follow from a configuration alone. A measured time, energy or cost does not."""

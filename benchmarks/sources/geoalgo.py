@@ -1,4 +1,4 @@
-"""Published tables that are a CSV file in a zip archive."""
+"""The repository behind ``deepar`` and ``nasbench201``: each table is a CSV file in a zip archive."""
 
 import io
 import zipfile
@@ -7,6 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from mohb_jax.errors import InputError
+
+_COMMIT = "31cdb2ff29576201c365e77cb1d04d94f83bfe1a"
+GEOALGO = (
+    "https://github.com/geoalgo/A-Quantile-based-Approach-for-Hyperparameter-Transfer-Learning/raw/"
+    f"{_COMMIT}/src/blackbox/offline_evaluations"
+)
 
 
 def read_zipped_csv(path: Path) -> pl.DataFrame:

@@ -22,14 +22,9 @@ import numpy as np
 import polars as pl
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.sources.geoalgo import GEOALGO, read_zipped_csv
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.benchmarks.zips import read_zipped_csv
 
-_COMMIT = "31cdb2ff29576201c365e77cb1d04d94f83bfe1a"
-GEOALGO = (
-    "https://github.com/geoalgo/A-Quantile-based-Approach-for-Hyperparameter-Transfer-Learning/raw/"
-    f"{_COMMIT}/src/blackbox/offline_evaluations"
-)
 FILE = RemoteFile(
     "geoalgo/nas_bench102.csv.zip",
     f"{GEOALGO}/nas_bench102.csv.zip",

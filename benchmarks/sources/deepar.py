@@ -21,9 +21,8 @@ import polars as pl
 from jaxtyping import Float
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
-from mohb_jax.benchmarks.nasbench201 import GEOALGO
+from mohb_jax.benchmarks.sources.geoalgo import GEOALGO, read_zipped_csv
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.benchmarks.zips import read_zipped_csv
 
 FILE = RemoteFile(
     "geoalgo/DeepAR.csv.zip",
