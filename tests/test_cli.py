@@ -16,6 +16,7 @@ import yaml
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import benchmarks, cli, store
+from mohb_jax.cli import run
 from mohb_jax.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -324,7 +325,7 @@ def test_an_interruption_ends_in_one_line(mohb, table, monkeypatch):
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(run, "run_with_progress", interrupted)
     result = mohb("run", "--benchmark", table, "--method", "random")
     assert result.code == 130
     assert (

@@ -1,7 +1,5 @@
-"""The ``mohb`` command."""
+"""``mohb run``: a study, from its file or from options."""
 
-import json
-import os
 import shlex
 import sys
 import time
@@ -16,57 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from mohb_jax.cli.app import DataOption, ReuseOption, app
 from mohb_jax.errors import InputError
-
-app = typer.Typer(
-    help="Studies of tuning methods that choose hardware and hyperparameters together.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-data_app = typer.Typer(
-    help="Published tables: fetch them, check them, import your own.", no_args_is_help=True
-)
-app.add_typer(data_app, name="data")
-
-DataOption = Annotated[
-    str | None,
-    typer.Option("--data", help="Folder that holds the published files (default: MOHB_DATA, else download)."),
-]
-ReuseOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Study folder from which finished units are copied where they answer the same question; "
-        "repeatable.",
-        show_default=False,
-    ),
-]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: bad input ends in one line and exit code 2, an interruption in 130."""
-    try:
-        code = app(args=arguments, standalone_mode=False)
-        sys.stdout.flush()
-    except typer.TyperException as error:
-        _fail(error.format_message() or "a command is missing: accepted are those above", 2)
-    except InputError as error:
-        _fail(str(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = 130
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:  # no permission, a full disk, a folder where a file should be
-        _fail(f"{error.filename or 'the result'} cannot be read or written: {error.strerror or error}", 2)
-    if code == 130:
-        _fail("interrupted; finished units are kept, and the same command goes on from there", 130)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"mohb: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
 
 
 @app.command()
@@ -141,7 +90,7 @@ def run(
     if dry_run:
         _print_plan(studies, study, tables, directory, reuse or ())
         return
-    _run(studies, study, tables, directory, reuse or ())
+    run_with_progress(studies, study, tables, directory, reuse or ())
     _print_results(directory)
     print(f"\nNext: mohb report {shlex.quote(str(directory))}")
 
@@ -210,7 +159,9 @@ def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path, re
     )
 
 
-def _run(studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:
+def run_with_progress(
+    studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]
+) -> None:
     from mohb_jax.engines import make_engine
 
     units = studies.work_units(study, tables)
@@ -290,199 +241,3 @@ def _print_results(directory: Path) -> None:
     print("evaluations: mean per run at any fidelity; in full: those at the highest one, which alone count")
     if too_short:
         print("Some runs ended before their first full evaluation: give more --seconds or --evaluations")
-
-
-@app.command()
-def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Where to write; default: DIR/report, or DIR/report-NAME for prices in NAME.yaml."),
-    ] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Show the study at other prices, without running it again: a YAML file (INSTANCE TYPE: USD "
-            "per hour) or a CSV file (a header; instance type, USD per hour). Types left out keep theirs.",
-        ),
-    ] = None,
-) -> None:
-    """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
-    from mohb_jax.programs import use_compilation_cache
-    from mohb_jax.report import report_folder, write_report
-
-    use_compilation_cache()
-    began = time.perf_counter()
-    summary = write_report(directory, out, prices)
-    units, target = summary["units"], out or report_folder(directory, prices)
-    print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
-    print(f"Figures and tables: {target}")
-    if units["finished"] < units["expected"]:
-        print(f"{units['finished']} of {units['expected']} work units are finished: mohb run goes on")
-    if summary["prices"]:
-        print(_price_outcome(summary["prices"]))
-
-
-def _price_outcome(prices: dict[str, Any]) -> str:
-    """What re-pricing changed, in a line."""
-    text = f"Re-priced: {', '.join(prices['repriced'])}; {prices['decisions']}"
-    return text + (f". Not re-priced: {', '.join(prices['not_repriced'])}" if prices["not_repriced"] else "")
-
-
-@app.command()
-def export(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
-) -> None:
-    """Write all finished evaluations of a study as one table, and what its columns mean."""
-    from mohb_jax.export import export_runs
-
-    num_rows = export_runs(directory, out)
-    print(f"{num_rows:,} evaluations -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")
-
-
-@app.command()
-def reproduce(
-    paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021, salinas2020 or guerrero2021.")],
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Tuning runs per method and task; default: 1000, 30 for salinas2020, 100 for guerrero2021."
-        ),
-    ] = None,
-    benchmark: Annotated[
-        list[str] | None,
-        typer.Option(help="Benchmark of the paper; repeatable; default: all.", show_default=False),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the result; default: runs/PAPER.")] = None,
-    reuse: ReuseOption = None,
-    data: DataOption = None,
-) -> None:
-    """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
-    from mohb_jax import reproduce as reproduction
-    from mohb_jax import study as studies
-    from mohb_jax.programs import use_compilation_cache
-    from mohb_jax.report import write_report
-
-    use_compilation_cache()
-    chosen = reproduction.paper_named(paper)
-    command = shlex.join(["mohb", *sys.argv[1:]])
-    num_seeds = chosen.seeds if seeds is None else seeds
-    whole = reproduction.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
-    for part in whole.parts:
-        _run(studies, part.study, part.tables, part.directory, reuse or ())
-    began = time.perf_counter()
-    page = chosen.write(whole)
-    print(f"Claims in {time.perf_counter() - began:.1f} s")
-    for part in whole.parts:
-        began = time.perf_counter()
-        write_report(part.directory)
-        print(f"Report of {part.benchmark} in {time.perf_counter() - began:.1f} s")
-    print(f"\nOpen {page}")
-
-
-@app.command("list")
-def list_entries(
-    what: Annotated[str, typer.Argument(metavar="methods|benchmarks")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the known methods or benchmarks, and what each needs."""
-    entries = _entries(what)
-    if as_json:
-        print(json.dumps(entries, indent=2))
-        return
-    table = RichTable()
-    for column in ("name", "summary", "needs"):
-        table.add_column(column, no_wrap=column == "name")
-    for entry in entries:
-        table.add_row(*(entry[column] for column in ("name", "summary", "needs")))
-    Console().print(table)
-
-
-def _entries(what: str) -> list[dict[str, Any]]:
-    if what == "methods":
-        from mohb_jax.methods import METHODS
-
-        return [{"name": m.name, "summary": m.summary, "needs": m.needs} for m in METHODS.values()]
-    if what == "benchmarks":
-        from mohb_jax import benchmarks
-
-        return benchmarks.describe()
-    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks")
-
-
-@data_app.command()
-def fetch(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
-    data: DataOption = None,
-) -> None:
-    """Download the published files of benchmarks and check their hashes."""
-    from mohb_jax import benchmarks
-
-    for path in benchmarks.fetch(names or None, data):
-        print(path)
-
-
-@data_app.command()
-def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
-    data: DataOption = None,
-) -> None:
-    """Say which published files are there and whole; exit code 1 if any is not."""
-    from mohb_jax import benchmarks
-
-    states = benchmarks.check(names or None, data)
-    for state in states:
-        print("  ".join(str(value) for value in state.values()))
-    if any(state["state"] != "ok" for state in states):
-        raise typer.Exit(1)
-
-
-@data_app.command("import")
-def import_table(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file, one row per result.")],
-    spec: Annotated[Path, typer.Option(help="YAML file that says what the columns mean.")],
-    out: Annotated[Path, typer.Option(help="Table file to write; its name ends in .npz.")],
-) -> None:
-    """Turn your own results into a table that --benchmark accepts."""
-    from mohb_jax import benchmarks
-
-    if out.suffix != ".npz":
-        raise InputError(f"--out is {out}: its name must end in .npz")
-    if not out.parent.is_dir():
-        raise InputError(f"--out is {out}: folder {out.parent} does not exist")
-    table = benchmarks.import_file(file, spec)
-    table.save(out)
-    print(f"{table} -> {out}")
-    if table.num_missing:
-        print(f"{table.num_missing:,} of {table.mask.size:,} cells are missing; evaluating one fails")
-    print(f"\nNext: mohb run --benchmark {shlex.quote(str(out))} --method mo-hb --method random")
-
-
-@app.command()
-def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the rows to this file.")
-    ] = None,
-) -> None:
-    """Measure speed against named references, whose answers are compared first."""
-    from mohb_jax import bench as benching
-
-    rows = []
-    for row in benching.run(names):
-        rows.append(row)
-        held = {True: "holds", False: "DOES NOT HOLD", None: ""}[row.holds]
-        print(
-            f"{row.name:24} {row.value:12,.4g} {row.unit:12} {row.ratio_text:28} {row.hold:24} {held}",
-            flush=True,
-        )
-    if json_file is not None:
-        from mohb_jax.store import write_json
-
-        write_json(json_file, [row.as_json() for row in rows])
-
-
-if __name__ == "__main__":
-    main()

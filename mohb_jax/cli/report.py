@@ -1,0 +1,59 @@
+"""``mohb report`` and ``mohb export``: what is made of a finished study."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mohb_jax.cli.app import app
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write; default: DIR/report, or DIR/report-NAME for prices in NAME.yaml."),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Show the study at other prices, without running it again: a YAML file (INSTANCE TYPE: USD "
+            "per hour) or a CSV file (a header; instance type, USD per hour). Types left out keep theirs.",
+        ),
+    ] = None,
+) -> None:
+    """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
+    from mohb_jax.programs import use_compilation_cache
+    from mohb_jax.report import report_folder, write_report
+
+    use_compilation_cache()
+    began = time.perf_counter()
+    summary = write_report(directory, out, prices)
+    units, target = summary["units"], out or report_folder(directory, prices)
+    print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
+    print(f"Figures and tables: {target}")
+    if units["finished"] < units["expected"]:
+        print(f"{units['finished']} of {units['expected']} work units are finished: mohb run goes on")
+    if summary["prices"]:
+        print(_price_outcome(summary["prices"]))
+
+
+def _price_outcome(prices: dict[str, Any]) -> str:
+    """What re-pricing changed, in a line."""
+    text = f"Re-priced: {', '.join(prices['repriced'])}; {prices['decisions']}"
+    return text + (f". Not re-priced: {', '.join(prices['not_repriced'])}" if prices["not_repriced"] else "")
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
+) -> None:
+    """Write all finished evaluations of a study as one table, and what its columns mean."""
+    from mohb_jax.export import export_runs
+
+    num_rows = export_runs(directory, out)
+    print(f"{num_rows:,} evaluations -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")

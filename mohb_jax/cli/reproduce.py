@@ -1,0 +1,52 @@
+"""``mohb reproduce``: a paper's claims beside what the simulator finds."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mohb_jax.cli.app import DataOption, ReuseOption, app
+from mohb_jax.cli.run import run_with_progress
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="salinas2021, salinas2020 or guerrero2021.")],
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Tuning runs per method and task; default: 1000, 30 for salinas2020, 100 for guerrero2021."
+        ),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(help="Benchmark of the paper; repeatable; default: all.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the result; default: runs/PAPER.")] = None,
+    reuse: ReuseOption = None,
+    data: DataOption = None,
+) -> None:
+    """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
+    from mohb_jax import reproduce as reproduction
+    from mohb_jax import study as studies
+    from mohb_jax.programs import use_compilation_cache
+    from mohb_jax.report import write_report
+
+    use_compilation_cache()
+    chosen = reproduction.paper_named(paper)
+    command = shlex.join(["mohb", *sys.argv[1:]])
+    num_seeds = chosen.seeds if seeds is None else seeds
+    whole = reproduction.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
+    for part in whole.parts:
+        run_with_progress(studies, part.study, part.tables, part.directory, reuse or ())
+    began = time.perf_counter()
+    page = chosen.write(whole)
+    print(f"Claims in {time.perf_counter() - began:.1f} s")
+    for part in whole.parts:
+        began = time.perf_counter()
+        write_report(part.directory)
+        print(f"Report of {part.benchmark} in {time.perf_counter() - began:.1f} s")
+    print(f"\nOpen {page}")
