@@ -1,0 +1,229 @@
+"""Laws of complete runs: repeated, alone, with other results, failing, traced and timed."""
+
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.programs import Compilation
+from mohb_jax.searchers.base import Policy
+from mohb_jax.testing import parts
+from mohb_jax.testing.case import Case, broken, difference, jobs, lanes_of
+from mohb_jax.testing.changes import all_failed, shuffled_results
+from mohb_jax.testing.laws import law
+from mohb_jax.testing.parts import EVALUATIONS, Ready, tags_of
+from mohb_jax.testing.searcher_checks import calls_of, new_moment
+from mohb_jax.testing.trees import different_leaf
+from mohb_jax.types import RunLog
+
+CALLBACKS = ("pure_callback", "io_callback", "debug_callback")
+NUM_FIRST = 8
+"""Proposals by which two beginnings are compared."""
+NUM_TIMED = 256
+
+
+@law("random-repeat", "The same seed gives the same log, and another run index other rows")
+def random_repeat(case: Case) -> None:
+    """Prepared and run twice; the runs of one task are not all the same."""
+    log = case.log()
+    again = parts.run(parts.make_ready(case.method, case.table), lanes_of(case.table))
+    for lane in range(len(log.task)):
+        change = difference(log, again, lane, lane)
+        if change:
+            broken(
+                f"Prepared and run again, {change}: draw from the key that init is given and from prepare's "
+                "seed, nowhere else"
+            )
+    first = {tuple(jobs(log, lane)) for lane in range(len(log.task)) if log.task[lane] == log.task[0]}
+    if len(first) == 1 and "lists" not in tags_of(case.parts.chooser):
+        broken("All runs of a task evaluated the same rows: use the key that init is given")
+
+
+@law("batch", "A lane gives the same log whatever it is batched with")
+def batch(case: Case) -> None:
+    """Lanes in reverse order, and among others of the same number; nothing is compiled for this."""
+    ready, lanes, log = case.ready(), lanes_of(case.table), case.log()
+    reverse = parts.run(ready, lanes[::-1])
+    changes = (difference(log, reverse, lane, len(lanes) - 1 - lane) for lane in range(len(lanes)))
+    _judge_difference("among lanes in reverse order", changes)
+    others = parts.run(ready, [lanes[0]] + [(task, run + 10) for task, run in lanes[1:]])
+    _judge_difference("among other lanes", iter([difference(log, others, 0, 0)]))
+
+
+@law("alone", "A lane gives the same log alone as in a batch")
+def alone(case: Case) -> None:
+    """The second of the standard lanes by itself: programs of one lane are compiled."""
+    single = parts.run(case.ready(), lanes_of(case.table)[1:2])
+    _judge_difference("by itself", iter([difference(case.log(), single, 1, 0)]))
+
+
+def _judge_difference(where: str, changes: Iterator[str | None]) -> None:
+    change = next((change for change in changes if change), None)
+    if change:
+        broken(
+            f"In its batch and {where}, {change}: no array may mix lanes, and sums must not hang on a batch"
+        )
+
+
+@law("held-out", "What a run proposes first does not depend on its own task's results")
+def held_out(case: Case) -> None:
+    """Results of the own task dealt out anew; those of other tasks, where the method says it learns from
+    them."""
+    with parts.short_training():
+        own = _beginning(case, case.table)
+        if not _same_beginning(own, _beginning(case, case.table)):
+            return  # not even the same twice: that is what random-repeat says
+        if not _same_beginning(own, _beginning(case, shuffled_results(case.table, 0))):
+            broken(
+                "With its own results dealt out anew a task gets other proposals: prepare may read only the "
+                "configurations of the tasks that it is given; of all others the results, too"
+            )
+        if case.method.transfers and _same_beginning(own, _beginning(case, shuffled_results(case.table, 1))):
+            broken(
+                "Other results of the other task changed nothing: it does not transfer; say transfers=False"
+            )
+
+
+def _beginning(case: Case, table: AnyTable) -> tuple[Any, Any, Ready]:
+    ready = parts.make_ready(case.method, table, tasks=(0,), learns_prior=True)
+    return ready.context, ready.parts.chooser, ready
+
+
+def _same_beginning(first: tuple[Any, Any, Ready], second: tuple[Any, Any, Ready]) -> bool:
+    """Whether two beginnings propose alike; nothing is compiled if they know the same."""
+    if first[1] == second[1] and different_leaf(first[0], second[0]) is None:
+        return True
+    return different_leaf(_first_rows(first[2]), _first_rows(second[2])) is None
+
+
+def _first_rows(ready: Ready) -> Any:
+    chooser, task = ready.parts.chooser, jnp.int32(0)
+
+    def lane(context: Any, key: Any) -> Any:
+        begun = chooser.init(context, task, key)
+        if isinstance(chooser, Policy):
+            return chooser.propose(context, task, begun, new_moment(ready, jnp.int32(0)))[1]
+        return chooser.suggest(context, task, begun, NUM_FIRST)[1]
+
+    return jax.jit(jax.vmap(lane, (None, 0)))(ready.context, jax.random.split(jax.random.key(3), 8))
+
+
+@law("failures", "A run in which every evaluation fails ends like any other")
+def failures(case: Case) -> None:
+    """All costs are infinite: rows are still those of the task, and no time is NaN."""
+    ready = parts.make_ready(case.method, case.table, results=all_failed(case.table))
+    log = parts.run(ready, lanes_of(case.table))
+    _judge_rows(case, log)
+    if np.isnan(log.start).any() or np.isnan(log.end).any():
+        broken("The log holds NaN as a time: a failed evaluation has infinite costs, mask them before sums")
+    idle = np.flatnonzero(~log.valid.any(axis=1))
+    if idle.size:
+        broken(f"Lane {idle[0]} evaluated nothing")
+
+
+def _judge_rows(case: Case, log: RunLog) -> None:
+    for lane, task in enumerate(log.task.tolist()):
+        own, offered = jobs(log, lane), case.table.measured(task)
+        wrong = [row for row, _ in own if not 0 <= row < len(offered) or not offered[row]]
+        if wrong:
+            broken(
+                f"Lane {lane} evaluated row {wrong[0]}, which the task does not offer: infinite costs minus "
+                "infinite costs is NaN, and NaN as a whole number is anything"
+            )
+        if len(set(own)) < len(own) and case.parts.rule is None:
+            broken(f"Lane {lane} evaluated a row twice at one level")
+
+
+@law(
+    "no-retrace", "Other keys, horizons and results of the same shapes compile nothing, nor do equal settings"
+)
+def no_retrace(case: Case) -> None:
+    """A second run under another seed on a table of equal shape, from settings made anew."""
+    case.log()
+    if parts.take_apart(case.method, case.table).chooser != case.parts.chooser:
+        broken("Equal settings gave another searcher or policy: put functools.cache on the factory")
+    other = shuffled_results(case.table, 0)
+    with Compilation() as compiled:
+        parts.run(parts.make_ready(case.method, other, seed=1), lanes_of(other), seed=1, horizon=1e9)
+    if compiled.count:
+        broken(
+            f"The second run compiled {compiled.count} programs: cache factories, and keep numbers of the "
+            "table in the context, not in closures"
+        )
+
+
+@law(
+    "traceable",
+    "All calls are pure array functions: no callback, no global random state, no silent broadcast",
+)
+def traceable(case: Case) -> None:
+    """Each call traced for a batch of lanes; nothing is compiled."""
+    before = _random_states()
+    ready = case.ready()
+    states = _states(ready)
+    for what, function in calls_of(ready, ready.parts.chooser):
+        found = _callbacks(jax.make_jaxpr(jax.vmap(function))(states).jaxpr)
+        if found:
+            broken(f"{what} calls the host ({found[0]}): write it in jax.numpy")
+    parts.make_ready(case.method, case.table)
+    if _random_states() != before:
+        broken("It drew from the global state of numpy.random or random: draw from the key")
+
+
+def _states(ready: Ready) -> Any:
+    keys = jax.random.split(jax.random.key(0), 2)
+    begin = jax.vmap(lambda key: ready.parts.chooser.init(ready.context, jnp.int32(0), key))
+    return jax.eval_shape(begin, keys)
+
+
+def _random_states() -> tuple[str, str]:
+    return repr(random.getstate()), repr(np.random.get_state(legacy=False))  # noqa: NPY002
+
+
+def _callbacks(jaxpr: Any) -> list[str]:
+    """Names of the primitives that call the host, in a program and all those inside it."""
+    found = [str(eqn.primitive) for eqn in jaxpr.eqns if str(eqn.primitive) in CALLBACKS]
+    for eqn in jaxpr.eqns:
+        for inner in jax.tree.leaves(tuple(eqn.params.values()), is_leaf=_is_program):
+            if _is_program(inner):
+                found += _callbacks(getattr(inner, "jaxpr", inner))
+    return found
+
+
+def _is_program(value: Any) -> bool:
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
+@law("budget", "A run has at most as many evaluations as its budget, and starts none after its horizon")
+def budget(case: Case) -> None:
+    """On every table: the budget; on one: a horizon of half the time, too."""
+    for name, table in case.served.items():
+        most = int(case.log(table).valid.sum(axis=1).max())
+        if most > EVALUATIONS:
+            broken(f"On {name!r} a lane has {most} evaluations where {EVALUATIONS} are the budget")
+    log = case.log()
+    horizon = float(np.median(log.end[log.valid]))
+    short = parts.run(case.ready(), lanes_of(case.table), horizon=horizon)
+    late = short.start[short.valid].max(initial=0.0)
+    if late >= horizon:
+        broken(f"An evaluation starts at {late:g} s where the horizon is {horizon:g} s")
+
+
+@law("speed", "Reported, never failed")
+def speed(case: Case) -> str:
+    """Microseconds per evaluation over many lanes, the second time."""
+    lanes = lanes_of(case.table)
+    many = [(task, 1000 * turn + run) for turn in range(-(-NUM_TIMED // len(lanes))) for task, run in lanes]
+    parts.run(case.ready(), many[:NUM_TIMED])
+    start = time.perf_counter()
+    log = parts.run(case.ready(), many[:NUM_TIMED])
+    seconds = time.perf_counter() - start
+    return f"{seconds / max(int(log.valid.sum()), 1) * 1e6:.1f} microseconds per evaluation"
+
+
+CHECKS = (random_repeat, batch, alone, held_out, failures, no_retrace, traceable, budget, speed)

@@ -1,0 +1,159 @@
+"""Takes a method apart for the checks and runs it on chosen lanes: all that they know of methods and drivers.
+
+Checks read the parts (searcher, policy, promotion rule) and complete runs, so a change of how a method is put
+together is a change of this module.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mohb_jax import methods, transfer
+from mohb_jax.asha import AshaPlan, simulate_asha
+from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.hyperband import Cells, Lanes, simulate_lanes, simulate_learners
+from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.methods import PROMOTIONS, Method, Settings
+from mohb_jax.searchers.base import Context, Policy, Searcher
+from mohb_jax.steady import SteadyPlan, simulate_steady
+from mohb_jax.surrogates.prior_network import Training
+from mohb_jax.transfer import Prior, z_values
+from mohb_jax.types import RunLog
+
+WORKERS = 3
+EVALUATIONS = 24
+"""Budget of the runs that checks look at: methods that learn have begun to."""
+
+SHORT = Training(num_phases=1, steps_per_phase=50, steps_per_validation=50)
+
+
+class Parts(NamedTuple):
+    """What a method consists of on a table: a searcher or a policy, and the rule of full rungs if it has
+    one."""
+
+    plan: Any
+    searcher: Searcher | None
+    policy: Policy | None
+    rule: PromotionRule | None
+
+    @property
+    def chooser(self) -> Searcher | Policy:
+        """What proposes rows."""
+        chooser = self.policy if self.searcher is None else self.searcher
+        assert chooser is not None
+        return chooser
+
+
+class Ready(NamedTuple):
+    """A method and a table, ready to run any lanes."""
+
+    table: AnyTable
+    parts: Parts
+    plan: Any
+    cells: Cells
+    fidelities: np.ndarray
+    context: Context
+    most_rows: int
+
+
+def lacks(method: Method, table: AnyTable) -> str | None:
+    """What a table lacks for a method, in words; None if it can be served."""
+    return methods.lacking(table, method, Settings())
+
+
+def take_apart(method: Method, table: AnyTable) -> Parts:
+    """The parts of a method, from settings made anew: factories are asked again."""
+    settings = Settings(workers=WORKERS)
+    plan = methods.make_plan(table, method, settings, EVALUATIONS)
+    if isinstance(plan, SteadyPlan):
+        return Parts(plan, None, plan.policy, None)
+    return Parts(plan, plan.searcher, None, PROMOTIONS[method.promotion].rule(settings))
+
+
+def made_up_prior(table: AnyTable) -> Prior | None:
+    """Each task predicted by the next one's results, at once: learning a prior is not what is checked.
+
+    None where there is no other task.
+    """
+    if table.num_tasks < 2:
+        return None
+    others = [(task + 1) % table.num_tasks for task in range(table.num_tasks)]
+    mu = np.stack([z_values(table, task)[0] for task in others]).astype(np.float32)
+    mu = np.nan_to_num(mu, posinf=3.0, neginf=-3.0)
+    return Prior(table.name, table.tasks, table.columns, table.objectives, mu, np.full_like(mu, 0.3))
+
+
+def make_ready(
+    method: Method,
+    table: AnyTable,
+    seed: int = 0,
+    results: AnyTable | None = None,
+    tasks: tuple[int, ...] | None = None,
+    learns_prior: bool = False,
+) -> Ready:
+    """Prepares a method for a table.
+
+    Args:
+        method: to run.
+        table: what it may read beforehand.
+        seed: root seed.
+        results: the table that evaluations are looked up in; the same one if None.
+        tasks: to prepare for; all if None, as ``run`` needs them.
+        learns_prior: False gives it a transfer prior that is made up.
+    """
+    parts = take_apart(method, table)
+    tasks = tuple(range(table.num_tasks)) if tasks is None else tasks
+    prior = None if learns_prior else made_up_prior(table)
+    context = parts.chooser.prepare(table, tasks, seed, prior)
+    plan, cells, fidelities = methods._on_device(results or table, parts.plan, None)
+    most_rows = max(int(table.measured(task).sum()) for task in tasks)
+    return Ready(table, parts, plan, cells, fidelities, context, most_rows)
+
+
+@contextlib.contextmanager
+def short_training() -> Iterator[None]:
+    """Networks of transfer priors learn in few steps, and not well, while it is open."""
+    kept, transfer.PUBLISHED = transfer.PUBLISHED, SHORT
+    try:
+        yield
+    finally:
+        transfer.PUBLISHED = kept
+
+
+def run(ready: Ready, lanes: list[tuple[int, int]], seed: int = 0, horizon: float = np.inf) -> RunLog:
+    """The log of some lanes, each a task and the index of a run."""
+    task, number = (np.array(part, np.int32) for part in zip(*lanes, strict=True))
+    keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(number)
+    own = Lanes(task, number, keys, jnp.full(len(lanes), horizon))
+    log = _driven(ready, own, seed)
+    fidelity = np.where(log.valid, ready.fidelities[log.fidelity], -1).astype(np.int32)
+    return log._replace(fidelity=fidelity)
+
+
+def _driven(ready: Ready, lanes: Lanes, seed: int) -> RunLog:
+    _, _, plan, cells, _, context, most_rows = ready
+    devices = jax.local_devices()[:1]
+    if isinstance(plan, AshaPlan):
+        return simulate_asha(plan, cells, context, lanes, devices)
+    if isinstance(plan, SteadyPlan):
+        tasks = np.arange(ready.table.num_tasks)
+        opening = plan.opening
+        past = None if opening is None else methods._past(opening, ready.table, tasks, cells, lanes, seed)
+        return simulate_steady(plan, cells, context, lanes, devices, past)
+    if plan.searcher.learns:
+        return simulate_learners(plan, cells, context, most_rows, lanes, devices)
+    return simulate_lanes(plan, cells, context, most_rows, lanes)
+
+
+def tags_of(part: Any) -> frozenset[str]:
+    """What a searcher or a promotion rule says of itself."""
+    return frozenset(getattr(part, "tags", ()))
+
+
+def served_by(tables: Mapping[str, AnyTable], method: Method) -> dict[str, AnyTable]:
+    """The tables that have what a method needs."""
+    return {name: table for name, table in tables.items() if lacks(method, table) is None}
