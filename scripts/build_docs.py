@@ -1,4 +1,4 @@
-"""Builds the documentation into build/docs, offline; a warning is an error: ``python -m scripts.build_docs``."""
+"""Builds the documentation into build/docs, offline; warnings are errors: python -m scripts.build_docs."""
 
 import os
 import subprocess
