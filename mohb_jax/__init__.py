@@ -9,9 +9,7 @@ if "JAX_ENABLE_X64" not in os.environ:
     # float32 must not become ties.
     jax.config.update("jax_enable_x64", True)
 
-from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, Settings, simulate
-from mohb_jax.public import (
+from mohb_jax.arrays import (
     additive_epsilon,
     crowding_order,
     epsilon_net_order,
@@ -21,6 +19,8 @@ from mohb_jax.public import (
     igd_plus,
     pareto_rank,
 )
+from mohb_jax.errors import InputError
+from mohb_jax.methods import METHODS, Settings, simulate
 from mohb_jax.transfer import Prior, learn_prior
 from mohb_jax.types import RunLog
 

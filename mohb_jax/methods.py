@@ -32,17 +32,25 @@ from mohb_jax.schedule import (
     smallest_within,
     third,
 )
-from mohb_jax.searchers import bananas, policy_gradient, progressive
+from mohb_jax.searchers import mo_bananas as bananas
+from mohb_jax.searchers import policy_gradient
+from mohb_jax.searchers import popnas as progressive
 from mohb_jax.searchers.base import Policy, Searcher
-from mohb_jax.searchers.bayesian import gcp, gcp_prior
-from mohb_jax.searchers.beliefs import BELIEFS, primo
+from mohb_jax.searchers.bohb import bohb
+from mohb_jax.searchers.bounding_box import bounding_box
 from mohb_jax.searchers.bulk_and_cut import bulk_and_cut, sizes_of
-from mohb_jax.searchers.density import NUM_INITIAL, bohb, mo_bohb
-from mohb_jax.searchers.evolution import mo_rea, nsga2, sh_emoa
-from mohb_jax.searchers.multi_objective_bayesian import expected_hypervolume, parego, problem_of
-from mohb_jax.searchers.portfolio import bounding_box, zero_shot
-from mohb_jax.searchers.prior import transfer_prior
+from mohb_jax.searchers.ehvi import expected_hypervolume
+from mohb_jax.searchers.gcp import gcp, gcp_prior
+from mohb_jax.searchers.kriging_believer import problem_of
+from mohb_jax.searchers.mo_bohb import NUM_INITIAL, mo_bohb
+from mohb_jax.searchers.mo_rea import mo_rea
+from mohb_jax.searchers.nsga2 import nsga2
+from mohb_jax.searchers.parego import parego
+from mohb_jax.searchers.primo import BELIEFS, primo
 from mohb_jax.searchers.random import random_search
+from mohb_jax.searchers.sh_emoa import sh_emoa
+from mohb_jax.searchers.transfer_prior import transfer_prior
+from mohb_jax.searchers.zero_shot import zero_shot
 from mohb_jax.steady import Opening, Past, SteadyPlan, past_of, simulate_steady
 from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog

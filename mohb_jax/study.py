@@ -32,7 +32,7 @@ from mohb_jax.methods import (
     simulate,
 )
 from mohb_jax.programs import Compilation, release_programs
-from mohb_jax.searchers.bayesian import process_calibration
+from mohb_jax.searchers.gcp import process_calibration
 from mohb_jax.steady import SteadyPlan
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog

@@ -22,8 +22,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from mohb_jax import benchmarks, simulate
-from mohb_jax.searchers.multi_objective_bayesian import MARGIN, NUM_CANDIDATES, problem_of
-from mohb_jax.searchers.rows import prepare_rows
+from mohb_jax.searchers.ehvi import MARGIN
+from mohb_jax.searchers.kriging_believer import NUM_CANDIDATES, problem_of
+from mohb_jax.searchers.nearest_rows import prepare_rows
 
 NUM_EVALUATIONS = 100
 POPULATION = 20

@@ -16,6 +16,9 @@ LEAST_NOISE = 1e-3
 JITTER = 1e-6
 """Added to the diagonal, as a share of the signal variance, so that duplicates leave the kernel definite."""
 
+LEAST_VARIANCE = 1e-6
+"""Floor of the posterior variance, in deviations of the prior."""
+
 _LEAST_DEVIATION = 1e-6
 _LENGTHSCALE_AT = 0.5  # per root of the number of columns: about the distance of two rows of a unit cube
 _NOISE_AT = 1e-2

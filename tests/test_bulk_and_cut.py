@@ -14,11 +14,11 @@ from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
 from mohb_jax.searchers import bulk_and_cut as policy
 from mohb_jax.searchers.base import Result
 from mohb_jax.searchers.bulk_and_cut import CAPACITY, CUT, FULL, Knowledge, Results, Sizes, sizes_of
-from mohb_jax.searchers.rows import STEPS, prepare_rows
-from mohb_jax.searchers.unseen import new_pool
+from mohb_jax.searchers.nearest_rows import STEPS, prepare_rows
+from mohb_jax.searchers.seen_rows import new_pool
 from tests import reference
+from tests.test_genetic_operators import table_of as mixed_table
 from tests.test_hyperband import integer_table, vars_of
-from tests.test_variation import table_of as mixed_table
 
 NUM_ROWS = 800
 KEYS = jax.random.split(jax.random.key(0), 2000)

@@ -15,20 +15,22 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
 from mohb_jax.schedule import halved_stages
-from mohb_jax.searchers import evolution
+from mohb_jax.searchers import mo_rea, nsga2, sh_emoa
 from mohb_jax.searchers.base import Result, Seen
-from mohb_jax.searchers.evolution import Emoa, Population, Ring
-from mohb_jax.searchers.rows import prepare_rows
-from mohb_jax.searchers.unseen import new_pool
+from mohb_jax.searchers.mo_rea import Ring
+from mohb_jax.searchers.nearest_rows import prepare_rows
+from mohb_jax.searchers.population import Population, nobody
+from mohb_jax.searchers.seen_rows import new_pool
+from mohb_jax.searchers.sh_emoa import Emoa
 from tests import reference
+from tests.test_genetic_operators import ROWS
 from tests.test_hyperband import entries, integer_table, suggestions, vars_of
-from tests.test_variation import ROWS
 
 PLACES, POPULATION = 9, 6
 ALIKE = {"num_seeds": 4, "workers": 3, "population": POPULATION}
-FITTEST = jax.jit(evolution.fittest)
-LEAST_USEFUL = jax.jit(evolution.least_useful)
-POSITIONS = jax.jit(evolution.emoa_positions)
+FITTEST = jax.jit(nsga2.fittest)
+LEAST_USEFUL = jax.jit(sh_emoa.least_useful)
+POSITIONS = jax.jit(sh_emoa.emoa_positions)
 KEYS = jax.random.split(jax.random.key(0), 3000)
 
 
@@ -192,11 +194,11 @@ def test_positions_follow_the_definition(m):
 def test_tournaments_are_won_by_the_best_of_three():
     """Of seven members the k-th best wins where the two others are among the 7 - k behind it."""
     members = population_of(np.arange(7.0)[[3, 1, 5, 0, 4, 2, 6], None])
-    place = np.asarray(jax.jit(jax.vmap(lambda key: evolution.tournament_winner(key, members)))(KEYS))
+    place = np.asarray(jax.jit(jax.vmap(lambda key: sh_emoa.tournament_winner(key, members)))(KEYS))
     counts = np.bincount(np.asarray(members.costs)[place, 0].astype(int), minlength=7) / len(KEYS)
     np.testing.assert_allclose(counts, np.array([15, 10, 6, 3, 1, 0, 0]) / 35, atol=0.035)
     few = population_of([[2.0], [1.0]])
-    place = jax.vmap(lambda key: evolution.tournament_winner(key, few))(KEYS[:20])
+    place = jax.vmap(lambda key: sh_emoa.tournament_winner(key, few))(KEYS[:20])
     assert (np.asarray(place) == 1).all()
 
 
@@ -215,7 +217,7 @@ def result_of(row, costs, level=0, valid=True):
 def test_the_population_keeps_its_size():
     costs = random_costs(3, 40, 2, 1000)
     state = emoa_of(np.zeros((0, 2)))
-    arrives = jax.jit(evolution.with_result)
+    arrives = jax.jit(sh_emoa.with_result)
     kept: list[int] = []
     for row, cost in enumerate(costs):
         state = arrives(state, result_of(row, cost))
@@ -231,9 +233,9 @@ def test_the_population_keeps_its_size():
 
 def test_late_and_failed_results_do_not_join():
     state = emoa_of([[1.0, 2.0]], stage=jnp.int32(1))
-    late = evolution.with_result(state, result_of(20, [0.0, 0.0], level=0))
-    failed = evolution.with_result(state, result_of(20, [np.inf, np.inf], level=1))
-    nothing = evolution.with_result(state, result_of(20, [0.0, 0.0], level=1, valid=False))
+    late = sh_emoa.with_result(state, result_of(20, [0.0, 0.0], level=0))
+    failed = sh_emoa.with_result(state, result_of(20, [np.inf, np.inf], level=1))
+    nothing = sh_emoa.with_result(state, result_of(20, [0.0, 0.0], level=1, valid=False))
     for after, num_results in ((late, 1), (failed, 1), (nothing, 0)):
         assert np.flatnonzero(after.members.stands).tolist() == [0]
         assert after.num_results == num_results
@@ -243,10 +245,10 @@ def test_members_under_way_have_a_place():
     """A child that comes in before them makes one leave, so that none of them loses its place."""
     is_out = jnp.arange(PLACES) >= PLACES - 2
     state = emoa_of(random_costs(0, PLACES - 3, 2, 100), is_out=is_out)
-    state = evolution.with_result(state, result_of(30, [1e6, 1e6]))
+    state = sh_emoa.with_result(state, result_of(30, [1e6, 1e6]))
     assert int(state.members.stands.sum()) == PLACES - 3
     assert not (np.asarray(state.members.row)[np.asarray(state.members.stands)] == 30).any()
-    again = evolution.with_result(state, result_of(PLACES - 1, [5.0, 5.0]))
+    again = sh_emoa.with_result(state, result_of(PLACES - 1, [5.0, 5.0]))
     assert np.asarray(again.members.stands)[PLACES - 1]
     assert np.asarray(again.is_out).sum() == 1
 
@@ -359,7 +361,7 @@ def test_one_fidelity_is_steady_state():
 def ring_of(places=4, m=2):
     key = jax.random.key(1)
     pool = new_pool(ROWS.candidates, jnp.int32(0), key, ROWS.num_rows)
-    return Ring(pool, key, evolution.nobody(places, m), jnp.int32(0))
+    return Ring(pool, key, nobody(places, m), jnp.int32(0))
 
 
 def test_the_oldest_leaves_whatever_it_is_worth():
@@ -368,16 +370,16 @@ def test_the_oldest_leaves_whatever_it_is_worth():
     costs[2], costs[5] = 0, np.inf  # the best of all, and a failure
     ring: list[int] = []
     for row, cost in enumerate(costs):
-        state = evolution.entered(state, result_of(row, cost))
+        state = mo_rea.entered(state, result_of(row, cost))
         ring = (ring + [row] * (row != 5))[-4:]
         assert sorted(np.asarray(state.members.row)[np.asarray(state.members.stands)].tolist()) == ring
     assert state.num_entered == 10
-    assert evolution.entered(state, result_of(20, [0.0, 0.0], valid=False)).num_entered == 10
+    assert mo_rea.entered(state, result_of(20, [0.0, 0.0], valid=False)).num_entered == 10
 
 
 def test_parents_win_a_sample_drawn_with_replacement():
     order = jnp.array([3, 1, 5, 0, 4, 2])
-    place = np.asarray(jax.jit(jax.vmap(lambda key: evolution.best_of_sample(key, order)))(KEYS))
+    place = np.asarray(jax.jit(jax.vmap(lambda key: mo_rea.best_of_sample(key, order)))(KEYS))
     counts = np.bincount(place, minlength=6)[np.asarray(order)] / len(KEYS)
     left = (np.arange(6, -1, -1) / 6) ** 3  # a sample of three of six: half the population
     np.testing.assert_allclose(counts, left[:-1] - left[1:], atol=0.035)
@@ -394,7 +396,7 @@ def test_the_best_member_wins_where_the_published_code_takes_another():
 
 def test_one_column_changes():
     point = jnp.array([0.5, 0.25, 2.0, 0.0, 0.75])
-    children = np.asarray(jax.jit(jax.vmap(lambda key: evolution.one_column_changed(ROWS, key, point)))(KEYS))
+    children = np.asarray(jax.jit(jax.vmap(lambda key: mo_rea.one_column_changed(ROWS, key, point)))(KEYS))
     changed = children != np.asarray(point)
     assert (changed.sum(axis=1) == 1).all()
     assert changed.mean(axis=0) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25], abs=0.035)

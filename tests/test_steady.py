@@ -16,7 +16,7 @@ from mohb_jax.methods import Method, simulate
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Job, Policy
 from mohb_jax.searchers.random import all_candidates
-from mohb_jax.searchers.unseen import Pool, draw, new_pool
+from mohb_jax.searchers.seen_rows import Pool, draw, new_pool
 from mohb_jax.types import Array
 from tests.test_hyperband import FIDELITIES, entries, integer_table, suggestions
 

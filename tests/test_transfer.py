@@ -14,7 +14,7 @@ from mohb_jax.transfer import calibration, learn_prior
 from tests.transfer_tables import poisoned, related_tasks
 
 TRANSFERS = [name for name, method in METHODS.items() if method.transfers and method.policy is None]
-"""Policies propose by the run's own results; what those know before is compared in test_beliefs.py."""
+"""Policies propose by the run's own results; what those know before is compared in test_primo.py."""
 SHORT = Training(num_phases=1, steps_per_phase=600, steps_per_validation=100)
 
 

@@ -25,6 +25,9 @@ from mohb_jax.types import Array
 
 MAX_OBJECTIVES = 3
 """More would take a number of boxes that grows with the square of the number of rows, or faster."""
+INDIFFERENCE = 1e-6
+"""Differences in the logarithm of the expected improvement that do not count: chance decides. Rows can be
+exactly as promising as one another, and neither the order of the table nor rounding may choose."""
 
 FRONT_SIZES = (16, 32)
 """Numbers of rows for which programs of their own are compiled, by ``improvement_on``."""

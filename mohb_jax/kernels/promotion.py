@@ -65,7 +65,13 @@ def _one_per_settings(factory: Callable[Factory, PromotionRule]) -> Callable[Fac
     return find
 
 
-def _failures_last(ordering: Ordering) -> PromotionRule:
+def failures_last(ordering: Ordering) -> PromotionRule:
+    """A promotion rule from an ordering that knows only rows that succeeded: those that failed come after it.
+
+    Args:
+        ordering: is given finite costs and the mask of rows that are valid and did not fail.
+    """
+
     @functools.wraps(ordering)
     def rule(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         finite = valid & jnp.all(jnp.isfinite(costs), axis=1)
@@ -98,7 +104,7 @@ def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule
         rank = pareto_rank(costs, valid, num_keep)
         return epsilon_net_order(scale_costs(costs, valid, scale), rank, valid, num_keep, seed_objective)
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 @_one_per_settings
@@ -111,7 +117,7 @@ def crowding() -> PromotionRule:
         distance = crowding_distance(costs, rank, valid)
         return jnp.lexsort((-distance, rank, ~valid))[:num_keep].astype(jnp.int32)
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 @_one_per_settings
@@ -123,7 +129,7 @@ def hypervolume_cut() -> PromotionRule:
         del key
         return _hypervolume_order(costs, valid, num_keep, jnp.int32(num_keep))
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 def hypervolume_cut_at(place: Int[Array, ""]) -> PromotionRule:
@@ -133,7 +139,7 @@ def hypervolume_cut_at(place: Int[Array, ""]) -> PromotionRule:
         del key
         return _hypervolume_order(costs, valid, num_keep, place)
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 def _hypervolume_order(costs: Array, valid: Array, num_ordered: int, cut: Array) -> Array:
@@ -170,7 +176,7 @@ def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
             weight = jnp.asarray(weights, costs.dtype)
         return _smallest(scale_costs(costs, valid, "minmax") @ weight, valid, num_keep)
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 @_one_per_settings
@@ -182,7 +188,7 @@ def random_order() -> PromotionRule:
         rung_key = jax.random.fold_in(key, num_rows)  # sizes differ between the rungs of a bracket
         return _smallest(jax.random.uniform(rung_key, (num_rows,), costs.dtype), valid, num_keep)
 
-    return _failures_last(order)
+    return failures_last(order)
 
 
 @_one_per_settings
@@ -193,4 +199,4 @@ def single(objective: int = 0) -> PromotionRule:
         del key
         return _smallest(costs[:, objective], valid, num_keep)
 
-    return _failures_last(order)
+    return failures_last(order)

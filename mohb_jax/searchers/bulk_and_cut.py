@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float, Int, Int32
 from mohb_jax.benchmarks.before_training import size_columns
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.dominance import dominance_matrix
+from mohb_jax.kernels.expected_improvement import INDIFFERENCE
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
-from mohb_jax.searchers.bayesian import INDIFFERENCE
-from mohb_jax.searchers.rows import STEPS, Rows, nearest_unseen, prepare_rows
-from mohb_jax.searchers.unseen import Pool, filled_up, marked, new_pool
-from mohb_jax.searchers.variation import tree_where
+from mohb_jax.searchers.lane_batches import tree_where
+from mohb_jax.searchers.nearest_rows import STEPS, Rows, nearest_unseen, prepare_rows
+from mohb_jax.searchers.seen_rows import Pool, filled_up, marked, new_pool
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key

@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, Int, UInt32
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
-from mohb_jax.searchers.lanes import in_batches
-from mohb_jax.searchers.levels import LevelSpace, prepare_levels
-from mohb_jax.searchers.rows import may_be_proposed
-from mohb_jax.searchers.unseen import Pool, draw, marked, new_pool
-from mohb_jax.searchers.variation import tree_where
+from mohb_jax.searchers.column_levels import LevelSpace, prepare_levels
+from mohb_jax.searchers.lane_batches import in_batches, tree_where
+from mohb_jax.searchers.nearest_rows import may_be_proposed
+from mohb_jax.searchers.seen_rows import Pool, draw, marked, new_pool
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 

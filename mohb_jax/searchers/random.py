@@ -16,6 +16,10 @@ from mohb_jax.searchers.base import Searcher, ignore
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
+MOST_CANDIDATES = 20_000
+"""Tables with more rows than this draw a fresh random subset of ``SUBSET`` rows for each choice."""
+SUBSET = 2000
+
 
 def num_rounds(num_rows: int) -> int:
     """Rounds of mixing: a small grid needs more until pairs of suggestions are as independent as in a fair
@@ -161,3 +165,13 @@ def _mix(value: jax.Array, key: jax.Array) -> jax.Array:
     value = (value ^ key) * jnp.uint32(0x85EBCA6B)
     value = (value ^ (value >> 13)) * jnp.uint32(0xC2B2AE35)
     return value ^ (value >> 16)
+
+
+def random_subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
+    """Random places among many candidates, the first ``num_rows`` distinct; None where there are few
+    enough to take them all."""
+    if most <= MOST_CANDIDATES:
+        return None
+    round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
+    position = jnp.minimum(jnp.arange(SUBSET, dtype=jnp.int32), num_rows - 1)
+    return permuted(round_keys, position, num_rows, most)

@@ -10,8 +10,14 @@ from mohb_jax.benchmarks.before_training import known_objectives, size_columns
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
-from mohb_jax.searchers.rows import STEPS, may_be_proposed, nearest_unseen, nearest_unseen_each, prepare_rows
-from mohb_jax.searchers.unseen import draw, marked, new_pool
+from mohb_jax.searchers.nearest_rows import (
+    STEPS,
+    may_be_proposed,
+    nearest_unseen,
+    nearest_unseen_each,
+    prepare_rows,
+)
+from mohb_jax.searchers.seen_rows import draw, marked, new_pool
 
 COLUMNS = (
     Column("rate", "log"),

@@ -12,9 +12,9 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
 from mohb_jax.methods import simulate
-from mohb_jax.searchers import progressive
+from mohb_jax.searchers import popnas as module
 from mohb_jax.searchers.base import Seen
-from mohb_jax.searchers.progressive import Archive, Partial, expanded, num_proposed, popnas
+from mohb_jax.searchers.popnas import Archive, Partial, expanded, num_proposed, popnas
 from tests import reference
 
 LEVELS = (3, 2, 4, 3)
@@ -119,7 +119,7 @@ def test_the_beam_is_the_predicted_front_then_the_next_ones(num_objectives):
     archive = archive_of(rows, 4, costs)
     levels = np.asarray(context.levels).T
     partial = Partial(levels, levels.astype(float), rows % 5 != 0)
-    choose = jax.jit(progressive._chosen, static_argnums=5)
+    choose = jax.jit(module._chosen, static_argnums=5)
     chosen, valid = choose(jax.random.key(0), context, archive, partial, jnp.int32(4), 10)
     assert valid.all()
     offered = rows[rows % 5 != 0]
@@ -142,7 +142,7 @@ def test_exploration_takes_the_least_used_levels():
     proposed = jnp.array([True, True, True, False])
     candidates = jnp.array([[0, 1, 2], [2, 2, -1], [1, 0, 0]])
     count = [2 + 2 + 1, 0, 1 + 1 + 0]
-    assert progressive.usage(3, observed, proposed, candidates).tolist() == count
+    assert module.usage(3, observed, proposed, candidates).tolist() == count
     table = grid()
     context = popnas().prepare(table, (0,), 0, None)
     bad = table.configs[:, 0] == 2  # a level that was tried once, and is bad
@@ -151,7 +151,7 @@ def test_exploration_takes_the_least_used_levels():
     levels = np.asarray(context.levels).T
     depth_one = np.array([[0, 0, 0, 0], [1, 0, 0, 0]] * 10 + [[2, 0, 0, 0]] * 2)
     partial = Partial(depth_one, depth_one.astype(float), np.ones(22, bool))
-    choose = jax.jit(progressive._chosen, static_argnums=5)
+    choose = jax.jit(module._chosen, static_argnums=5)
     archive = archive_of(rows, 4, costs)
     chosen, _ = choose(jax.random.key(0), context, archive, partial, jnp.int32(1), 10)
     assert levels.shape == (table.num_rows, 4)

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.searchers.lanes import if_any
-from mohb_jax.searchers.rows import Rows, nearest_unseen_each
-from mohb_jax.searchers.unseen import Pool, filled_up
+from mohb_jax.searchers.lane_batches import if_any
+from mohb_jax.searchers.nearest_rows import Rows, nearest_unseen_each
+from mohb_jax.searchers.seen_rows import Pool, filled_up
 from mohb_jax.types import Array, Key
 
 CROSSOVER_INDEX = 20
@@ -164,8 +164,3 @@ def nearest_or_random(
     seen, row, found = if_any(is_wanted, near, (pool.seen, parents), nothing)
     num_found = jnp.sum(found, dtype=jnp.int32)
     return filled_up(rows.candidates, task, pool._replace(seen=seen), jnp.where(found, row, -1), num_found)
-
-
-def tree_where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
-    """``new`` where a condition holds, else ``old``; pytrees of one structure."""
-    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)

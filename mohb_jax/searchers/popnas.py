@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.promotion import crowding
 from mohb_jax.searchers.base import Searcher, Seen
-from mohb_jax.searchers.lanes import in_batches
-from mohb_jax.searchers.levels import LevelSpace, prepare_levels, shares_levels
+from mohb_jax.searchers.column_levels import LevelSpace, prepare_levels, shares_levels
+from mohb_jax.searchers.lane_batches import in_batches
+from mohb_jax.searchers.nearest_rows import may_be_proposed, nearest_unseen
 from mohb_jax.searchers.random import candidate_rows, num_rounds
-from mohb_jax.searchers.rows import may_be_proposed, nearest_unseen
-from mohb_jax.searchers.unseen import Pool, filled_up, is_marked, marked, new_pool
+from mohb_jax.searchers.seen_rows import Pool, filled_up, is_marked, marked, new_pool
 from mohb_jax.surrogates.ridge import ridge_predictions
 from mohb_jax.surrogates.transform import standardised_costs
 from mohb_jax.transfer import Prior

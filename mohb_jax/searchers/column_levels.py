@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.searchers.rows import STEPS, Rows, prepare_rows
+from mohb_jax.searchers.nearest_rows import STEPS, Rows, prepare_rows
 from mohb_jax.types import Array
 
 MOST_LEVELS = 8

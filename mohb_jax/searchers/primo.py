@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
-from mohb_jax.searchers.launches import Launches, with_result
-from mohb_jax.searchers.multi_objective_bayesian import (
+from mohb_jax.searchers.kriging_believer import (
     NUM_STEPS,
     SIZES,
     Knowledge,
@@ -29,7 +28,8 @@ from mohb_jax.searchers.multi_objective_bayesian import (
     observed_range,
     propose,
 )
-from mohb_jax.searchers.unseen import is_marked, marked
+from mohb_jax.searchers.result_memory import Launches, with_result
+from mohb_jax.searchers.seen_rows import is_marked, marked
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import Array, Key

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mohb_jax
-from mohb_jax import public
+from mohb_jax import arrays
 from mohb_jax.errors import InputError
 from tests import reference
 
@@ -95,59 +95,59 @@ def test_public_functions_match_definitions_at_any_size(n, m):
     costs = np.random.default_rng(n).integers(6, size=(n, m))
     untouched = costs.copy()
     corner, front = np.full(m, 6), np.zeros((1, m), int)
-    np.testing.assert_array_equal(public.pareto_rank(costs), reference.pareto_rank(costs))
-    np.testing.assert_array_equal(public.crowding_order(costs), reference.crowding_order(costs))
+    np.testing.assert_array_equal(arrays.pareto_rank(costs), reference.pareto_rank(costs))
+    np.testing.assert_array_equal(arrays.crowding_order(costs), reference.crowding_order(costs))
     net = reference.epsilon_net_order(costs.astype(float), seed_objective=1)
-    np.testing.assert_array_equal(public.epsilon_net_order(costs, seed_objective=1, scale="none"), net)
+    np.testing.assert_array_equal(arrays.epsilon_net_order(costs, seed_objective=1, scale="none"), net)
     volume = reference.hypervolume(costs, corner)
-    np.testing.assert_allclose(public.hypervolume(costs, corner), volume, rtol=1e-12)
+    np.testing.assert_allclose(arrays.hypervolume(costs, corner), volume, rtol=1e-12)
     np.testing.assert_allclose(
-        public.hypervolume_contributions(costs, corner), reference.hypervolume_contributions(costs, corner)
+        arrays.hypervolume_contributions(costs, corner), reference.hypervolume_contributions(costs, corner)
     )
     if n:
-        assert public.igd_plus(costs, front) == pytest.approx(reference.igd_plus(costs, front))
-        assert public.additive_epsilon(costs, front) == reference.additive_epsilon(costs, front)
+        assert arrays.igd_plus(costs, front) == pytest.approx(reference.igd_plus(costs, front))
+        assert arrays.additive_epsilon(costs, front) == reference.additive_epsilon(costs, front)
     np.testing.assert_array_equal(costs, untouched)
 
 
 def test_public_epsilon_net_scales_by_default():
     # In raw units the first objective alone decides which of the two middle rows is the farther one.
     costs = np.array([[0.0, 1.0], [100.0, 0.4], [850.0, 0.35], [1000.0, 0.0]])
-    np.testing.assert_array_equal(public.epsilon_net_order(costs), [0, 3, 1, 2])
-    np.testing.assert_array_equal(public.epsilon_net_order(costs * [[1e-6, 1e6]]), [0, 3, 1, 2])
-    np.testing.assert_array_equal(public.epsilon_net_order(costs, scale="none"), [0, 3, 2, 1])
+    np.testing.assert_array_equal(arrays.epsilon_net_order(costs), [0, 3, 1, 2])
+    np.testing.assert_array_equal(arrays.epsilon_net_order(costs * [[1e-6, 1e6]]), [0, 3, 1, 2])
+    np.testing.assert_array_equal(arrays.epsilon_net_order(costs, scale="none"), [0, 3, 2, 1])
 
 
 def test_public_functions_treat_failed_rows_and_padding_as_stated():
     costs = [[0.0, np.inf], [1.0, 1.0], [np.nan, 0.0], [0.0, 0.0]]
     valid = [True, True, False, True]
-    np.testing.assert_array_equal(public.pareto_rank(costs, valid), [2, 1, 4, 0])
-    np.testing.assert_array_equal(public.epsilon_net_order(costs, valid), [3, 1, 0, 2])
-    np.testing.assert_array_equal(public.crowding_order(costs, valid), [3, 1, 0, 2])
-    assert public.hypervolume(costs, [2, 2], valid) == 4
-    np.testing.assert_array_equal(public.hypervolume_contributions(costs, [2, 2], valid), [0, 0, 0, 3])
-    assert public.igd_plus([[np.inf, 0.0]], [[0, 0]], reference=[3, 4]) == 5
-    assert public.additive_epsilon([[np.inf, 0.0]], [[0, 0]]) == np.inf
+    np.testing.assert_array_equal(arrays.pareto_rank(costs, valid), [2, 1, 4, 0])
+    np.testing.assert_array_equal(arrays.epsilon_net_order(costs, valid), [3, 1, 0, 2])
+    np.testing.assert_array_equal(arrays.crowding_order(costs, valid), [3, 1, 0, 2])
+    assert arrays.hypervolume(costs, [2, 2], valid) == 4
+    np.testing.assert_array_equal(arrays.hypervolume_contributions(costs, [2, 2], valid), [0, 0, 0, 3])
+    assert arrays.igd_plus([[np.inf, 0.0]], [[0, 0]], reference=[3, 4]) == 5
+    assert arrays.additive_epsilon([[np.inf, 0.0]], [[0, 0]]) == np.inf
 
 
 GOOD = [[1.0, 2.0]]
 REFUSED = {
-    "NaN": (lambda: public.pareto_rank([[1, 2], [3, np.nan]]), "costs row 1 is nan in objective 1"),
-    "-inf": (lambda: public.crowding_order([[-np.inf, 2]]), "costs row 0 is -inf in objective 0"),
-    "one axis": (lambda: public.pareto_rank([1, 2]), r"costs has shape \(2,\): accepted is \(rows, obj"),
-    "no objective": (lambda: public.pareto_rank(np.zeros((3, 0))), r"costs has shape \(3, 0\)"),
-    "words": (lambda: public.pareto_rank(np.array([["a", "b"]])), "costs does not hold numbers"),
-    "ragged": (lambda: public.pareto_rank([[1, 2], [3]]), "costs does not hold numbers"),
-    "mask": (lambda: public.pareto_rank(GOOD, [True, False]), r"mask of costs is bool of shape \(2,\)"),
-    "mask of numbers": (lambda: public.pareto_rank(GOOD, [1]), "mask of costs is int64"),
-    "scale": (lambda: public.epsilon_net_order(GOOD, scale="log"), "'log': accepted are minmax, rank, none"),
-    "seed objective": (lambda: public.epsilon_net_order(GOOD, seed_objective=2), "is 2: accepted are 0 to 1"),
-    "reference": (lambda: public.hypervolume(GOOD, [1, 2, 3]), r"shape \(3,\): accepted is \(2,\)"),
-    "endless": (lambda: public.hypervolume(GOOD, [1, np.inf]), "reference is .*: accepted are finite"),
-    "five": (lambda: public.hypervolume(np.zeros((1, 5)), np.ones(5)), "hypervolume_monte_carlo"),
-    "front": (lambda: public.igd_plus(GOOD, [[1, 2, 3]]), "front has 3 objectives: accepted are 2"),
-    "NaN in front": (lambda: public.additive_epsilon(GOOD, [[np.nan, 3]]), "front row 0 is nan"),
-    "samples": (lambda: public.hypervolume_monte_carlo(GOOD, [3, 3], num_samples=0), "num_samples is 0"),
+    "NaN": (lambda: arrays.pareto_rank([[1, 2], [3, np.nan]]), "costs row 1 is nan in objective 1"),
+    "-inf": (lambda: arrays.crowding_order([[-np.inf, 2]]), "costs row 0 is -inf in objective 0"),
+    "one axis": (lambda: arrays.pareto_rank([1, 2]), r"costs has shape \(2,\): accepted is \(rows, obj"),
+    "no objective": (lambda: arrays.pareto_rank(np.zeros((3, 0))), r"costs has shape \(3, 0\)"),
+    "words": (lambda: arrays.pareto_rank(np.array([["a", "b"]])), "costs does not hold numbers"),
+    "ragged": (lambda: arrays.pareto_rank([[1, 2], [3]]), "costs does not hold numbers"),
+    "mask": (lambda: arrays.pareto_rank(GOOD, [True, False]), r"mask of costs is bool of shape \(2,\)"),
+    "mask of numbers": (lambda: arrays.pareto_rank(GOOD, [1]), "mask of costs is int64"),
+    "scale": (lambda: arrays.epsilon_net_order(GOOD, scale="log"), "'log': accepted are minmax, rank, none"),
+    "seed objective": (lambda: arrays.epsilon_net_order(GOOD, seed_objective=2), "is 2: accepted are 0 to 1"),
+    "reference": (lambda: arrays.hypervolume(GOOD, [1, 2, 3]), r"shape \(3,\): accepted is \(2,\)"),
+    "endless": (lambda: arrays.hypervolume(GOOD, [1, np.inf]), "reference is .*: accepted are finite"),
+    "five": (lambda: arrays.hypervolume(np.zeros((1, 5)), np.ones(5)), "hypervolume_monte_carlo"),
+    "front": (lambda: arrays.igd_plus(GOOD, [[1, 2, 3]]), "front has 3 objectives: accepted are 2"),
+    "NaN in front": (lambda: arrays.additive_epsilon(GOOD, [[np.nan, 3]]), "front row 0 is nan"),
+    "samples": (lambda: arrays.hypervolume_monte_carlo(GOOD, [3, 3], num_samples=0), "num_samples is 0"),
 }
 
 
@@ -160,6 +160,6 @@ def test_public_functions_refuse_bad_input_in_one_line(case):
 
 
 def test_public_monte_carlo_estimates_many_objectives():
-    volume = public.hypervolume_monte_carlo(np.eye(5) * 0.5, np.ones(5), num_samples=20_000)
+    volume = arrays.hypervolume_monte_carlo(np.eye(5) * 0.5, np.ones(5), num_samples=20_000)
     inclusion_exclusion = 5 / 2 - 10 / 4 + 10 / 8 - 5 / 16 + 1 / 32  # each row covers half the cube
     assert abs(volume - inclusion_exclusion) < 4 * 0.5 / np.sqrt(20_000)

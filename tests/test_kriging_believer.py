@@ -18,17 +18,15 @@ from mohb_jax.surrogates import gaussian_process as gp
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from mohb_jax.searchers import multi_objective_bayesian as module
+from mohb_jax.searchers import ehvi
+from mohb_jax.searchers import kriging_believer as module
+from mohb_jax.searchers import parego as parego_module
 from mohb_jax.searchers.base import Moment, Result
-from mohb_jax.searchers.launches import launched, no_launches, with_result
-from mohb_jax.searchers.multi_objective_bayesian import (
-    Problem,
-    expected_hypervolume,
-    parego,
-    problem_of,
-    scalarised,
-)
-from tests.test_bayesian import log_gain
+from mohb_jax.searchers.ehvi import expected_hypervolume
+from mohb_jax.searchers.kriging_believer import Problem, problem_of
+from mohb_jax.searchers.parego import parego, scalarised
+from mohb_jax.searchers.result_memory import launched, no_launches, with_result
+from tests.test_gcp import log_gain
 
 NUM_ROWS, WORKERS, SIZE = 64, 2, 32
 TABLE = synthetic(NUM_ROWS, 2, fidelities=(1,), num_objectives=3, seed=3)
@@ -113,7 +111,7 @@ def test_hypervolume_gain_equals_scikit_learn_and_sampling():
     policy = expected_hypervolume(LEARNING)
     observed = np.random.default_rng(1).permutation(NUM_ROWS)[:9]
     state = lane(policy, observed, failed=(60,)) if 60 not in observed else lane(policy, observed)
-    fitted, ours = gains(policy, LEARNING, state, module._hypervolume_gain)
+    fitted, ours = gains(policy, LEARNING, state, ehvi._hypervolume_gain)
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
     scaled = (values - low) / (high - low)
@@ -134,7 +132,7 @@ def test_scalar_gain_equals_scikit_learn():
     policy = parego(LEARNING)
     observed = np.random.default_rng(2).permutation(NUM_ROWS)[:10]
     state = lane(policy, observed)
-    fitted, ours = gains(policy, LEARNING, state, module._scalar_gain, key=7)
+    fitted, ours = gains(policy, LEARNING, state, parego_module._scalar_gain, key=7)
     weights = np.asarray(jax.random.dirichlet(jax.random.key(7), jnp.ones(3)))
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
@@ -176,7 +174,7 @@ def test_weights_are_uniform_on_the_simplex_and_new_for_every_proposal():
 def test_two_workers_do_not_go_to_the_same_place(make):
     """Of a pending row's own place nothing more is expected, and little of its neighbours."""
     policy = make(LEARNING)
-    acquire = module._hypervolume_gain if make is expected_hypervolume else module._scalar_gain
+    acquire = ehvi._hypervolume_gain if make is expected_hypervolume else parego_module._scalar_gain
     observed = np.random.default_rng(4).permutation(NUM_ROWS)[:12]
     free = lane(policy, observed)
     _, before = gains(policy, LEARNING, free, acquire)

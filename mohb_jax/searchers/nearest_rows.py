@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int, Int32, UInt, UInt32
 
 from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.searchers.lanes import in_batches
+from mohb_jax.searchers.lane_batches import in_batches
 from mohb_jax.searchers.random import Candidates, all_candidates
-from mohb_jax.searchers.unseen import marked
+from mohb_jax.searchers.seen_rows import marked
 from mohb_jax.types import Array
 
 STEPS = 1 << 12

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mohb_jax.kernels.selection import largest
-from mohb_jax.searchers import lanes
+from mohb_jax.searchers import lane_batches
 
 
 @pytest.mark.parametrize(("num_lanes", "num_together"), [(1, 1), (3, 3), (4, 4), (5, 3), (10, 4)])
 def test_batches_change_nothing_and_hold_as_many_lanes_as_they_may(monkeypatch, num_lanes, num_together):
     """Forty numbers at a time are four lanes of ten."""
-    monkeypatch.setattr(lanes, "NUMBERS_AT_A_TIME", 40)
+    monkeypatch.setattr(lane_batches, "NUMBERS_AT_A_TIME", 40)
     widths = []
 
     def note(values):
@@ -32,7 +32,7 @@ def test_batches_change_nothing_and_hold_as_many_lanes_as_they_may(monkeypatch, 
     expected = jax.vmap(lambda key, tree: function(key, shared, tree))(keys, tree)
     jax.block_until_ready(expected)
     widths.clear()
-    batched = jax.jit(jax.vmap(lambda key, tree: lanes.in_batches(10, function, key, shared, tree)))(
+    batched = jax.jit(jax.vmap(lambda key, tree: lane_batches.in_batches(10, function, key, shared, tree)))(
         keys, tree
     )
     jax.block_until_ready(batched)
@@ -42,7 +42,7 @@ def test_batches_change_nothing_and_hold_as_many_lanes_as_they_may(monkeypatch, 
 
 
 def test_without_a_batch_it_is_the_function():
-    assert float(lanes.in_batches(10, lambda x, y: x - y["a"], 5.0, {"a": 3.0})) == 2.0
+    assert float(lane_batches.in_batches(10, lambda x, y: x - y["a"], 5.0, {"a": 3.0})) == 2.0
 
 
 def test_largest_are_those_of_a_stable_sort():

@@ -1,4 +1,4 @@
-"""Searchers that transfer without a model: a portfolio of rows, and a box around the best ones."""
+"""A portfolio of rows that does well on the other tasks: transfer without a model."""
 
 import functools
 
@@ -8,13 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.errors import InputError
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
-from mohb_jax.searchers.base import Searcher, ignore
-from mohb_jax.searchers.prior import LIST_LENGTH, SUBSET, Lists, list_searcher
-from mohb_jax.searchers.random import Candidates, all_candidates, init, listed, suggest
+from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.prepared_lists import LIST_LENGTH, Lists, list_searcher
+from mohb_jax.searchers.random import SUBSET, all_candidates
 from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import Array
 
@@ -32,20 +31,6 @@ def zero_shot() -> Searcher:
         greedy choice; ranks instead of losses as in a published library (docs/methods.md).
     """
     return list_searcher(_portfolios, one_by_one=False)
-
-
-@functools.cache
-def bounding_box() -> Searcher:
-    """Random search inside the box that holds the Pareto fronts of the other tasks.
-
-    Numeric columns are restricted to the range of the fronts' values, categorical ones to the levels that
-    occur. When the box is used up, the rows nearest to it follow.
-
-    References:
-        Perrone, Shen, Seeger, Archambeau, Jenatton, "Learning search spaces for Bayesian optimization", 2019;
-        fronts in place of single optima are ours.
-    """
-    return Searcher(_boxes, init, suggest, ignore)
 
 
 def _portfolios(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
@@ -125,35 +110,3 @@ def portfolio_order(
 
     start = (jnp.ones(n, bool), ranks_among(jnp.ones(n, bool)))
     return jax.lax.scan(take, start, None, length=num_select)[1].astype(jnp.int32)
-
-
-def _boxes(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Candidates:
-    del seed, prior
-    require_other_tasks(table)
-    rows, num_inside = [], []
-    for task in tasks:
-        others = [other for other in range(table.num_tasks) if other != task]
-        best = np.unique(np.concatenate([true_front(table, other) for other in others]))
-        measured = np.flatnonzero(table.measured(task))
-        distance = box_distance(table, best)[measured]
-        rows.append(measured[np.argsort(distance, kind="stable")])
-        num_inside.append(max(1, int((distance == 0).sum())))
-    return listed(rows, num_inside)
-
-
-def box_distance(table: AnyTable, best: Int[np.ndarray, " k"]) -> Float[np.ndarray, " rows"]:
-    """How far each row lies outside the box around some rows: 0 inside.
-
-    A numeric column counts with what it exceeds the box by, as a share of the column's range (after the
-    logarithm in a ``log`` column); a categorical one counts 1 if no row in the box has its level.
-    """
-    squared = np.zeros(table.num_rows)
-    for column, values in zip(table.columns, table.configs.T, strict=True):
-        if column.kind == "categorical":
-            squared += ~np.isin(values, values[best])
-            continue
-        values = np.log(values) if column.kind == "log" else values
-        low, high = values[best].min(), values[best].max()
-        outside = np.maximum(low - values, 0) + np.maximum(values - high, 0)
-        squared += (outside / (np.ptp(values) or 1.0)) ** 2
-    return np.sqrt(squared)

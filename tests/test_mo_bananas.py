@@ -14,9 +14,9 @@ from mohb_jax.benchmarks.table import Objective, Table
 
 from mohb_jax.methods import METHODS, Settings, simulate
 from mohb_jax.schedule import Bracket, third
-from mohb_jax.searchers.bananas import encoded, mo_bananas, mutated, positions, sampled_positions
 from mohb_jax.searchers.base import Seen
-from mohb_jax.searchers.rows import prepare_rows
+from mohb_jax.searchers.mo_bananas import encoded, mo_bananas, mutated, positions, sampled_positions
+from mohb_jax.searchers.nearest_rows import prepare_rows
 from tests import reference
 
 

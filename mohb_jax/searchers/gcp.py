@@ -19,18 +19,13 @@ from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
-from mohb_jax.kernels.expected_improvement import log_expected_improvement
+from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers.base import Searcher, Seen
-from mohb_jax.searchers.prior import (
-    Lists,
-    ListState,
-    list_searcher,
-    random_subset,
-    transfer_prior,
-)
-from mohb_jax.searchers.random import Candidates, all_candidates
-from mohb_jax.searchers.unseen import is_marked, marked
+from mohb_jax.searchers.prepared_lists import Lists, ListState, list_searcher
+from mohb_jax.searchers.random import Candidates, all_candidates, random_subset
+from mohb_jax.searchers.seen_rows import is_marked, marked
+from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.surrogates.transform import normal_scores, quantile_transform
 from mohb_jax.transfer import Prior, diagnosis, learn_prior
@@ -38,13 +33,8 @@ from mohb_jax.types import Array, Key
 
 NUM_INITIAL = 5
 """Results that a lane must have before the process proposes."""
-LEAST_VARIANCE = 1e-6
-"""Floor of the posterior variance, in deviations of the prior."""
 SIZES = (32, 64, 128)
 """Sizes to which observations are padded; beyond the last, the capacity. Each takes seconds to compile."""
-INDIFFERENCE = 1e-6
-"""Differences in the logarithm of the expected improvement that do not count: chance decides. Rows can be
-exactly as promising as one another, and neither the order of the table nor rounding may choose."""
 CALIBRATION_ROWS = 50
 """Rows of a task on which ``process_calibration`` conditions."""
 MOST_PREDICTED = 2000
@@ -301,7 +291,7 @@ def posterior(
         sigma: the prior's deviation there.
     """
     mean, variance = gp.predict(process, features)
-    return mean * sigma + mu, jnp.sqrt(jnp.maximum(variance, LEAST_VARIANCE)) * sigma
+    return mean * sigma + mu, jnp.sqrt(jnp.maximum(variance, gp.LEAST_VARIANCE)) * sigma
 
 
 def _observe(capacity: int, state: ProcessState, seen: Seen) -> ProcessState:

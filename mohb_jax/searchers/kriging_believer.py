@@ -20,16 +20,12 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.bits import members
-from mohb_jax.kernels.expected_improvement import (
-    improvement_on,
-    log_expected_improvement,
-)
+from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
-from mohb_jax.searchers.bayesian import INDIFFERENCE, LEAST_VARIANCE
-from mohb_jax.searchers.launches import Launches, launched, no_launches, with_result
+from mohb_jax.searchers.lane_batches import tree_where
 from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
-from mohb_jax.searchers.unseen import Pool, draw, is_marked, marked, new_pool
-from mohb_jax.searchers.variation import tree_where
+from mohb_jax.searchers.result_memory import Launches, launched, no_launches, with_result
+from mohb_jax.searchers.seen_rows import Pool, draw, is_marked, marked, new_pool
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
@@ -43,13 +39,8 @@ MOST_INITIAL = 20
 """Rows at random before the model proposes: two for every column and two more, but not more than this."""
 LEAST_OBSERVED = 2
 """Results without which there is no model, however many jobs were launched."""
-MARGIN = 0.1
-"""By so much of each objective's observed range is the reference worse than the worst observed value."""
-AUGMENTATION = 0.05
-"""Share of the weighted sum in ParEGO's scalarised cost."""
 NUM_STEPS = 2
 """Adam steps for each proposal, of 0.1 in every logarithm; a step that does not pay is not kept."""
-_LEAST_GAIN = 1e-300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,50 +106,7 @@ class AcquireFn(Protocol):
         a number whose differences below ``INDIFFERENCE`` mean nothing. The key is consumed."""
 
 
-@functools.cache
-def expected_hypervolume(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
-    """Proposes the row of greatest expected hypervolume improvement (EHVI; MS-EHVI with known objectives).
-
-    One Gaussian process per objective that is not known, on values scaled to the observed range; the
-    reference is worse than the worst observed value by a tenth of that range. A known objective has its exact
-    value and no deviation. The improvement is exact for up to three objectives. Failed evaluations are left
-    out, and are not tried again.
-
-    Args:
-        problem: what the table asks for.
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
-
-    References:
-        Emmerich, Giannakoglou, Naujoks, "Single- and multiobjective evolutionary optimization assisted by
-        Gaussian random field metamodels", 2006; with known objectives Guerrero-Viu et al., "Bag of baselines
-        for multi-objective joint neural architecture search and hyperparameter optimization", 2021 (MS-EHVI).
-        The number of initial rows is that of Daulton, Balandat, Bakshy, "Differentiable expected hypervolume
-        improvement", 2020. Departures from the published code: that samples the improvement, optimises over
-        real vectors and has a fixed reference, in Syne Tune 0.16 on the wrong side of all observations.
-    """
-    acquire = functools.partial(_hypervolume_gain, problem, num_steps)
-    return _policy(problem, len(problem.learned), acquire)
-
-
-@functools.cache
-def parego(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
-    """Expected improvement of a randomly weighted cost, with new weights for every proposal (ParEGO).
-
-    The weights are uniform on the simplex. Objectives are scaled to the observed range; the cost is the
-    greatest weighted objective plus ``AUGMENTATION`` times their sum; one Gaussian process models it.
-
-    Args:
-        problem: what the table asks for; known objectives are learned like any other.
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
-
-    References:
-        Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
-        optimization problems", 2006, equations 2 and 3. There the weights come from a grid on the simplex.
-    """
-    return _policy(problem, 1, functools.partial(_scalar_gain, problem, num_steps))
-
-
-def _policy(problem: Problem, num_models: int, acquire: AcquireFn) -> Policy:
+def believer_policy(problem: Problem, num_models: int, acquire: AcquireFn) -> Policy:
     def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Knowledge:
         del seed, prior
         return knowledge_of(problem, table, tasks)
@@ -258,73 +206,6 @@ def _candidates(
     return row, valid & ~is_marked(pool.seen, row)
 
 
-def _hypervolume_gain(
-    problem: Problem,
-    num_steps: int,
-    context: Knowledge,
-    task: Int[Array, ""],
-    start: gp.Hyperparameters,
-    launches: Launches,
-    row: Int[Array, " n"],
-    key: Key,
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Logarithm of the expected hypervolume improvement of some rows; see ``AcquireFn``."""
-    del key
-    low, width = observed_range(launches)
-    values = (launches.costs - low[None]) / width[None]
-    place, is_pending = _pending_places(launches, problem.num_workers)
-    asked = jnp.concatenate([launches.row[place], row])
-    known = (context.known[task, asked] - low[None, list(problem.known)]) / width[None, list(problem.known)]
-    start, mean, deviation = _predicted(problem, num_steps, context, start, launches, values, asked, known)
-    seen = jnp.concatenate([values, mean[:, : place.shape[0]].T])
-    counts = jnp.concatenate([launches.observed, is_pending])
-    reference = jnp.full(problem.num_objectives, 1 + MARGIN, seen.dtype)
-    mean, deviation = mean[:, place.shape[0] :], deviation[:, place.shape[0] :]
-    gain = improvement_on(seen, counts, reference, mean, deviation)
-    return start, jnp.log(jnp.maximum(gain, _LEAST_GAIN))
-
-
-def _predicted(
-    problem: Problem,
-    num_steps: int,
-    context: Knowledge,
-    start: gp.Hyperparameters,
-    launches: Launches,
-    values: Float[Array, "size m"],
-    asked: Int[Array, " n"],
-    known: Float[Array, "n known"],
-) -> tuple[gp.Hyperparameters, Float[Array, "m n"], Float[Array, "m n"]]:
-    """Hyperparameters of the fits; mean and deviation of each objective at some rows."""
-    deviation = jnp.zeros((problem.num_objectives, asked.shape[0]), values.dtype)
-    mean = jnp.asarray(deviation.at[np.array(problem.known, int)].set(known.T))
-    if not problem.learned:
-        return start, mean, deviation
-    learned = np.array(problem.learned)
-    fit = functools.partial(_believing_fit, num_steps, context, launches)
-    process = jax.vmap(fit)(values.T[learned], start)
-    expected, variance = jax.vmap(gp.predict, (0, None))(process, context.features[asked])
-    spread = deviation.at[learned].set(jnp.sqrt(variance))
-    return process.hyperparameters, mean.at[learned].set(expected), spread
-
-
-def _scalar_gain(
-    problem: Problem,
-    num_steps: int,
-    context: Knowledge,
-    task: Int[Array, ""],
-    start: gp.Hyperparameters,
-    launches: Launches,
-    row: Int[Array, " n"],
-    key: Key,
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Logarithm of the expected improvement of the weighted cost of some rows; see ``AcquireFn``."""
-    del task
-    low, width = observed_range(launches)
-    weights = jax.random.dirichlet(key, jnp.ones(problem.num_objectives, launches.costs.dtype))
-    value = scalarised((launches.costs - low[None]) / width[None], weights)
-    return improvement_of_cost(problem, num_steps, context, start, launches, value, row)
-
-
 def improvement_of_cost(
     problem: Problem,
     num_steps: int,
@@ -345,21 +226,15 @@ def improvement_of_cost(
         value: cost of each slot, any number where nothing was observed.
         row: rows to judge.
     """
-    place, is_pending = _pending_places(launches, problem.num_workers)
+    place, is_pending = pending_places(launches, problem.num_workers)
     asked = jnp.concatenate([launches.row[place], row])
-    process = _believing_fit(num_steps, context, launches, value, jax.tree.map(lambda leaf: leaf[0], start))
+    process = believing_fit(num_steps, context, launches, value, jax.tree.map(lambda leaf: leaf[0], start))
     mean, variance = gp.predict(process, context.features[asked])
     least = jnp.min(jnp.where(launches.observed, value, jnp.inf))
     expected = jnp.min(jnp.where(is_pending, mean[: place.shape[0]], jnp.inf))
-    mean, variance = mean[place.shape[0] :], jnp.maximum(variance[place.shape[0] :], LEAST_VARIANCE)
+    mean, variance = mean[place.shape[0] :], jnp.maximum(variance[place.shape[0] :], gp.LEAST_VARIANCE)
     gain = log_expected_improvement(mean, jnp.sqrt(variance), jnp.minimum(least, expected))
     return jax.tree.map(lambda leaf: leaf[None], process.hyperparameters), gain
-
-
-def scalarised(costs: Float[Array, "*n m"], weights: Float[Array, " m"]) -> Float[Array, "*n"]:
-    """The augmented Chebyshev cost: the greatest weighted objective, plus a little of the weighted sum."""
-    weighted = costs * weights
-    return jnp.max(weighted, axis=-1) + AUGMENTATION * jnp.sum(weighted, axis=-1)
 
 
 def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
@@ -371,7 +246,7 @@ def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array,
     return low, jnp.where(jnp.isfinite(width) & (width > 0), width, 1)
 
 
-def _pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
+def pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
     """Slots of the rows that are being evaluated, and which of them are that."""
     most = min(num_workers, launches.row.shape[0])
     place = members(launches.pending, most)
@@ -379,7 +254,7 @@ def _pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " 
     return jnp.minimum(place, size - 1), place < size
 
 
-def _believing_fit(
+def believing_fit(
     num_steps: int,
     context: Knowledge,
     launches: Launches,

@@ -12,10 +12,10 @@ from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 
-from mohb_jax.searchers import variation
-from mohb_jax.searchers.lanes import if_any
-from mohb_jax.searchers.rows import prepare_rows
-from mohb_jax.searchers.unseen import new_pool
+from mohb_jax.searchers import genetic_operators as operators
+from mohb_jax.searchers.lane_batches import if_any
+from mohb_jax.searchers.nearest_rows import prepare_rows
+from mohb_jax.searchers.seen_rows import new_pool
 
 NUM_DRAWS = 4000
 COLUMNS = (
@@ -62,11 +62,11 @@ def many(function, rows, *args):
 
 
 def crossed(rows, key, first, second):
-    return variation.crossed(rows, jax.random.uniform(key, (3 * rows.num_columns + 1,)), first, second)
+    return operators.crossed(rows, jax.random.uniform(key, (3 * rows.num_columns + 1,)), first, second)
 
 
 def mutated(rows, key, point):
-    return variation.mutated(rows, jax.random.uniform(key, (3 * rows.num_columns,)), point)
+    return operators.mutated(rows, jax.random.uniform(key, (3 * rows.num_columns,)), point)
 
 
 class Unit(Problem):
@@ -76,7 +76,7 @@ class Unit(Problem):
 
 def pymoo_pairs(first, second):
     """Pairs of children by pymoo's operator, each pair and column crossed with the same probabilities."""
-    operator = SBX(prob=variation.CROSSOVER_SHARE, prob_var=0.5, eta=variation.CROSSOVER_INDEX)
+    operator = SBX(prob=operators.CROSSOVER_SHARE, prob_var=0.5, eta=operators.CROSSOVER_INDEX)
     population = Population.create(*(Individual(X=np.array(x)) for x in (first, second)))
     parents = [[population[0], population[1]]] * NUM_DRAWS
     children = operator(Unit(len(first)), parents, random_state=np.random.default_rng(1))
@@ -97,7 +97,7 @@ def test_crossover_has_the_distribution_of_pymoo(low, high):
         assert moved[0] == pytest.approx(moved[1], abs=0.05)
         for side in range(2):
             assert scipy.stats.ks_2samp(a[:, side], b[:, side]).pvalue > 1e-4
-    share = variation.CROSSOVER_SHARE / 2
+    share = operators.CROSSOVER_SHARE / 2
     is_low = np.mean(
         ours[:, 0] == ours.min(axis=1), axis=0
     )  # either child may be the lower of a crossed pair
@@ -121,7 +121,7 @@ def test_categorical_columns_are_exchanged():
     first, second = jnp.array([0.0, 0.0, 0.0, 0.0, 0.0]), jnp.array([1.0, 1.0, 2.0, 0.0, 1.0])
     kinds = many(crossed, ROWS, first, second)[:, :, 2]
     np.testing.assert_array_equal(np.sort(kinds, axis=1), np.broadcast_to([0, 2], kinds.shape))
-    share = variation.CROSSOVER_SHARE / 2
+    share = operators.CROSSOVER_SHARE / 2
     assert np.mean(kinds[:, 0] == 2) == pytest.approx(share, abs=4 * (share * (1 - share) / NUM_DRAWS) ** 0.5)
 
 
@@ -130,7 +130,7 @@ def test_mutation_has_the_distribution_of_pymoo(value):
     rows = numeric_rows(1)  # probability 1/columns: always
     ours = many(mutated, rows, jnp.array([value]))[:, 0]
     population = Population.new(X=np.full((NUM_DRAWS, 1), value))
-    operator = PM(prob=1.0, prob_var=1.0, eta=variation.MUTATION_INDEX)
+    operator = PM(prob=1.0, prob_var=1.0, eta=operators.MUTATION_INDEX)
     theirs = operator(Unit(1), population, random_state=np.random.default_rng(2)).get("X")[:, 0]
     assert scipy.stats.ks_2samp(ours, theirs).pvalue > 1e-4
     assert ((ours >= 0) & (ours <= 1)).all()
@@ -145,7 +145,7 @@ def test_mutation_changes_one_column_on_average():
 
 
 def test_random_points_are_uniform():
-    points = many(variation.random_point, ROWS)
+    points = many(operators.random_point, ROWS)
     for column, levels in ((0, np.arange(5) / 4), (2, np.arange(3.0)), (3, np.zeros(1))):
         found, counts = np.unique(points[:, column], return_counts=True)
         np.testing.assert_allclose(found, levels)
@@ -156,7 +156,7 @@ def test_random_points_are_uniform():
 
 def test_different_points_differ():
     point = jnp.array([0.5, 0.25, 2.0, 0.0, 0.75])
-    points = many(variation.different_point, ROWS, point)
+    points = many(operators.different_point, ROWS, point)
     for column, others in ((0, [0, 0.25, 0.75, 1]), (2, [0.0, 1.0])):
         found, counts = np.unique(points[:, column], return_counts=True)
         np.testing.assert_allclose(found, others)
@@ -168,13 +168,13 @@ def test_different_points_differ():
 def test_ordinal_columns_go_to_their_levels():
     point = jnp.array([[0.6, 0.33, 1.0, 0.0, 0.41], [0.66, 0.0, 0.0, 0.0, 1.0]])
     expected = [[0.5, 0.33, 1.0, 0.0, 0.41], [0.75, 0.0, 0.0, 0.0, 1.0]]
-    np.testing.assert_allclose(variation.on_levels(ROWS, point), expected)
+    np.testing.assert_allclose(operators.on_levels(ROWS, point), expected)
     every = ROWS.point(jnp.arange(ROWS.num_rows))
-    np.testing.assert_allclose(variation.on_levels(ROWS, every), every, atol=1e-12)
+    np.testing.assert_allclose(operators.on_levels(ROWS, every), every, atol=1e-12)
 
 
 def test_some_columns_are_as_many_as_asked():
-    chosen = np.asarray(jax.vmap(lambda key: variation.some_columns(key, 6, 2))(KEYS))
+    chosen = np.asarray(jax.vmap(lambda key: operators.some_columns(key, 6, 2))(KEYS))
     assert (chosen.sum(axis=1) == 2).all()
     assert chosen.mean(axis=0) == pytest.approx([1 / 3] * 6, abs=0.04)
 
@@ -204,15 +204,15 @@ def test_what_no_lane_wants_is_not_computed():
 def test_rows_near_points_and_random_rows_in_their_place():
     task, pool = jnp.int32(0), new_pool(ROWS.candidates, jnp.int32(0), jax.random.key(3), ROWS.num_rows)
     points = ROWS.point(jnp.array([5, 5, 9]))
-    near, row, valid = variation.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(True))
+    near, row, valid = operators.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(True))
     assert valid.all()
     assert (row[0], row[2]) == (5, 9)
     assert len(set(row.tolist())) == 3  # row 5 is given once
-    _, random, valid = variation.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(False))
+    _, random, valid = operators.nearest_or_random(ROWS, task, pool, 3, given, points, jnp.bool_(False))
     assert valid.all()
     assert random.tolist() != row.tolist()
     # After rows near points, random ones are those that random search would give, less what was seen.
-    _, rest, valid = variation.nearest_or_random(
+    _, rest, valid = operators.nearest_or_random(
         ROWS,
         task,
         near,

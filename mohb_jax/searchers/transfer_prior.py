@@ -1,11 +1,10 @@
-"""Searchers that go through prepared lists of rows: draws of the transfer prior, or one portfolio.
+"""Proposals of the transfer prior, which was learnt from the other tasks.
 
 A list is the order in which one joint draw of all candidates' objectives would have them tried. Drawing and
 sorting thousands of candidates takes far longer than all else that a lane does for a proposal, so each task
 has a bank of lists, made once, and each proposal of a lane takes one of them at random.
 """
 
-import dataclasses
 import functools
 import weakref
 from typing import Any, NamedTuple
@@ -13,33 +12,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt32
+from jaxtyping import Bool, Float, Float32, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.bits import WORD, members, nth_members
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.kernels.sortable import to_sortable
-from mohb_jax.searchers.base import Searcher, ignore
-from mohb_jax.searchers.random import (
-    Candidates,
-    RandomState,
-    all_candidates,
-    num_rounds,
-    permuted,
-)
-from mohb_jax.searchers.random import init as init_random
-from mohb_jax.searchers.unseen import filled_up, first_unseen, marked
+from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.prepared_lists import LIST_LENGTH, Lists, list_searcher
+from mohb_jax.searchers.random import all_candidates, random_subset
 from mohb_jax.threads import map_in_threads
 from mohb_jax.transfer import PRIOR_STREAM, Prior, learn_prior
 from mohb_jax.types import Array, Key
 
-MOST_CANDIDATES = 20_000
-"""Tables with more rows than this draw a fresh random subset of ``SUBSET`` rows for each list."""
-SUBSET = 2000
-LIST_LENGTH = 256
-"""Rows of a list: more than three brackets of R=81 propose. A lane that has tried them all goes on at
-random."""
 SORTED = 384
 """Candidates of a draw that are sorted; see ``_promising``."""
 SPREAD = 96
@@ -65,34 +51,6 @@ class Order(NamedTuple):
     draws: int
     objective: int | None
     strength: float | int = 1
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["candidates", "rows"], meta_fields=["num_rows"]
-)
-@dataclasses.dataclass(frozen=True)
-class Lists:
-    """What lanes propose from.
-
-    Attributes:
-        candidates: of each task, for what the lists do not hold.
-        rows: the bank: rows in the order of each list, -1 where a list has ended.
-        num_rows: of the table.
-    """
-
-    candidates: Candidates
-    rows: Int[Array, "tasks draws length"]
-    num_rows: int
-
-
-class ListState(NamedTuple):
-    """Where a lane is: which lists it has used, and which rows it has seen."""
-
-    random: RandomState
-    list_keys: UInt32[Array, " rounds"]
-    num_used: Int[Array, ""]
-    seen: UInt32[Array, " words"]
-    """One bit per row of the table."""
 
 
 @functools.cache
@@ -124,46 +82,6 @@ def transfer_prior(
     return list_searcher(prepare, one_by_one)
 
 
-def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
-    """A searcher that goes through the lists that ``prepare`` makes."""
-
-    return Searcher(prepare, _init, _propose_one_by_one if one_by_one else _propose, ignore)
-
-
-def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
-    # The same permutation as random search takes: methods are paired as far as that goes.
-    random = init_random(context.candidates, task, key)
-    rounds = num_rounds(context.rows.shape[1])
-    list_keys = jax.random.bits(jax.random.fold_in(key, 1), (rounds,), jnp.uint32)
-    words = -(-context.num_rows // 32)
-    return ListState(random, list_keys, jnp.int32(0), jnp.zeros(words, jnp.uint32))
-
-
-def _propose(
-    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
-) -> tuple[ListState, Array, Array]:
-    """The first unseen rows of the lane's next list, and random ones after its end."""
-    draws = context.rows.shape[1]
-    number = permuted(state.list_keys, state.num_used % draws, draws, draws)
-    row, place = first_unseen(context.rows[task, number], state.seen, num_suggestions)
-    num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
-    state = state._replace(num_used=state.num_used + 1, seen=marked(state.seen, row))
-    return filled_up(context.candidates, task, state, row, num_found)
-
-
-def _propose_one_by_one(
-    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
-) -> tuple[ListState, Array, Array]:
-    """Each suggestion from a list of its own."""
-
-    def single(state: ListState, _: None) -> tuple[ListState, tuple[Array, Array]]:
-        state, row, valid = _propose(context, task, state, 1)
-        return state, (row[0], valid[0])
-
-    state, found = jax.lax.scan(single, state, None, length=num_suggestions)
-    return state, *found
-
-
 @jax.jit
 def _shared_noise(key: Key) -> Float[Array, " noise"]:
     return jax.random.normal(key, (NOISE,), jnp.float32)
@@ -192,16 +110,6 @@ def _draw_lists(
         return jnp.where(valid[listed], listed if place is None else place[listed], -1)
 
     return jax.lax.map(draw, numbers, batch_size=DRAWS_AT_A_TIME)
-
-
-def random_subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, " subset"] | None:
-    """Random places among many candidates, the first ``num_rows`` distinct; None where there are few
-    enough to take them all."""
-    if most <= MOST_CANDIDATES:
-        return None
-    round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
-    position = jnp.minimum(jnp.arange(SUBSET, dtype=jnp.int32), num_rows - 1)
-    return permuted(round_keys, position, num_rows, most)
 
 
 def _sorted(key: Key, costs: Float[Array, "m n"], valid: Bool[Array, " n"]) -> Int[Array, " length"]:

@@ -12,9 +12,10 @@ from mohb_jax.benchmarks.columns import Column
 
 from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, lacking, make_plan, make_settings, simulate
-from mohb_jax.searchers import beliefs as module
+from mohb_jax.searchers import primo as module
 from mohb_jax.searchers.base import Moment, Result
-from mohb_jax.searchers.beliefs import (
+from mohb_jax.searchers.kriging_believer import Problem
+from mohb_jax.searchers.primo import (
     BeliefKnowledge,
     category_probability,
     centre_rows,
@@ -24,10 +25,9 @@ from mohb_jax.searchers.beliefs import (
     primo,
     weight_of_belief,
 )
-from mohb_jax.searchers.multi_objective_bayesian import Problem
-from tests.test_bayesian import log_gain
+from tests.test_gcp import log_gain
 from tests.test_hyperband import entries, integer_table
-from tests.test_multi_objective_bayesian import NUM_ROWS, SIZE, TABLE, WORKERS, rival
+from tests.test_kriging_believer import NUM_ROWS, SIZE, TABLE, WORKERS, rival
 from tests.transfer_tables import poisoned, related_tasks
 
 PROBLEM = Problem(3, (), 0, WORKERS)

@@ -65,3 +65,8 @@ def if_any(
         return jnp.bool_(False), function(*own)
 
     return jax.lax.while_loop(lambda carry: carry[0], once, (condition, otherwise))[1]
+
+
+def tree_where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+    """``new`` where a condition holds, else ``old``; pytrees of one structure."""
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.searchers.base import Searcher, Seen
-from mohb_jax.searchers.rows import Rows, nearest_unseen_each, prepare_rows
-from mohb_jax.searchers.unseen import Pool, draw, new_pool
-from mohb_jax.searchers.variation import some_columns, tree_where
+from mohb_jax.searchers.genetic_operators import some_columns
+from mohb_jax.searchers.lane_batches import tree_where
+from mohb_jax.searchers.nearest_rows import Rows, nearest_unseen_each, prepare_rows
+from mohb_jax.searchers.seen_rows import Pool, draw, new_pool
 from mohb_jax.surrogates.ensemble import EnsembleTraining, Params, fit_further, new_ensemble, predict_all
 from mohb_jax.surrogates.transform import standardised_costs
 from mohb_jax.transfer import Prior

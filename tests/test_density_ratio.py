@@ -17,23 +17,30 @@ from mohb_jax.surrogates import parzen
 
 from mohb_jax.methods import METHODS, make_plan, make_settings
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers import density, lanes
+from mohb_jax.searchers import bohb as bohb_module
+from mohb_jax.searchers import density_ratio, lane_batches
+from mohb_jax.searchers import mo_bohb as mo_bohb_module
 from mohb_jax.searchers.base import Seen
-from mohb_jax.searchers.density import bohb, good_and_bad, mo_bohb
+from mohb_jax.searchers.bohb import bohb
+from mohb_jax.searchers.mo_bohb import good_and_bad, mo_bohb
+from mohb_jax.searchers.nearest_rows import STEPS, Rows
 from mohb_jax.searchers.random import random_search
-from mohb_jax.searchers.rows import STEPS, Rows
 
 CAPACITY = 60
 SEARCHERS = {"bohb": bohb(CAPACITY), "mo-bohb": mo_bohb(CAPACITY)}
 RULES = {
-    "bohb": density.Rule(
-        density._bohb_sizes, density._fit_kernels, density._point_shares, density._propose_point, 1 / 3
+    "bohb": density_ratio.Rule(
+        bohb_module._sizes,
+        bohb_module._fit_kernels,
+        bohb_module._point_shares,
+        bohb_module._propose_point,
+        1 / 3,
     ),
-    "mo-bohb": density.Rule(
-        density._mo_bohb_sizes,
-        density._fit_columns,
-        density._column_shares,
-        density._propose_by_column,
+    "mo-bohb": density_ratio.Rule(
+        mo_bohb_module._sizes,
+        mo_bohb_module._fit_columns,
+        mo_bohb_module._column_shares,
+        mo_bohb_module._propose_by_column,
         1 / 6,
     ),
 }
@@ -105,7 +112,7 @@ def asker(searcher, num_suggestions):
 @jax.jit
 def tell(state, row, valid, costs, level):
     def lane(state, row, valid, costs):
-        return density.observe(state, Seen(row, level, costs, valid, level == NUM_LEVELS - 1))
+        return density_ratio.observe(state, Seen(row, level, costs, valid, level == NUM_LEVELS - 1))
 
     return jax.vmap(lane)(state, row, valid, costs)
 
@@ -130,7 +137,7 @@ def lane_with(searcher, rows, level, table=TABLE, costs=None):
             jnp.ones(here.sum(), bool),
             jnp.bool_(own == NUM_LEVELS - 1),
         )
-        state = density.observe(state, seen)
+        state = density_ratio.observe(state, seen)
     return context, state
 
 
@@ -140,7 +147,7 @@ def lane_with(searcher, rows, level, table=TABLE, costs=None):
 def test_parts_of_bohb():
     n = np.array([0, 7, 8, 40, 47, 100, 100])
     finite = np.array([0, 7, 8, 40, 47, 14, 15])
-    sizes = density._bohb_sizes(n, finite, 3)
+    sizes = bohb_module._sizes(n, finite, 3)
     assert np.asarray(sizes.good).tolist() == [4, 4, 4, 6, 7, 15, 15]
     assert np.asarray(sizes.bad)[1:].tolist() == [3, 4, 34, 39, 85, 85]  # of 47, one is neither
     assert np.asarray(sizes.enough).tolist() == [False, False, True, True, True, False, True]
@@ -149,7 +156,7 @@ def test_parts_of_bohb():
 def test_parts_of_mo_bohb():
     n = np.array([0, 7, 8, 9, 10, 29, 29, 256])
     finite = np.array([0, 7, 1, 0, 10, 1, 2, 256])
-    sizes = density._mo_bohb_sizes(n, finite, 3)
+    sizes = mo_bohb_module._sizes(n, finite, 3)
     assert np.asarray(sizes.good).tolist() == [1, 1, 1, 1, 1, 2, 2, 25]  # never none
     assert np.asarray(sizes.good + sizes.bad)[1:].tolist() == n[1:].tolist()
     assert np.asarray(sizes.enough).tolist() == [False, False, True, False, True, False, True, True]
@@ -201,9 +208,9 @@ def test_failed_results_are_never_good():
     rows = np.arange(40)
     costs = np.where((rows % 4 > 0)[:, None], np.inf, TABLE.costs[0, rows, 2])  # ten succeeded
     context, state = lane_with(SEARCHERS["bohb"], rows, 2, costs=costs)
-    sizes, level = density.level_with_model(RULES["bohb"], context, state)
+    sizes, level = density_ratio.level_with_model(RULES["bohb"], context, state)
     assert bool(sizes.enough)
-    model = density._fit_kernels(context, state, state.level == level, sizes)
+    model = bohb_module._fit_kernels(context, state, state.level == level, sizes)
     best = rows[np.argsort(costs[:, 0], kind="stable")]
     points = np.asarray(context.rows.point(jnp.asarray(best)))
     np.testing.assert_array_equal(np.asarray(model.good.points)[np.asarray(model.good.valid)], points[:6])
@@ -211,16 +218,16 @@ def test_failed_results_are_never_good():
     costs = np.full((40, 2), np.inf)
     for name in SEARCHERS:
         context, state = lane_with(SEARCHERS[name], rows, 2, costs=costs)
-        assert not bool(density.level_with_model(RULES[name], context, state)[0].enough)
+        assert not bool(density_ratio.level_with_model(RULES[name], context, state)[0].enough)
 
 
 def test_the_model_is_that_of_the_highest_level_with_enough_results(name):
     counts = {0: 25, 1: 12, 2: 9}  # four columns: ten are enough
     level = np.repeat(list(counts), list(counts.values()))
     context, state = lane_with(SEARCHERS[name], np.arange(46), level)
-    assert int(density.level_with_model(RULES[name], context, state)[1]) == 1
+    assert int(density_ratio.level_with_model(RULES[name], context, state)[1]) == 1
     context, state = lane_with(SEARCHERS[name], np.arange(47), np.append(level, 2))
-    assert int(density.level_with_model(RULES[name], context, state)[1]) == 2
+    assert int(density_ratio.level_with_model(RULES[name], context, state)[1]) == 2
 
 
 # Proposals
@@ -232,10 +239,10 @@ def truncated(share, centre, width, low=0.0, high=1.0):
 
 def test_a_proposal_of_bohb_equals_the_definition():
     context, state = lane_with(SEARCHERS["bohb"], np.arange(5, 55), 2)
-    sizes, level = density.level_with_model(RULES["bohb"], context, state)
-    model = density._fit_kernels(context, state, state.level == level, sizes)
-    share = np.random.default_rng(0).uniform(size=density._point_shares(context))
-    found = np.asarray(density._propose_point(context, model, jnp.asarray(share)))
+    sizes, level = density_ratio.level_with_model(RULES["bohb"], context, state)
+    model = bohb_module._fit_kernels(context, state, state.level == level, sizes)
+    share = np.random.default_rng(0).uniform(size=bohb_module._point_shares(context))
+    found = np.asarray(bohb_module._propose_point(context, model, jnp.asarray(share)))
     rows = np.arange(5, 55)
     points = np.asarray(context.rows.point(jnp.asarray(rows)))[np.argsort(TABLE.costs[0, rows, 2, 0])]
     parts = []
@@ -261,10 +268,10 @@ def test_a_proposal_of_bohb_equals_the_definition():
 def test_a_proposal_of_mo_bohb_equals_the_definition():
     rows = np.arange(5, 55)
     context, state = lane_with(SEARCHERS["mo-bohb"], rows, 2)
-    sizes, level = density.level_with_model(RULES["mo-bohb"], context, state)
-    model = density._fit_columns(context, state, state.level == level, sizes)
-    share = np.random.default_rng(1).uniform(size=density._column_shares(context))
-    found = np.asarray(density._propose_by_column(context, model, jnp.asarray(share)))
+    sizes, level = density_ratio.level_with_model(RULES["mo-bohb"], context, state)
+    model = mo_bohb_module._fit_columns(context, state, state.level == level, sizes)
+    share = np.random.default_rng(1).uniform(size=mo_bohb_module._column_shares(context))
+    found = np.asarray(mo_bohb_module._propose_by_column(context, model, jnp.asarray(share)))
     chosen = split_by_definition(TABLE.costs[0, rows, 2], 5)
     order = np.asarray(good_and_bad(state.costs, state.level == 2, jnp.int32(5), 5)[0]).tolist()
     assert set(order) == chosen
@@ -322,7 +329,7 @@ def test_columns_of_every_kind_have_a_place(name, kinds, levels):
     rows = Rows(
         candidates, jnp.asarray(codes), jnp.asarray(codes), jnp.full((1, 1), 255, jnp.uint32), kinds, levels
     )
-    space, rule = density.Space(rows, 1, 2, choices), RULES[name]
+    space, rule = density_ratio.Space(rows, 1, 2, choices), RULES[name]
     state = SEARCHERS[name].init(space, jnp.int32(0), jax.random.key(0))
     state = state._replace(
         row=jnp.arange(CAPACITY, dtype=jnp.int32) % 8,
@@ -332,10 +339,10 @@ def test_columns_of_every_kind_have_a_place(name, kinds, levels):
 
     @jax.jit
     def propose(state, share):
-        sizes, level = density.level_with_model(rule, space, state)
+        sizes, level = density_ratio.level_with_model(rule, space, state)
         return rule.propose(space, rule.fit(space, state, state.level == level, sizes), share)
 
-    point = np.asarray(propose(state, density._uniform(jax.random.key(1), rule.num_shares(space))))
+    point = np.asarray(propose(state, density_ratio._uniform(jax.random.key(1), rule.num_shares(space))))
     assert np.isfinite(point).all()
     assert ((point >= 0) & (point <= np.maximum(np.array(choices) - 1, 1))).all()
     if 1 in levels:
@@ -410,7 +417,7 @@ def test_a_lane_in_batches_is_the_lane_among_all(monkeypatch, name):
     """One lane alone is tested with all methods."""
     whole, _, _ = simulate_rungs(name, HOLES, 4, 8)
     searcher = {"bohb": bohb, "mo-bohb": mo_bohb}[name].__wrapped__(CAPACITY)
-    monkeypatch.setattr(lanes, "NUMBERS_AT_A_TIME", 3 * CAPACITY**2)  # eight lanes in batches of three
+    monkeypatch.setattr(lane_batches, "NUMBERS_AT_A_TIME", 3 * CAPACITY**2)  # eight lanes in batches of three
     monkeypatch.setitem(SEARCHERS, name, searcher)
     parts, _, _ = simulate_rungs(name, HOLES, 4, 8)
     np.testing.assert_array_equal(whole, parts)
@@ -420,7 +427,7 @@ def test_a_full_memory_loses_the_lowest_level_first_and_there_the_oldest():
     searcher = bohb(6)
     context = searcher.prepare(TABLE, (0, 1), 0, None)
     state = searcher.init(context, jnp.int32(0), jax.random.key(0))
-    observe = jax.jit(density.observe)
+    observe = jax.jit(density_ratio.observe)
     for number, level in enumerate((0, 1, 0, 2, 1)):
         row = jnp.arange(3, dtype=jnp.int32) + 3 * number
         valid = jnp.arange(3) != 1  # the middle one was never run

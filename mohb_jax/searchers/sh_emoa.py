@@ -1,39 +1,23 @@
-"""Evolutionary methods: NSGA-II, SH-EMOA and multi-objective regularised evolution.
-
-A failed evaluation never enters a population: its parents have tried in vain. Rows that no parent could make
-come from the permutation of random search, so that the first ones of all methods are the same.
-
-The papers' populations are 50 to 100. At the hundred evaluations that are studied here these would be random
-search, so the default (``Settings.population``) is 20, a fifth of a hundred.
-"""
+"""SH-EMOA: steady-state selection by hypervolume, at a fidelity that rises in stages."""
 
 import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels import promotion
-from mohb_jax.kernels.crowding import crowding_order
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import scale_costs
 from mohb_jax.kernels.hypervolume import hypervolume_contributions
-from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, Seen
-from mohb_jax.searchers.rows import Rows, prepare_rows
-from mohb_jax.searchers.unseen import Pool, new_pool
-from mohb_jax.searchers.variation import (
-    crossed,
-    different_point,
-    mutated,
-    nearest_or_random,
-    on_levels,
-    random_point,
-    some_columns,
-    tree_where,
-)
+from mohb_jax.searchers.base import Job, Moment, Policy, Result
+from mohb_jax.searchers.genetic_operators import nearest_or_random, random_point, some_columns
+from mohb_jax.searchers.lane_batches import tree_where
+from mohb_jax.searchers.nearest_rows import Rows, prepare_rows
+from mohb_jax.searchers.population import Population, nobody
+from mohb_jax.searchers.seen_rows import Pool, new_pool
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
@@ -43,126 +27,6 @@ RECOMBINATION_SHARE = 0.5
 """Children that come from two parents, in SH-EMOA; the others are mutated."""
 MUTATED_SHARE = 0.5
 """Columns that a mutation of SH-EMOA draws anew."""
-SAMPLE = 10
-"""Members of which the best becomes a parent, in regularised evolution; half of a population below 20."""
-
-
-class Population(NamedTuple):
-    """Rows and their results; places without a member hold anything."""
-
-    row: Int[jax.Array, " places"]
-    costs: Float[jax.Array, "places m"]
-    stands: Bool[jax.Array, " places"]
-    """Where there is a member."""
-
-
-def nobody(places: int, num_objectives: int) -> Population:
-    """A population without members."""
-    dtype = jnp.result_type(float)
-    return Population(
-        jnp.zeros(places, jnp.int32),
-        jnp.full((places, num_objectives), jnp.inf, dtype),
-        jnp.zeros(places, bool),
-    )
-
-
-class Breeding(NamedTuple):
-    """What lanes of NSGA-II know: the table's rows, and costs that nothing has."""
-
-    rows: Rows
-    infinite: Float[Array, " m"]
-
-
-class Generation(NamedTuple):
-    """A lane of NSGA-II."""
-
-    pool: Pool
-    key: Key
-    members: Population
-    """Best first: by front, then by crowding distance."""
-
-
-@functools.cache
-def nsga2(population: int = 20) -> Searcher:
-    """NSGA-II: generations of as many children as there are members, all at full fidelity.
-
-    The first generation is random. Parents win binary tournaments by front, then crowding distance; pairs of
-    them cross (SBX, index 20, probability 0.9), and children are mutated (polynomial, index 20, probability
-    1/columns). Categorical columns have uniform crossover and get random levels. A child is the unseen row
-    nearest to its point. The best of members and children by front, then crowding distance, are the next
-    members.
-
-    Departures from the paper: tournaments are drawn with replacement; they go by the order of the last
-    selection, in which ties are decided by place; nothing is evaluated twice, so children of equal parents
-    are neighbours of theirs; the population is 20 (see the module). An odd last child has no sibling.
-
-    Args:
-        population: members, and children of a generation.
-
-    References:
-        Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002.
-    """
-
-    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Breeding:
-        del seed, prior
-        infinite = jnp.full(table.num_objectives, jnp.inf, jnp.result_type(float))
-        return Breeding(prepare_rows(table, tasks), infinite)
-
-    def init(context: Breeding, task: Int[Array, ""], key: Key) -> Generation:
-        pool = new_pool(context.rows.candidates, task, key, context.rows.num_rows)
-        return Generation(pool, jax.random.fold_in(key, 1), nobody(population, context.infinite.shape[0]))
-
-    def suggest(
-        context: Breeding, task: Int[Array, ""], state: Generation, num_suggestions: int
-    ) -> tuple[Generation, Array, Array]:
-        carried_key, pair_key = jax.random.split(state.key)
-
-        def children(members: Population) -> Float[Array, "k columns"]:
-            return _children(context.rows, pair_key, members, num_suggestions)
-
-        has_parents = jnp.any(state.members.stands)
-        pool, row, valid = nearest_or_random(
-            context.rows, task, state.pool, num_suggestions, children, state.members, has_parents
-        )
-        return state._replace(pool=pool, key=carried_key), row, valid
-
-    def observe(state: Generation, seen: Seen) -> Generation:
-        return state._replace(members=fittest(state.members, seen))
-
-    return Searcher(prepare, init, suggest, observe, lanes_per_batch=512)
-
-
-def _children(rows: Rows, key: Key, members: Population, num_children: int) -> Float[Array, "k columns"]:
-    """Children of pairs of parents that won a tournament each: first the one of each pair, then the other,
-    of which the last pair has none where the number is odd.
-
-    All random numbers are drawn in one call, for each has its price.
-    """
-    sizes = np.array([4, 3 * rows.num_columns + 1, 3 * rows.num_columns, 3 * rows.num_columns])
-    chance = jax.random.uniform(key, (-(-num_children // 2), sizes.sum()), jnp.float32)
-    for_parents, for_cross, *for_mutations = jnp.split(chance, np.cumsum(sizes)[:-1], axis=1)
-    num_members = jnp.maximum(jnp.sum(members.stands, dtype=jnp.int32), 1)
-    drawn = jnp.floor(for_parents * num_members).astype(jnp.int32)
-    winners = jnp.minimum(drawn[:, :2], drawn[:, 2:]).T
-    pair = crossed(rows, for_cross, *rows.point(members.row)[winners])
-    children = [mutated(rows, own, child) for own, child in zip(for_mutations, pair, strict=True)]
-    return on_levels(rows, jnp.concatenate(children)[:num_children])
-
-
-def fittest(members: Population, seen: Seen) -> Population:
-    """The best of members and newcomers, as many as there are places, the best first; NSGA-II's selection.
-
-    Args:
-        members: of the last generation.
-        seen: results of their children; failed ones are left out.
-    """
-    finite = seen.valid & jnp.all(jnp.isfinite(seen.costs), axis=1)
-    row = jnp.concatenate([members.row, seen.row.astype(jnp.int32)])
-    costs = jnp.concatenate([members.costs, seen.costs])
-    stands = jnp.concatenate([members.stands, finite])
-    places = members.row.shape[0]
-    best = crowding_order(costs, stands, num_ranked=places)[:places]
-    return Population(row[best], costs[best], stands[best])
 
 
 class Emoa(NamedTuple):
@@ -387,102 +251,3 @@ def _thinned(state: Emoa) -> Emoa:
 def _taken(state: Emoa) -> Bool[Array, " places"]:
     """Places of members, those included whose result at this stage is not in."""
     return state.members.stands | state.is_due | state.is_out
-
-
-class Ring(NamedTuple):
-    """A lane of regularised evolution."""
-
-    pool: Pool
-    key: Key
-    members: Population
-    num_entered: Int[jax.Array, ""]
-    """Results that have entered; the k-th stands at k modulo the population, in place of the oldest."""
-
-
-@functools.cache
-def mo_rea(
-    num_objectives: int, population: int = 20, scale: str = "minmax", seed_objective: int = 0
-) -> Policy:
-    """Multi-objective regularised evolution: the oldest member leaves, whatever it is worth.
-
-    Until ``population`` results are in, rows are random. Then each free worker gets a child of the best of
-    ``SAMPLE`` members (half of a smaller population than twice that), drawn with replacement: one column,
-    drawn uniformly, takes a random other value, and the unseen row nearest to that is evaluated. The k-th
-    result to come in enters the ring as the k-th, in place of the oldest. Members are compared by
-    non-dominated sorting with epsilon-net, over all members.
-
-    Departures from the published code (Syne Tune 0.16): it takes the sorted order for each member's priority,
-    and ranks for an order, so that a random member wins (tests show an example); failed evaluations do not
-    enter; columns with one level are not drawn; the member about to be dropped is no longer compared.
-
-    Args:
-        num_objectives: any.
-        population: of the ring; published is 100.
-        scale: on which the net measures distances.
-        seed_objective: whose best member opens each front of the net.
-
-    References:
-        Real et al., "Regularized evolution for image classifier architecture search", 2019; Syne Tune 0.16,
-        ``MultiObjectiveRegularizedEvolution`` (sample 10).
-    """
-    compare = promotion.epsilon_net(scale, seed_objective)
-
-    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Rows:
-        del seed, prior
-        return prepare_rows(table, tasks)
-
-    def init(context: Rows, task: Int[Array, ""], key: Key) -> Ring:
-        pool = new_pool(context.candidates, task, key, context.num_rows)
-        return Ring(pool, jax.random.fold_in(key, 1), nobody(population, num_objectives), jnp.int32(0))
-
-    def propose(context: Rows, task: Int[Array, ""], state: Ring, moment: Moment) -> tuple[Ring, Job]:
-        key = jax.random.fold_in(state.key, moment.num_launched)
-        sample_key, net_key, child_key = jax.random.split(key, 3)
-
-        def child(members: Population) -> Float[Array, "1 columns"]:
-            order = compare(net_key, members.costs, members.stands, population)
-            parent = context.point(members.row[best_of_sample(sample_key, order)])
-            return one_column_changed(context, child_key, parent)[None]
-
-        is_full = state.num_entered >= population
-        pool, row, found = nearest_or_random(context, task, state.pool, 1, child, state.members, is_full)
-        job = Job(row[0], jnp.int32(0), jnp.int32(-1), found[0])
-        return tree_where(found[0], state._replace(pool=pool), state), job
-
-    def observe(context: Rows, task: Int[Array, ""], state: Ring, result: Result) -> Ring:
-        del context, task
-        return entered(state, result)
-
-    return Policy(prepare, init, propose, observe)
-
-
-def best_of_sample(key: Key, order: Int[Array, " places"]) -> Int[Array, ""]:
-    """The first in an order of all members among some that are drawn with replacement.
-
-    As places are equally likely, so are positions in the order: the least of random positions is drawn.
-    """
-    places = order.shape[0]
-    position = jax.random.randint(key, (min(SAMPLE, max(1, places // 2)),), 0, places)
-    return order[jnp.min(position)]
-
-
-def one_column_changed(rows: Rows, key: Key, point: Float[Array, " columns"]) -> Float[Array, " columns"]:
-    """The point with a random other value in one column, of those that have more than one."""
-    column_key, value_key = jax.random.split(key)
-    may_change = jnp.array([num_levels != 1 for num_levels in rows.num_levels])
-    chance = jnp.where(may_change, jax.random.uniform(column_key, (rows.num_columns,)), -1)
-    is_changed = jnp.arange(rows.num_columns) == jnp.argmax(chance)
-    return jnp.where(is_changed, different_point(rows, value_key, point), point)
-
-
-def entered(state: Ring, result: Result) -> Ring:
-    """The ring after a result; a failed one leaves it as it is."""
-    enters = result.valid & jnp.all(jnp.isfinite(result.costs))
-    members = state.members
-    place = jnp.where(enters, state.num_entered % members.row.shape[0], members.row.shape[0])
-    members = Population(
-        members.row.at[place].set(result.row, mode="drop"),
-        members.costs.at[place].set(result.costs, mode="drop"),
-        members.stands.at[place].set(True, mode="drop"),
-    )
-    return state._replace(members=members, num_entered=state.num_entered + enters)

@@ -19,10 +19,11 @@ from mohb_jax.surrogates.transform import quantile_transform
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from mohb_jax.searchers import bayesian, prior
+from mohb_jax.searchers import gcp as module
+from mohb_jax.searchers import random
 from mohb_jax.searchers.base import Seen
-from mohb_jax.searchers.bayesian import Fitting, gcp, gcp_prior, process_calibration
-from mohb_jax.searchers.prior import transfer_prior
+from mohb_jax.searchers.gcp import Fitting, gcp, gcp_prior, process_calibration
+from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.transfer import Prior
 
 FITTING = Fitting(num_steps=6, capacity=24)
@@ -109,7 +110,7 @@ def test_expected_improvement_and_proposal_equal_the_definition(num_observed):
     )
     state = state._replace(lists=state.lists._replace(seen=bits(seen)))
     hyperparameters, gain = jax.jit(
-        lambda state: bayesian._log_gain(6, FITTING.sizes, context, jnp.int32(1), state, jnp.arange(NUM_ROWS))
+        lambda state: module._log_gain(6, FITTING.sizes, context, jnp.int32(1), state, jnp.arange(NUM_ROWS))
     )(state)
     prior = (np.float32(part[1, 0]).astype(float) for part in (mu, sigma))
     expected = oracle(unit_features(TABLE), *prior, seen, values[:, 0], hyperparameters)
@@ -134,7 +135,7 @@ def test_logarithm_of_expected_improvement_keeps_its_digits():
     u = np.array([3.0, 0.0, -1.0, -5.0, -11.9, -12.1, -20.0, -40.0, -3000.0])
     for deviation in (1.0, 0.01):
         mean = jnp.asarray(-u * deviation)
-        ours = bayesian.log_expected_improvement(mean, jnp.full(9, deviation), jnp.zeros(()))
+        ours = module.log_expected_improvement(mean, jnp.full(9, deviation), jnp.zeros(()))
         expected = [np.log(deviation) + log_gain(own) for own in u]
         np.testing.assert_allclose(ours, expected, rtol=1e-7, atol=1e-7)
 
@@ -277,13 +278,13 @@ def test_a_fit_takes_the_smallest_size_that_holds_the_observations():
 
 
 def test_many_candidates_are_sampled(monkeypatch):
-    monkeypatch.setattr(prior, "MOST_CANDIDATES", 50)
-    monkeypatch.setattr(prior, "SUBSET", 20)
+    monkeypatch.setattr(random, "MOST_CANDIDATES", 50)
+    monkeypatch.setattr(random, "SUBSET", 20)
     searcher = gcp.__wrapped__(FITTING)
     context, _, state = start(searcher, TABLE)
     lane = jax.tree.map(lambda leaf: leaf[0], state)
     rows = [
-        np.asarray(bayesian._candidates(context.lists, jnp.int32(0), lane.lists, jax.random.key(k))[0])
+        np.asarray(module._candidates(context.lists, jnp.int32(0), lane.lists, jax.random.key(k))[0])
         for k in range(3)
     ]
     assert all(len(set(own.tolist())) == 20 for own in rows)
@@ -295,7 +296,7 @@ def test_many_candidates_are_sampled(monkeypatch):
 
 def test_calibration_of_honest_processes_and_the_worth_of_a_good_prior():
     table = synthetic(400, 2, fidelities=(1,), num_objectives=1, seed=8)
-    z = np.stack([bayesian.placed(costs, costs) for costs in table.costs[:, :, 0, 0]])[:, None]
+    z = np.stack([module.placed(costs, costs) for costs in table.costs[:, :, 0, 0]])[:, None]
     without, informed = (
         process_calibration(table, prior, 0) for prior in (prior_of(table, 0.0, 1.0), prior_of(table, z, 0.3))
     )
@@ -322,8 +323,8 @@ def test_calibration_leaves_half_of_a_small_task_to_predict_and_counts_failures_
 def test_placed_values_extend_the_transform_of_the_sample():
     sample = np.array([3.0, 1.0, 4.0, 1.0, np.inf, 9.0, 2.0])
     expected = quantile_transform(jnp.asarray(sample), jnp.ones(7, bool))
-    np.testing.assert_allclose(bayesian.placed(sample, sample), expected, rtol=1e-12)
-    inside = bayesian.placed(np.array([0.5, 1.5, 3.5, 100.0, np.inf]), sample)
+    np.testing.assert_allclose(module.placed(sample, sample), expected, rtol=1e-12)
+    inside = module.placed(np.array([0.5, 1.5, 3.5, 100.0, np.inf]), sample)
     assert (np.diff(inside) >= 0).all()
     assert inside[0] == inside.min() == expected.min()
     np.testing.assert_allclose(inside[2], scipy.stats.norm.ppf(4 / 7))

@@ -1,0 +1,87 @@
+"""Searchers that go through prepared lists of rows: draws of the transfer prior, or one portfolio."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Int, UInt32
+
+from mohb_jax.searchers.base import Searcher, ignore
+from mohb_jax.searchers.random import Candidates, RandomState, num_rounds, permuted
+from mohb_jax.searchers.random import init as init_random
+from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
+from mohb_jax.types import Array, Key
+
+LIST_LENGTH = 256
+"""Rows of a list: more than three brackets of R=81 propose. A lane that has tried them all goes on at
+random."""
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["candidates", "rows"], meta_fields=["num_rows"]
+)
+@dataclasses.dataclass(frozen=True)
+class Lists:
+    """What lanes propose from.
+
+    Attributes:
+        candidates: of each task, for what the lists do not hold.
+        rows: the bank: rows in the order of each list, -1 where a list has ended.
+        num_rows: of the table.
+    """
+
+    candidates: Candidates
+    rows: Int[Array, "tasks draws length"]
+    num_rows: int
+
+
+class ListState(NamedTuple):
+    """Where a lane is: which lists it has used, and which rows it has seen."""
+
+    random: RandomState
+    list_keys: UInt32[Array, " rounds"]
+    num_used: Int[Array, ""]
+    seen: UInt32[Array, " words"]
+    """One bit per row of the table."""
+
+
+def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
+    """A searcher that goes through the lists that ``prepare`` makes."""
+
+    return Searcher(prepare, _init, _propose_one_by_one if one_by_one else _propose, ignore)
+
+
+def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
+    # The same permutation as random search takes: methods are paired as far as that goes.
+    random = init_random(context.candidates, task, key)
+    rounds = num_rounds(context.rows.shape[1])
+    list_keys = jax.random.bits(jax.random.fold_in(key, 1), (rounds,), jnp.uint32)
+    words = -(-context.num_rows // 32)
+    return ListState(random, list_keys, jnp.int32(0), jnp.zeros(words, jnp.uint32))
+
+
+def _propose(
+    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
+) -> tuple[ListState, Array, Array]:
+    """The first unseen rows of the lane's next list, and random ones after its end."""
+    draws = context.rows.shape[1]
+    number = permuted(state.list_keys, state.num_used % draws, draws, draws)
+    row, place = first_unseen(context.rows[task, number], state.seen, num_suggestions)
+    num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
+    state = state._replace(num_used=state.num_used + 1, seen=marked(state.seen, row))
+    return filled_up(context.candidates, task, state, row, num_found)
+
+
+def _propose_one_by_one(
+    context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
+) -> tuple[ListState, Array, Array]:
+    """Each suggestion from a list of its own."""
+
+    def single(state: ListState, _: None) -> tuple[ListState, tuple[Array, Array]]:
+        state, row, valid = _propose(context, task, state, 1)
+        return state, (row[0], valid[0])
+
+    state, found = jax.lax.scan(single, state, None, length=num_suggestions)
+    return state, *found
