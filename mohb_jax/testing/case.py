@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.methods import Method
 from mohb_jax.testing import parts

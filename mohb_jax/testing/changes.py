@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mohb_jax.benchmarks.before_training import known_objectives
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable
-from mohb_jax.benchmarks.facts import known_objectives
-from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.benchmarks.table import Table
 
 

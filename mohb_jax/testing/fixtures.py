@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import COST, RUNTIME, CrossedTable
-from mohb_jax.benchmarks.interface import AnyTable
 from mohb_jax.benchmarks.table import Table
 
 LOSS = Objective("loss", "min", "1")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.methods import Method, method_named
 from mohb_jax.testing import method_checks, rule_checks, searcher_checks

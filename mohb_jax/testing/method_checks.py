@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.programs import Compilation
 from mohb_jax.searchers.base import Policy
 from mohb_jax.testing import parts

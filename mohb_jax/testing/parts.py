@@ -14,7 +14,7 @@ import numpy as np
 
 from mohb_jax import methods, transfer
 from mohb_jax.asha import AshaPlan, simulate_asha
-from mohb_jax.benchmarks.interface import AnyTable
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.hyperband import Cells, Lanes, simulate_lanes, simulate_learners
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.methods import PROMOTIONS, Method, Settings
