@@ -13,12 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax import benchmarks
-from mohb_jax.asha import AshaPlan, simulate_asha
 from mohb_jax.benchmarks.before_training import known_objectives, size_columns
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.devices import spread
+from mohb_jax.drivers.asynchronous import AshaPlan, simulate_asha
+from mohb_jax.drivers.devices import spread
+from mohb_jax.drivers.lanes import Cells, Lanes
+from mohb_jax.drivers.opening import Opening, Past, past_of
+from mohb_jax.drivers.steady import SteadyPlan, simulate_steady
+from mohb_jax.drivers.synchronous import Plan, simulate_lanes, simulate_learners
 from mohb_jax.errors import InputError
-from mohb_jax.hyperband import Cells, Lanes, Plan, simulate_lanes, simulate_learners
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
@@ -51,7 +54,6 @@ from mohb_jax.searchers.random import random_search
 from mohb_jax.searchers.sh_emoa import sh_emoa
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.searchers.zero_shot import zero_shot
-from mohb_jax.steady import Opening, Past, SteadyPlan, past_of, simulate_steady
 from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog
 

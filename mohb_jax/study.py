@@ -13,14 +13,15 @@ import pydantic
 import yaml
 
 from mohb_jax import benchmarks, store
-from mohb_jax.asha import AshaPlan
 from mohb_jax.benchmarks.columns import require_choice, whole
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
+from mohb_jax.drivers.asynchronous import AshaPlan
+from mohb_jax.drivers.steady import SteadyPlan
+from mohb_jax.drivers.synchronous import Plan
 from mohb_jax.errors import InputError
-from mohb_jax.hyperband import Plan
 from mohb_jax.methods import (
     AnyPlan,
     Method,
@@ -33,7 +34,6 @@ from mohb_jax.methods import (
 )
 from mohb_jax.programs import Compilation, release_programs
 from mohb_jax.searchers.gcp import process_calibration
-from mohb_jax.steady import SteadyPlan
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
 

@@ -12,13 +12,13 @@ import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
-import mohb_jax.hyperband as driver
-from mohb_jax.asha import AshaPlan
+import mohb_jax.drivers.synchronous as driver
+from mohb_jax.drivers.asynchronous import AshaPlan
+from mohb_jax.drivers.steady import SteadyPlan
 from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.random import permuted, random_search
-from mohb_jax.steady import SteadyPlan
 from tests import reference, reference_driver
 
 FIDELITIES = (1, 3, 9, 27)

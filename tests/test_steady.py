@@ -10,8 +10,8 @@ import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
+import mohb_jax.drivers.steady as driver
 import mohb_jax.methods as methods
-import mohb_jax.steady as driver
 from mohb_jax.methods import Method, simulate
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Job, Policy

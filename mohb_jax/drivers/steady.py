@@ -15,36 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from mohb_jax.asha import AshaPlan
-from mohb_jax.devices import in_turns
-from mohb_jax.hyperband import Cells, Lanes, blanked
+from mohb_jax.drivers.devices import in_turns
+from mohb_jax.drivers.lanes import Cells, Lanes, Record, blanked, in_launch_order, wide
+from mohb_jax.drivers.opening import Opening, Past
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
 """Lanes of one compiled step: their models stay in the processor's cache."""
-PAST_BLOCK = 64
-"""Jobs of an opening are padded to a multiple, so that few programs are compiled."""
 STEPS = 16
 """Steps of one compiled call; after each, lanes that have ended are looked for."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Opening:
-    """Asynchronous halving until enough was trained, as the first part of a run.
-
-    Attributes:
-        plan: of that part, on the levels of the whole run, with a budget that surely suffices for the
-            trainings.
-        trainings: ends it when the fidelities of finished evaluations add up to so many of the highest, and
-            one of these is in; or when the plan's budget is spent.
-        shares: fidelity of each level, as a share of the highest.
-    """
-
-    plan: AshaPlan
-    trainings: int
-    shares: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,27 +74,6 @@ class _Lane(NamedTuple):
     time: Float[jax.Array, ""]
 
 
-class _Record(NamedTuple):
-    """What a step launched, if anything; in order of the log's fields."""
-
-    row: Array
-    level: Array
-    costs: Array
-    start: Array
-    end: Array
-    worker: Array
-    launched: Array
-
-
-class Past(NamedTuple):
-    """What lanes did before the policy took over."""
-
-    record: _Record
-    """Jobs in launch order."""
-    time: Float[Array, " lanes"]
-    """When the policy takes over; infinite for a lane whose horizon comes first."""
-
-
 def simulate_steady(
     plan: SteadyPlan,
     cells: Cells,
@@ -133,7 +93,7 @@ def simulate_steady(
         past: what the opening of each lane did, where the plan has one.
     """
 
-    def run(shared: tuple[Cells, Context], own: tuple[Lanes, Past | None]) -> _Record:
+    def run(shared: tuple[Cells, Context], own: tuple[Lanes, Past | None]) -> Record:
         return _run_batch(plan, *shared, *own)
 
     size = min(LANES_PER_BATCH, len(lanes.task))
@@ -141,10 +101,10 @@ def simulate_steady(
     return _as_log(plan, lanes, records)
 
 
-def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, past: Past | None) -> _Record:
+def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, past: Past | None) -> Record:
     """What every step of some lanes launched: arrays over lanes and steps, in launch order."""
     state = _start(plan, cells, context, lanes)
-    parts: list[_Record] = []
+    parts: list[Record] = []
     num_steps = 0
     if past is not None:
         state = _continued(plan, context, lanes, past, state)
@@ -158,66 +118,19 @@ def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, p
         parts.append(record)
         goes_on = bool(any_left)
     joined = jax.tree.map(lambda *fields: np.concatenate(fields, axis=1), *jax.device_get(parts))
-    return _in_launch_order(joined)
+    return in_launch_order(joined)
 
 
-def _in_launch_order(record: _Record) -> _Record:
-    """Steps that launched nothing go to the end, and are cut there."""
-    order = np.argsort(~record.launched, axis=1, kind="stable")
-    most = int(record.launched.sum(axis=1).max(initial=0))
-
-    def sorted_(field: np.ndarray) -> np.ndarray:
-        places = order.reshape(order.shape + (1,) * (field.ndim - 2))
-        return np.take_along_axis(field, places, axis=1)[:, :most]
-
-    return jax.tree.map(sorted_, record)
-
-
-def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[_Record]) -> RunLog:
+def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[Record]) -> RunLog:
     slots = plan.budget or max(record.launched.shape[1] for record in records)
 
     def joined(*fields: np.ndarray) -> np.ndarray:
         return np.concatenate(fields)[: len(lanes.task)]
 
-    record = jax.tree.map(joined, *(_wide(record, slots) for record in records))
+    record = jax.tree.map(joined, *(wide(record, slots) for record in records))
     valid = record.launched & (record.end <= np.asarray(lanes.horizon)[:, None])
     log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
     return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
-
-
-def past_of(opening: Opening, log: RunLog) -> Past:
-    """What an opening did until it had enough.
-
-    Args:
-        opening: what enough is.
-        log: of the opening run to the end of its lanes, with unfinished jobs, in levels. What happened before
-            some moment is the same wherever it is cut off.
-    """
-    level, end = np.maximum(log.fidelity, 0), np.where(log.valid, log.end, np.inf)
-    order = np.argsort(end, axis=1, kind="stable")
-    ended = np.take_along_axis(end, order, axis=1)
-    trained = np.where(log.valid, np.array(opening.shares)[level], 0)
-    is_full = (level == len(opening.shares) - 1) & np.isfinite(log.costs).all(axis=2) & log.valid
-    trained, is_full = (np.take_along_axis(field, order, axis=1) for field in (trained, is_full))
-    # Shares such as 1/3 add up to almost 1.
-    enough = (np.cumsum(trained, axis=1) >= opening.trainings - 1e-9) & np.maximum.accumulate(is_full, 1)
-    enough &= np.isfinite(ended)
-    time = np.where(enough.any(axis=1), ended[np.arange(len(ended)), enough.argmax(axis=1)], np.inf)
-    spent = log.valid.sum(axis=1) == opening.plan.budget
-    time = np.where(spent, np.minimum(time, np.where(log.valid, end, -np.inf).max(axis=1)), time)
-    kept = log.valid & (log.start < time[:, None])
-    width = -(-int(kept.sum(axis=1).max(initial=1)) // PAST_BLOCK) * PAST_BLOCK
-    record = _in_launch_order(
-        _Record(log.row, level, log.costs, log.start, end, np.maximum(log.worker, 0), kept)
-    )
-    return Past(_wide(record, width), time)
-
-
-def _wide(record: _Record, slots: int) -> _Record:
-    def wide(field: np.ndarray) -> np.ndarray:
-        return np.pad(field, [(0, 0), (0, slots - field.shape[1])] + [(0, 0)] * (field.ndim - 2))
-
-    return jax.tree.map(wide, record)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -282,10 +195,10 @@ def _start(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _L
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _steps(
     plan: SteadyPlan, most_results: int, cells: Cells, context: Context, lanes: Lanes, state: _Lane
-) -> tuple[_Lane, _Record, Array]:
+) -> tuple[_Lane, Record, Array]:
     """Some steps of every lane, and whether any lane goes on after them."""
 
-    def step(state: _Lane, _: None) -> tuple[_Lane, _Record]:
+    def step(state: _Lane, _: None) -> tuple[_Lane, Record]:
         own = functools.partial(_step, plan, most_results, cells, context)
         return jax.vmap(own)(lanes.task, lanes.horizon, state)
 
@@ -308,7 +221,7 @@ def _step(
     task: Array,
     horizon: Array,
     state: _Lane,
-) -> tuple[_Lane, _Record]:
+) -> tuple[_Lane, Record]:
     """The next result, unless an idle worker still asks at the time of the last one; then the next job."""
     asks = state.asker >= 0
     first = jnp.argmin(state.free).astype(jnp.int32)
@@ -338,16 +251,16 @@ def _progress(plan: SteadyPlan, num_launched: Array, time: Array, horizon: Array
 
 def _launched(
     plan: SteadyPlan, cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array
-) -> _Record:
+) -> Record:
     row, ladder = job.row[None], jnp.array(plan.brackets[0].levels, jnp.int32)
     costs, runtime = cells.look_up(task, row, ladder[job.level])
     before = cells.look_up(task, row, ladder[jnp.maximum(job.from_level, 0)])[1]
     paid = jnp.where((job.from_level >= 0) & cells.resumable, before[0], 0)
     end = time + (runtime[0] - paid)
-    return _Record(job.row, ladder[job.level], costs[0], time, end, worker, launched)
+    return Record(job.row, ladder[job.level], costs[0], time, end, worker, launched)
 
 
-def _after(state: _Lane, policy: State, job: Job, record: _Record) -> _Lane:
+def _after(state: _Lane, policy: State, job: Job, record: Record) -> _Lane:
     """The lane with the job on its worker, or with the worker idle."""
     worker, launched = record.worker, record.launched
     free = state.free.at[worker].set(jnp.where(launched, record.end, jnp.inf))

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.devices import in_turns
+from mohb_jax.drivers.devices import in_turns
+from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket
@@ -56,56 +57,6 @@ class Plan:
         if number < 0:
             return self.opening, 1
         return self.brackets, 1 + len(self.opening) + number * len(self.brackets)
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["values", "factors", "resumable"],
-    meta_fields=["sources", "num_rows", "num_levels"],
-)
-@dataclasses.dataclass(frozen=True)
-class Cells:
-    """A table on the device; levels are the fidelities that the plan uses.
-
-    Attributes:
-        values: the base table's fields, one record per (task, base row, level): objectives, then cumulative
-            runtime. One record is one contiguous read.
-        factors: what the fields of each instance type are multiplied by, or None where the table is its own
-            base.
-        resumable: True if going on pays only the difference in runtime.
-        sources: the base's field behind each field of a record.
-        num_rows: rows of the table, instance types counted in.
-        num_levels: fidelities per row.
-    """
-
-    values: Float[Array, "cells base_fields"]
-    factors: Float[Array, "types fields"] | None
-    resumable: Bool[Array, ""]
-    sources: tuple[int, ...]
-    num_rows: int
-    num_levels: int
-
-    def look_up(
-        self, task: Int[Array, ""], row: Int[Array, " n"], level: Int[Array, ""]
-    ) -> tuple[Array, Array]:
-        """Costs and cumulative runtime of some rows of a task at one level: [n, m] and [n]."""
-        num_types = 1 if self.factors is None else self.factors.shape[0]
-        base_rows = self.num_rows // num_types
-        record = self.values[(task * base_rows + row // num_types) * self.num_levels + level]
-        if self.factors is not None:
-            record = record[:, np.array(self.sources)] * self.factors[row % num_types]
-        # No time is negative. The maximum keeps compilers from fusing the product above with a difference of
-        # times, which would round once where plain arithmetic rounds twice.
-        return record[:, :-1], jnp.maximum(record[:, -1], 0)
-
-
-class Lanes(NamedTuple):
-    """What sets one lane apart from another."""
-
-    task: Int[Array, " lanes"]
-    run: Int[Array, " lanes"]
-    key: Key
-    horizon: Float[Array, " lanes"]
 
 
 class _Rung(NamedTuple):
@@ -189,13 +140,6 @@ def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:
     fields = [np.concatenate([with_slots(part, slots) for part in parts])[:num_lanes] for parts in columns]
     task, run = (np.concatenate(parts)[:num_lanes] for parts in zip(*(log[:2] for log in logs), strict=True))
     return RunLog(task, run, *fields)
-
-
-def with_slots(part: np.ndarray, slots: int) -> np.ndarray:
-    """A field of a log with so many slots; added ones hold nothing."""
-    filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
-    width = [(0, 0), (0, max(0, slots - part.shape[1]))] + [(0, 0)] * (part.ndim - 2)
-    return np.pad(part, width, constant_values=filler)[:, :slots]
 
 
 def max_passes(plan: Plan, num_rows: int) -> int:
@@ -336,26 +280,3 @@ def _finish(
     slots, timeline = jax.tree.map(lambda x: x[:, :budget], (slots, timeline))
     valid = slots.valid & (timeline.end <= lanes.horizon[:, None])
     return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
-
-
-def blanked(
-    valid: Bool[Array, "lanes slots"],
-    row: Int[Array, "lanes slots"],
-    level: Int[Array, "lanes slots"],
-    costs: Float[Array, "lanes slots m"],
-    start: Float[Array, "lanes slots"],
-    end: Float[Array, "lanes slots"],
-    worker: Int[Array, "lanes slots"],
-) -> tuple[Array, ...]:
-    """The arrays of a ``RunLog`` from ``row`` to ``valid``, with its fillers where a slot does not count."""
-
-    def blank(field: Array, filler: float | int) -> Array:
-        mask = valid.reshape(valid.shape + (1,) * (field.ndim - 2))
-        return jnp.where(mask, field, jnp.asarray(filler, field.dtype))
-
-    return (
-        *(blank(field, -1) for field in (row, level)),
-        *(blank(field, jnp.inf) for field in (costs, start, end)),
-        blank(worker, -1),
-        valid,
-    )

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.devices import in_turns
-from mohb_jax.hyperband import Cells, Lanes, blanked, with_slots
+from mohb_jax.drivers.devices import in_turns
+from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.schedule import Bracket
