@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax import methods, transfer
-from mohb_jax.asha import AshaPlan, simulate_asha
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.hyperband import Cells, Lanes, simulate_lanes, simulate_learners
+from mohb_jax.drivers.asynchronous import AshaPlan, simulate_asha
+from mohb_jax.drivers.lanes import Cells, Lanes
+from mohb_jax.drivers.steady import SteadyPlan, simulate_steady
+from mohb_jax.drivers.synchronous import simulate_lanes, simulate_learners
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.methods import PROMOTIONS, Method, Settings
 from mohb_jax.searchers.base import Context, Policy, Searcher
-from mohb_jax.steady import SteadyPlan, simulate_steady
 from mohb_jax.surrogates.prior_network import Training
 from mohb_jax.transfer import Prior, z_values
 from mohb_jax.types import RunLog
