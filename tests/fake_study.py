@@ -8,7 +8,7 @@ import numpy as np
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
 from mohb_jax import store
-from mohb_jax.report.study import Study
+from mohb_jax.analysis.results import Study
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from mohb_jax.report.answers import outcome, verdict
-from mohb_jax.report.curves import Cell
-from mohb_jax.report.sections import commands
-from mohb_jax.report.statistics import summary_rows
-from mohb_jax.report.study import Repricing, study_cells
+from mohb_jax.analysis.curves import Cell, study_cells
+from mohb_jax.analysis.outcome import outcome
+from mohb_jax.analysis.results import Repricing
+from mohb_jax.analysis.statistics import summary_rows
+from mohb_jax.report.parts import commands
+from mohb_jax.report.sections.answer import verdict
 from tests.fake_study import make_study, make_table, make_unit
 
 SKILLS = {"poor": 1, "good": 8, "fair": 3}

@@ -11,30 +11,15 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mohb_jax.analysis.attainment import Attained, attained, attainment_surfaces
+from mohb_jax.analysis.comparison import Comparison, comparison, rows
+from mohb_jax.analysis.curves import Cell, study_cells
+from mohb_jax.analysis.effects import effects, mean_responses, swept
+from mohb_jax.analysis.lanes import collect
+from mohb_jax.analysis.pairs import holm, run_pairs, task_pairs
+from mohb_jax.analysis.profiles import gap_ratios, performance_profile
+from mohb_jax.analysis.ranks import critical_difference, groups, rank_curves, ranking
 from mohb_jax.errors import InputError
-from mohb_jax.report.comparison import (
-    Attained,
-    Comparison,
-    attained,
-    attainment_surfaces,
-    comparison,
-    critical_difference,
-    effects,
-    gap_ratios,
-    groups,
-    holm,
-    mean_responses,
-    performance_profile,
-    rank_curves,
-    ranking,
-    rows,
-    run_pairs,
-    swept,
-    task_pairs,
-)
-from mohb_jax.report.curves import Cell
-from mohb_jax.report.lanes import collect
-from mohb_jax.report.study import study_cells
 from tests.fake_study import make_study, make_table, make_unit
 
 # Ranks of four variants of C4.5 on 14 data sets, Demsar 2006, table 6 (there 1 is best).

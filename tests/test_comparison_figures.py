@@ -11,28 +11,20 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mohb_jax.report import comparison_figures
-from mohb_jax.report.comparison import (
-    Ranking,
-    attained,
-    attainment_surfaces,
-    comparison,
-    effects,
-    ranking,
-    unit_settings,
-)
-from mohb_jax.report.comparison_figures import (
-    Drawn,
-    attainment_figure,
-    effect_figure,
-    heights,
-    profile_figure,
-    rank_diagram,
-    write_comparison_figures,
-)
-from mohb_jax.report.lanes import collect
-from mohb_jax.report.panels import STYLE
-from mohb_jax.report.study import Study, study_cells
+from mohb_jax.analysis.attainment import attained, attainment_surfaces
+from mohb_jax.analysis.comparison import comparison
+from mohb_jax.analysis.curves import study_cells
+from mohb_jax.analysis.effects import effects, unit_settings
+from mohb_jax.analysis.lanes import collect
+from mohb_jax.analysis.ranks import Ranking, ranking
+from mohb_jax.analysis.results import Study
+from mohb_jax.report.figures import files
+from mohb_jax.report.figures.attainment import attainment_figure, heights
+from mohb_jax.report.figures.effects import effect_figure
+from mohb_jax.report.figures.files import Drawn, write_comparison_figures
+from mohb_jax.report.figures.panels import STYLE
+from mohb_jax.report.figures.profiles import profile_figure
+from mohb_jax.report.figures.ranks import rank_diagram
 from tests.fake_study import make_study, make_table, make_unit
 
 LONG = "a-method-with-a-name-that-is-far-too-long-for-any-figure"
@@ -128,7 +120,7 @@ def test_settings_are_those_of_the_units(tmp_path):
 def test_methods_without_swept_settings_do_not_enter_sensitivity(tmp_path, monkeypatch):
     """Otherwise a baseline would be averaged with the variant whose settings are all at their defaults."""
     seen = []
-    monkeypatch.setattr(comparison_figures, "effects", lambda *args: seen.append(args) or effects(*args))
+    monkeypatch.setattr(files, "effects", lambda *args: seen.append(args) or effects(*args))
     study = small_study()
     write(study, tmp_path, settings={"z": {"eta": 2}, "x": {}})
     variants, responses, order = seen[0]

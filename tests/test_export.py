@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from mohb_jax.benchmarks import Column, Objective, Table
 
-from mohb_jax import cli, export, store
+from mohb_jax import cli, store
+from mohb_jax.analysis import export
+from mohb_jax.analysis.export import export_runs
 from mohb_jax.errors import InputError
-from mohb_jax.export import export_runs
 from mohb_jax.store import Unit
 from tests.fake_study import make_table, make_unit, write_folder
 

@@ -7,7 +7,7 @@ from mohb_jax.benchmarks.registry import BENCHMARKS
 
 from mohb_jax import benchmarks, cli
 from mohb_jax.methods import METHODS, Settings, lacking
-from mohb_jax.reproduce import guerrero2021
+from mohb_jax.papers import guerrero2021
 from tests.real_data import need
 
 

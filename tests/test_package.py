@@ -20,7 +20,7 @@ SHIPPED = {
     *("mohb_jax/py.typed", "mohb_jax/embedded.yaml"),
     *("mohb_jax/report/template.html", "mohb_jax/report/page.css", "mohb_jax/report/page.js"),
     *("mohb_jax/report/fronts.html", "mohb_jax/report/progress.html", "mohb_jax/report/reading.html"),
-    *("mohb_jax/reproduce/claims.html", "mohb_jax/reproduce/adtm.html"),
+    *("mohb_jax/papers/claims.html", "mohb_jax/papers/adtm.html"),
     *("mohb_jax/benchmarks/data/embedded.npz", "mohb_jax/benchmarks/data/instances.csv"),
 }
 SCRIPT = """

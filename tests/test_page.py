@@ -15,11 +15,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from mohb_jax.analysis.curves import study_cells
+from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.statistics import summary_rows
 from mohb_jax.report import report_study
 from mohb_jax.report.page import page_html
-from mohb_jax.report.sections import Figure, Section, marks, table_html
-from mohb_jax.report.statistics import summary_rows
-from mohb_jax.report.study import Study, study_cells
+from mohb_jax.report.parts import Figure, Section, marks, table_html
 from tests.fake_study import make_study, make_table, make_unit
 
 TITLE = 'document.title="owned"'

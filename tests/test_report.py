@@ -17,15 +17,18 @@ from hypothesis import strategies as st
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.benchmarks.table import Table
 
+from mohb_jax.analysis.curves import Cell, benchmark_cells, step_curve, study_cells, time_grid
+from mohb_jax.analysis.indicators import improving
+from mohb_jax.analysis.statistics import average_ranks, intervals, summarise, summary_rows
 from mohb_jax.errors import InputError
-from mohb_jax.report import page, report_study, result_rows, write_report
+from mohb_jax.report import page, plot_data, report_study, result_rows, summary_table, write_report
 from mohb_jax.report import summarise as summarise_folder
-from mohb_jax.report.curves import Cell, benchmark_cells, step_curve, time_grid
-from mohb_jax.report.figures import plain, staircase, write_figures
-from mohb_jax.report.indicators import improving
-from mohb_jax.report.page import embedded_json, thinned
-from mohb_jax.report.statistics import average_ranks, intervals, summarise, summary_rows
-from mohb_jax.report.study import study_cells
+from mohb_jax.report.figures.files import write_figures
+from mohb_jax.report.figures.fronts import staircase
+from mohb_jax.report.figures.panels import plain
+from mohb_jax.report.page import embedded_json
+from mohb_jax.report.plot_data import thinned
+from mohb_jax.report.sections import answer, tasks
 from mohb_jax.report.style import duration, file_names, look, number
 from mohb_jax.store import Unit, unit_path
 from tests.fake_study import make_spec, make_study, make_table, make_unit, one_lane, write_folder
@@ -485,7 +488,7 @@ def test_eight_methods_differ_in_colour_and_marker_and_more_in_line():
     looks = [look(index) for index in range(20)]
     assert len(set(looks)) == 20
     assert len({style.colour for style in looks[:8]}) == len({style.marker for style in looks[:8]}) == 8
-    assert {style.marker for style in looks} == page._SYMBOLS.keys()
+    assert {style.marker for style in looks} == plot_data.SYMBOLS.keys()
 
 
 def test_sentence_and_table_give_a_difference_with_one_sign():
@@ -494,11 +497,11 @@ def test_sentence_and_table_give_a_difference_with_one_sign():
     rows = summary_rows(study_cells(study), "best")
     poor = next(row["difference"] for row in rows if row["method"] == "poor")
     assert poor["ci95"][1] < 0  # clearly behind, so the sentence names a size
-    answer = page._answer(study, "toy", rows)
-    assert f"It is ahead of <strong>poor</strong> ({page._signed(poor)})." in answer
-    assert "Differences are the other method minus best, as in the table." in answer
-    overview = page._overview(study, rows)
-    assert page._signed(poor) in overview
+    text = answer.reference_answer(study, "toy", rows)
+    assert f"It is ahead of <strong>poor</strong> ({summary_table.signed_text(poor)})." in text
+    assert "Differences are the other method minus best, as in the table." in text
+    overview = answer.overview(study, rows)
+    assert summary_table.signed_text(poor) in overview
     assert "Difference: method minus best" in overview
     assert "(bold: highest mean)" in overview
 
@@ -510,10 +513,10 @@ def test_tables_say_how_many_configurations_the_true_front_has():
     first, second = (true_front(table, task).size for task in (0, 1))
     assert first != second
     low, high = sorted((first, second))
-    assert f"true fronts of {low} to {high} configurations" in page._overview(study, rows)
-    assert f"second; true front of {second} configurations" in page._by_task(study, rows)
+    assert f"true fronts of {low} to {high} configurations" in answer.overview(study, rows)
+    assert f"second; true front of {second} configurations" in tasks.by_task(study, rows)
     lone = table.select(objectives=["error"])
-    assert page._front_sizes(lone, ["first"]) == "true front of 1 configuration"
+    assert summary_table.front_sizes(lone, ["first"]) == "true front of 1 configuration"
 
 
 def test_staircase_turns_senses_back_and_keeps_the_pairs_front():
@@ -610,7 +613,7 @@ def test_page_is_self_contained_small_and_reads_no_markup_from_data(tmp_path):
 
 
 def test_page_says_when_it_thins_points(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "POINTS_ON_PAGE", 0)  # down to the smallest allowance: 20 and 10 points
+    monkeypatch.setattr(plot_data, "POINTS_ON_PAGE", 0)  # down to the smallest allowance: 20 and 10 points
     table = make_table(num_rows=400)
     study = make_study([table], [make_unit(table, "m", 1, num_seeds=1, num_slots=300)])
     text = page.page_html(study, study_cells(study), summary_rows(study_cells(study), "m"), [])
@@ -625,7 +628,7 @@ def test_page_says_when_it_thins_points(tmp_path, monkeypatch):
 def test_page_data_holds_each_points_configuration(tmp_path):
     table = make_table()
     study = make_study([table], [make_unit(table, "m", 1)])
-    data = json.loads(embedded_json(page._data(study, study_cells(study))))
+    data = json.loads(embedded_json(plot_data.plot_data(study, study_cells(study))))
     benchmark = data["benchmarks"][0]
     assert benchmark["columns"] == ["kind", "learning_rate"]
     panel = benchmark["panels"][0]

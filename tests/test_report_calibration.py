@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 from mohb_jax.surrogates.calibration import LEVELS
 
+from mohb_jax import calibration
+from mohb_jax.analysis.calibration import aggregates
+from mohb_jax.analysis.results import load_study
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
-from mohb_jax.report import calibration, summarise, write_report
-from mohb_jax.report.calibration import aggregates
-from mohb_jax.report.sections import calibration_section
-from mohb_jax.report.study import load_study
+from mohb_jax.report import summarise, write_report
+from mohb_jax.report.sections.calibration import calibration_section
 from tests.fake_study import make_table, make_unit, write_folder
 
 MODELS = ("prior network", "gaussian process")

@@ -18,11 +18,12 @@ from mohb_jax.benchmarks.prices import price_ratios, pricing, read_prices
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax import cli
+from mohb_jax.analysis.curves import study_cells
+from mohb_jax.analysis.prices import reprice
+from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.errors import InputError
 from mohb_jax.report import report_folder, report_study, write_report
-from mohb_jax.report.prices import reprice
-from mohb_jax.report.statistics import Row, summary_rows
-from mohb_jax.report.study import Study, study_cells
 from mohb_jax.store import Unit
 from tests.fake_study import make_study, make_table, make_unit, write_folder
 

@@ -16,8 +16,8 @@ import pytest
 
 from mohb_jax import cli, store
 from mohb_jax.errors import InputError
-from mohb_jax.reproduce import PAPERS, paper_named, prepare, salinas2021
-from mohb_jax.reproduce.bootstrap import (
+from mohb_jax.papers import PAPERS, paper_named, prepare, salinas2021
+from mohb_jax.papers.bootstrap import (
     Bounds,
     Measure,
     error_differences,
@@ -26,10 +26,10 @@ from mohb_jax.reproduce.bootstrap import (
     sample_counts,
     summarise,
 )
-from mohb_jax.reproduce.claims import judged, verdict
-from mohb_jax.reproduce.claims_page import page_html, ratio_text
-from mohb_jax.reproduce.paper import Paper, Part, Reproduction
-from mohb_jax.reproduce.reductions import (
+from mohb_jax.papers.claims import judged, verdict
+from mohb_jax.papers.claims_page import page_html, ratio_text
+from mohb_jax.papers.paper import Paper, Part, Reproduction
+from mohb_jax.papers.reductions import (
     ALL_TASKS,
     DEFINITIONS,
     final_error,
@@ -39,7 +39,7 @@ from mohb_jax.reproduce.reductions import (
     task_table,
     tuning,
 )
-from mohb_jax.reproduce.runs import Roles, Runs, read_runs, roles, unit_runs
+from mohb_jax.papers.runs import Roles, Runs, read_runs, roles, unit_runs
 from mohb_jax.store import Unit
 from mohb_jax.study import run_study
 from mohb_jax.types import RunLog
@@ -226,7 +226,7 @@ def test_a_sample_beyond_the_window_of_the_fast_median_is_found_too(monkeypatch)
     """Counts that no generator would draw: the same run each time."""
     counts = np.ones((3, 400))
     counts[1], counts[2] = np.eye(400)[3] * 400, np.eye(400)[399] * 400
-    from mohb_jax.reproduce import bootstrap
+    from mohb_jax.papers import bootstrap
 
     monkeypatch.setattr(bootstrap, "sample_counts", lambda num_runs: counts)
     monkeypatch.setattr(bootstrap, "_small_counts", lambda num_runs: counts.T.astype(np.int16))

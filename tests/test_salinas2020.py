@@ -7,7 +7,7 @@ import pytest
 
 from mohb_jax import benchmarks, cli, store
 from mohb_jax.methods import simulate
-from mohb_jax.reproduce import salinas2020
+from mohb_jax.papers import salinas2020
 
 
 def test_improvement_by_hand():

@@ -53,7 +53,7 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
 ) -> None:
     """Write all finished evaluations of a study as one table, and what its columns mean."""
-    from mohb_jax.export import export_runs
+    from mohb_jax.analysis.export import export_runs
 
     num_rows = export_runs(directory, out)
     print(f"{num_rows:,} evaluations -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")

@@ -30,16 +30,16 @@ def reproduce(
     data: DataOption = None,
 ) -> None:
     """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
-    from mohb_jax import reproduce as reproduction
+    from mohb_jax import papers
     from mohb_jax import study as studies
     from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import write_report
 
     use_compilation_cache()
-    chosen = reproduction.paper_named(paper)
+    chosen = papers.paper_named(paper)
     command = shlex.join(["mohb", *sys.argv[1:]])
     num_seeds = chosen.seeds if seeds is None else seeds
-    whole = reproduction.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
+    whole = papers.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
     for part in whole.parts:
         run_with_progress(studies, part.study, part.tables, part.directory, reuse or ())
     began = time.perf_counter()

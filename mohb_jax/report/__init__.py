@@ -7,17 +7,17 @@ from typing import Any
 
 import polars as pl
 
+from mohb_jax.analysis.across import across_tasks, comparison_frames
+from mohb_jax.analysis.calibration import calibration_frame, calibration_rows
+from mohb_jax.analysis.curves import Cell, study_cells
+from mohb_jax.analysis.prices import marked, price_frame, prices_json, reprice
+from mohb_jax.analysis.results import Study, load_study
+from mohb_jax.analysis.statistics import ALL_TASKS, Row, summary_rows
+from mohb_jax.analysis.tables import curve_frame, front_frame, json_text, summary_frame
 from mohb_jax.benchmarks.prices import read_prices
 from mohb_jax.errors import InputError
-from mohb_jax.report.calibration import calibration_frame, calibration_rows
-from mohb_jax.report.comparison_section import across_tasks, comparison_frames
-from mohb_jax.report.curves import Cell
-from mohb_jax.report.prices import marked, price_frame, prices_json, reprice
-from mohb_jax.report.sections import Section
-from mohb_jax.report.statistics import ALL_TASKS, Row, summary_rows
-from mohb_jax.report.study import Study, load_study, study_cells
+from mohb_jax.report.parts import Section
 from mohb_jax.report.style import file_names
-from mohb_jax.report.tables import curve_frame, front_frame, json_text, summary_frame
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 OPTIONAL = (
@@ -84,10 +84,9 @@ def report_study(
     ``first`` makes, from the summary, a section with which the page begins.
     """
     # Imported here, for the summary that ends a run needs no plotting libraries.
-    from mohb_jax.report.comparison_figures import write_comparison_figures
-    from mohb_jax.report.comparison_section import comparison_sections
-    from mohb_jax.report.figures import write_figures
+    from mohb_jax.report.figures.files import write_comparison_figures, write_figures
     from mohb_jax.report.page import page_html
+    from mohb_jax.report.sections.ranks import comparison_sections
 
     cells = study_cells(study)
     across = across_tasks(study, cells)

@@ -83,3 +83,8 @@ def seeds_text(counts: Sequence[int]) -> str:
     if low == high:
         return f"{high:,} seed" + ("s" if high != 1 else "")
     return f"{low:,} to {high:,} seeds"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,237 @@
+"""What each tuning run had reached at each moment of simulated time, at the highest fidelity alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mohb_jax.analysis.indicators import TaskScale, indicators, task_scale
+from mohb_jax.analysis.lanes import Lanes, collect, horizons, usd_objective
+from mohb_jax.analysis.results import Study
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.normalise import non_dominated, normalisation
+from mohb_jax.store import AnyUnit
+
+NUM_GRID = 100
+"""Moments of simulated time at which a curve is sampled."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one task of one benchmark: curves and final indicators of all its runs."""
+
+    benchmark: str
+    task: str
+    method: str
+    runs: Int[np.ndarray, " runs"]
+    """Run indices, ascending: equal indices of two methods share their random numbers."""
+    horizon: float
+    """Simulated seconds at which the comparison ends."""
+    grid: Float[np.ndarray, " grid"]
+    """Simulated seconds, logarithmically spaced; shared by all methods of the task."""
+    hypervolume: Float[np.ndarray, "runs grid"]
+    """Hypervolume relative to that of the true front, in [0, 1]; never falls along the grid."""
+    front_found: Float[np.ndarray, "runs grid"]
+    """Share of the rows of the true front that were evaluated at the highest fidelity."""
+    final: dict[str, Float[np.ndarray, " runs"]]
+    """Indicators at the end, by name; ``INDICATORS`` and, with an objective in USD, ``spent_usd``."""
+    typical_run: int
+    """The run whose final hypervolume is the (lower) median; ties go to the lowest run index."""
+    typical_front: Int[np.ndarray, " attained"]
+    """Table rows that ``typical_run`` found and that none of its other results dominates."""
+
+
+INDICATORS = (
+    "hypervolume",
+    "front_found",
+    "igd_plus",
+    "additive_epsilon",
+    "anytime",
+    "evaluations",
+    "full_evaluations",
+    "simulated_seconds",
+)
+"""Final indicators of every cell; ``anytime`` is the mean hypervolume over the logarithmic time grid."""
+
+
+def benchmark_cells(
+    name: str, table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]
+) -> list[Cell]:
+    """Curves and final indicators of every (task, method) of one benchmark.
+
+    Args:
+        name: the benchmark's name in the study.
+        table: the benchmark at its highest fidelity with the objectives of the study.
+        units: finished work units of this benchmark; tasks and runs may be spread over them in any way.
+        methods: display names in the order wanted.
+
+    Returns:
+        One cell per task and method that has a run, tasks in the table's order and methods in the given one.
+
+    Raises:
+        InputError: a unit names an unknown task, or two units with different settings claim the same run.
+
+    References:
+        Hypervolume: Zitzler and Thiele 1998; IGD+: Ishibuchi et al. 2015; additive epsilon: Zitzler et
+        al. 2003.
+    """
+    lanes = collect(table, units, methods)
+    scale = normalisation(table)
+    scales = {int(task): task_scale(table, int(task), scale) for task in np.unique(lanes.task)}
+    ends = horizons(table, units, lanes)
+    volume, distance, epsilon = indicators(lanes, scales)
+    first_visit = _first_visit(lanes, table.num_rows)
+    cells = []
+    for task, method in sorted(set(zip(lanes.task.tolist(), lanes.method.tolist(), strict=True))):
+        picked = np.flatnonzero((lanes.task == task) & (lanes.method == method))
+        final = {"igd_plus": distance[picked], "additive_epsilon": epsilon[picked]}
+        steps = _Steps(lanes, picked, volume, first_visit)
+        cells.append(_cell(name, table, methods[method], task, ends[task], scales[task], steps, final))
+    return cells
+
+
+def time_grid(fastest: float, horizon: float, num_points: int = NUM_GRID) -> Float[np.ndarray, " num_points"]:
+    """Logarithmic grid of simulated seconds from the fastest single evaluation to the horizon.
+
+    Args:
+        fastest: seconds of the fastest evaluation; replaced where it is not within (0, horizon).
+        horizon: last point of the grid, in seconds.
+        num_points: length of the grid.
+    """
+    horizon = horizon if horizon > 0 else 1.0
+    low = fastest if 0 < fastest < horizon else horizon / 1000
+    grid = np.geomspace(low, horizon, num_points)
+    grid[-1] = horizon
+    return grid
+
+
+def step_curve(
+    lane: Int[np.ndarray, " events"],
+    end: Float[np.ndarray, " events"],
+    value: Float[np.ndarray, " events"],
+    num_lanes: int,
+    grid: Float[np.ndarray, " grid"],
+) -> Float[np.ndarray, "num_lanes grid"]:
+    """Samples right-continuous, never falling step functions that start at 0; nothing is interpolated.
+
+    Args:
+        lane: which function an event belongs to, from 0.
+        end: when the event happens; one exactly on a grid point counts there.
+        value: what the function has reached from then on.
+        num_lanes: how many functions there are.
+        grid: increasing moments at which to sample.
+    """
+    slot = np.searchsorted(grid, end, side="left")
+    reached = np.zeros((num_lanes, grid.size + 1))
+    np.maximum.at(reached, (lane, slot), value)
+    return np.maximum.accumulate(reached, axis=1)[:, :-1]
+
+
+class _Steps(NamedTuple):
+    """The events of one cell's lanes, lanes numbered from 0."""
+
+    lanes: Lanes
+    picked: Int[np.ndarray, " picked"]
+    volume: Float[np.ndarray, " events"]
+    first_visit: Bool[np.ndarray, " events"]
+
+    def events(self) -> tuple[Int[np.ndarray, " own"], Int[np.ndarray, " own"]]:
+        """Indices of the cell's events, and the lane of each counted within the cell."""
+        low, high = np.searchsorted(self.lanes.lane, [self.picked[0], self.picked[-1] + 1])
+        event = np.arange(low, high)
+        return event, self.lanes.lane[event] - self.picked[0]
+
+
+def _cell(
+    name: str,
+    table: AnyTable,
+    method: str,
+    task: int,
+    horizon: float,
+    scale: TaskScale,
+    steps: _Steps,
+    final: dict[str, np.ndarray],
+) -> Cell:
+    """Curves of one method on one task; ``final`` brings the indicators that are known already."""
+    event, lane = steps.events()
+    grid = time_grid(scale.fastest, horizon)
+    relative = np.clip(steps.volume[event] / scale.front_volume, 0.0, 1.0)
+    curve = step_curve(lane, steps.lanes.end[event], relative, steps.picked.size, grid)
+    found = _found_curve(steps, scale.front, grid, table.num_rows)
+    typical = int(np.argsort(curve[:, -1], kind="stable")[(steps.picked.size - 1) // 2])
+    return Cell(
+        benchmark=name,
+        task=table.tasks[task],
+        method=method,
+        runs=steps.lanes.run[steps.picked],
+        horizon=horizon,
+        grid=grid,
+        hypervolume=curve,
+        front_found=found,
+        final=_final(table, steps, curve, found) | final,
+        typical_run=int(steps.lanes.run[steps.picked[typical]]),
+        typical_front=_attained(scale.costs, steps.lanes.row[event[lane == typical]]),
+    )
+
+
+def _final(
+    table: AnyTable,
+    steps: _Steps,
+    curve: Float[np.ndarray, "runs grid"],
+    found: Float[np.ndarray, "runs grid"],
+) -> dict[str, Float[np.ndarray, " runs"]]:
+    """The indicators at the end that need no distances."""
+    lanes, picked = steps.lanes, steps.picked
+    final = {
+        "hypervolume": curve[:, -1],
+        "front_found": found[:, -1],
+        "anytime": curve.mean(axis=1),
+        "evaluations": lanes.evaluations[picked].astype(np.float64),
+        "full_evaluations": np.bincount(steps.events()[1], minlength=picked.size).astype(np.float64),
+        "simulated_seconds": lanes.seconds[picked],
+    }
+    if usd_objective(table) is not None:
+        final["spent_usd"] = lanes.spent[picked]
+    return final
+
+
+def _found_curve(
+    steps: _Steps, front: Int[np.ndarray, " front"], grid: Float[np.ndarray, " grid"], num_rows: int
+) -> Float[np.ndarray, "runs grid"]:
+    """Share of the true front's rows seen so far, each row counted at its first visit."""
+    event, lane = steps.events()
+    on_front = np.zeros(num_rows, bool)
+    on_front[front] = True
+    keep = on_front[steps.lanes.row[event]] & steps.first_visit[event]
+    slot = np.searchsorted(grid, steps.lanes.end[event[keep]], side="left")
+    counts = np.zeros((steps.picked.size, grid.size + 1))
+    np.add.at(counts, (lane[keep], slot), 1.0)
+    return np.cumsum(counts, axis=1)[:, :-1] / front.size
+
+
+def _attained(
+    costs: Float[np.ndarray, "rows objectives"], rows: Int[np.ndarray, " some"]
+) -> Int[np.ndarray, " kept"]:
+    """The given rows that no other given one dominates, each once, ascending in the first objective."""
+    rows = np.unique(rows)
+    kept = rows[non_dominated(costs[rows])]
+    return kept[np.lexsort((kept, costs[kept, 0]))]
+
+
+def _first_visit(lanes: Lanes, num_rows: int) -> Bool[np.ndarray, " events"]:
+    """True where an event is the first of its row in its lane."""
+    key = lanes.lane.astype(np.int64) * num_rows + lanes.row
+    first = np.zeros(key.size, bool)
+    first[np.unique(key, return_index=True)[1]] = True
+    return first
+
+
+def study_cells(study: Study) -> list[Cell]:
+    """Curves and indicators of every benchmark, task and method that has a finished run."""
+    cells: list[Cell] = []
+    for name, table in study.tables.items():
+        own = [unit for unit in study.units if unit.spec["benchmark"] == name]
+        cells += benchmark_cells(name, table, own, study.methods)
+    return cells

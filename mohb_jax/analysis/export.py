@@ -1,0 +1,364 @@
+"""All finished evaluations of a study as one tidy table, for other programs: a row per evaluation."""
+
+import csv
+import functools
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float, Int
+
+from mohb_jax.analysis.lanes import check_rows
+from mohb_jax.analysis.results import Study, load_study
+from mohb_jax.benchmarks.columns import Column
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.errors import InputError
+from mohb_jax.store import AnyUnit, read_study, write_atomically
+from mohb_jax.types import RunLog
+
+SUFFIXES = (".parquet", ".csv")
+
+
+class Meaning(NamedTuple):
+    """What a column of the export holds; a line of ``FILE.columns.csv``."""
+
+    name: str
+    benchmark: str
+    """Where this applies; empty: in all benchmarks."""
+    meaning: str
+    unit: str
+
+
+Events = Int[np.ndarray, " events"]
+Values = Callable[["_Part"], pa.Array]
+"""A column's entries for one part."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The evaluations of one work unit: places in its log."""
+
+    unit: AnyUnit
+    table: AnyTable
+    log: RunLog
+    lane: Events
+    slot: Events
+
+    @functools.cached_property
+    def row(self) -> Events:
+        """Row of the table."""
+        return np.asarray(self.log.row[self.lane, self.slot], np.int64)
+
+
+@dataclass(frozen=True)
+class _Export:
+    """The columns of an export, in order."""
+
+    types: dict[str, pa.DataType]
+    values: dict[str, Values]
+    meanings: list[Meaning]
+
+
+def export_runs(directory: Path, out: Path) -> int:
+    """Writes every finished evaluation of a study folder as one table, work unit by work unit.
+
+    Rows come in the study's order: work unit, tuning run, launch. Columns are ``study``, ``benchmark``,
+    ``task``, ``method``, ``setting_NAME`` for each setting that differs between work units, ``run``,
+    ``slot``, ``hardware`` where a benchmark has such a column, ``config_NAME``, ``fidelity_index``,
+    ``fidelity``, ``objective_NAME`` in its published sense and unit, ``start``, ``end`` and ``worker``. A
+    name that means different things in two benchmarks (unit, sense, text or number) has a column for each,
+    ``NAME@BENCHMARK``. A cell that does not apply is empty, as are all objectives of a failed evaluation.
+    ``FILE.columns.csv`` beside the table says what each column means, as does the Parquet schema.
+
+    Args:
+        directory: study folder; work that is still missing is left out.
+        out: ends in ``.parquet`` or ``.csv``; replaced if it exists. Equal folders give equal files.
+
+    Returns:
+        The number of evaluations.
+
+    Raises:
+        InputError: the folder is no study, holds no finished work or is damaged, or ``out`` ends otherwise.
+    """
+    if out.suffix not in SUFFIXES or out.is_dir():
+        raise InputError(f"{out} cannot be written: accepted is a file ending in {' or '.join(SUFFIXES)}")
+    study = load_study(directory)
+    export = _columns(study, _fidelities(read_study(directory)))
+    write_atomically(out.with_suffix(".columns.csv"), functools.partial(_write_meanings, export.meanings))
+    counts: list[int] = []
+    write_atomically(out, lambda partial: counts.append(_write(partial, out.suffix, study, export)))
+    return counts[0]
+
+
+def _fidelities(meta: dict[str, Any]) -> dict[str, list[float | int]]:
+    """The fidelities of each benchmark; empty in folders of before they were kept."""
+    stated = {entry["name"]: entry.get("fidelities") for entry in meta["benchmarks"]}
+    return {name: values if _are_numbers(values) else [] for name, values in stated.items()}
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
+
+
+def _write_meanings(meanings: Iterable[Meaning], path: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("column", *Meaning._fields[1:]))
+    writer.writerows(meanings)
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _write(path: Path, suffix: str, study: Study, export: _Export) -> int:
+    """Writes the table and returns its number of rows; one work unit is in memory at a time."""
+    schema = _schema(export)
+    num_rows = 0
+    with path.open("wb") as file, _writer(file, suffix, schema) as writer:
+        for part in _parts(study):
+            table = pa.table([export.values[name](part) for name in schema.names], schema=schema)
+            writer.write_table(table)
+            num_rows += table.num_rows
+    return num_rows
+
+
+def _writer(file: Any, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pyarrow.csv.CSVWriter(file, schema)
+    return pq.ParquetWriter(file, schema, compression="zstd")
+
+
+def _schema(export: _Export) -> pa.Schema:
+    """Types, and what each column means; where that depends on the benchmark, all of it."""
+
+    fields = []
+    for name, kind in export.types.items():
+        own = [meaning for meaning in export.meanings if meaning.name == name]
+        about = {"meaning": _united((m.benchmark, m.meaning) for m in own)}
+        about["unit"] = _united((m.benchmark, m.unit) for m in own)
+        fields.append(pa.field(name, kind, metadata=about))
+    return pa.schema(fields)
+
+
+def _united(texts: Iterable[tuple[str, str]]) -> str:
+    """One text where all benchmarks agree, else that of each."""
+    own = dict(texts)
+    distinct = set(own.values())
+    return distinct.pop() if len(distinct) == 1 else "; ".join(f"{b}: {text}" for b, text in own.items())
+
+
+def _parts(study: Study) -> Iterator[_Part]:
+    """The evaluations of one unit after the other; a run that stands in two units counts in the first."""
+    earlier: list[dict[str, Any]] = []
+    for unit in study.units:
+        table = study.tables[unit.spec["benchmark"]]
+        log = RunLog(*(np.asarray(part) for part in unit.log))
+        lane, slot = np.nonzero(log.valid & ~_repeated(unit.spec, log, earlier)[:, None])
+        part = _Part(unit, table, log, lane, slot)
+        check_rows(table, part.row)
+        _check_unit(part)
+        yield part
+        earlier.append(unit.spec)
+
+
+def _check_unit(part: _Part) -> None:
+    """A result names what its unit and its table have."""
+    spec, names = part.unit.spec, [objective.name for objective in part.table.objectives]
+    if spec["objectives"] != names:
+        raise InputError(
+            f"a result of benchmark {part.table.name!r} has the objectives {', '.join(spec['objectives'])}; "
+            f"those of the study are {', '.join(names)}"
+        )
+    fidelity = np.asarray(part.log.fidelity)[part.lane, part.slot].max(initial=0)
+    if fidelity > spec["highest_fidelity"]:
+        raise InputError(
+            f"a result names fidelity {fidelity} of benchmark {part.table.name!r}; its highest is "
+            f"{spec['highest_fidelity']}"
+        )
+
+
+def _repeated(
+    spec: dict[str, Any], log: RunLog, earlier: Sequence[dict[str, Any]]
+) -> Bool[np.ndarray, " lanes"]:
+    """True for the lanes whose benchmark, method, task and run stand in an earlier unit."""
+    repeated = np.zeros(log.run.size, bool)
+    task = np.array(spec["tasks"])[log.task]
+    for other in earlier:
+        if all(other[name] == spec[name] for name in ("benchmark", "method")):
+            run = log.run - other["first_run"]
+            repeated |= (run >= 0) & (run < other["num_seeds"]) & np.isin(task, other["tasks"])
+    return repeated
+
+
+# What stands in the columns
+
+
+def _columns(study: Study, fidelities: dict[str, list[float | int]]) -> _Export:
+    export = _Export({}, {}, [])
+    _add(
+        export, "study", pa.string(), lambda part: pa.repeat(study.name, part.lane.size), "name of the study"
+    )
+    _add(export, "benchmark", pa.string(), _stated("benchmark"), "table that was tuned on")
+    _add(export, "task", pa.string(), _task, "task of the benchmark")
+    _add(export, "method", pa.string(), _stated("method"), "tuning method, by its name in the study")
+    _add_settings(export, study)
+    _add(
+        export,
+        "run",
+        pa.int64(),
+        lambda part: pa.array(np.asarray(part.log.run)[part.lane].astype(np.int64)),
+        "tuning run, from 0; equal runs of different methods are paired",
+    )
+    _add(
+        export,
+        "slot",
+        pa.int64(),
+        lambda part: pa.array(part.slot.astype(np.int64)),
+        "place of the evaluation in its run, in order of launch, from 0",
+    )
+    _add_hardware(export, study)
+    _add_configs(export, study)
+    _add(export, "fidelity_index", pa.int64(), _logged("fidelity", np.int64), "index of the fidelity, from 0")
+    _add_fidelity(export, study, fidelities)
+    _add_objectives(export, study)
+    _add(export, "start", pa.float64(), _logged("start", np.float64), "simulated time of the start", "s")
+    _add(export, "end", pa.float64(), _logged("end", np.float64), "simulated time of the end", "s")
+    _add(export, "worker", pa.int64(), _logged("worker", np.int64), "which of the workers, from 0")
+    return export
+
+
+def _add(export: _Export, name: str, kind: pa.DataType, values: Values, meaning: str, unit: str = "") -> None:
+    export.types[name], export.values[name] = kind, values
+    export.meanings.append(Meaning(name, "", meaning, unit))
+
+
+def _stated(key: str) -> Values:
+    return lambda part: pa.repeat(part.unit.spec[key], part.lane.size)
+
+
+def _task(part: _Part) -> pa.Array:
+    return pa.array(part.unit.spec["tasks"], pa.string()).take(pa.array(np.asarray(part.log.task)[part.lane]))
+
+
+def _logged(name: str, kind: type) -> Values:
+    return lambda part: pa.array(np.asarray(getattr(part.log, name))[part.lane, part.slot].astype(kind))
+
+
+def _add_settings(export: _Export, study: Study) -> None:
+    """One column for each setting of which the units hold different values."""
+    settings = [unit.spec.get("settings", {}) for unit in study.units]
+    for name in dict.fromkeys(name for own in settings for name in own):
+        found = [own.get(name) for own in settings]
+        if len({json.dumps(value) for value in found}) > 1:
+            numbers = all(value is None or type(value) in (int, float) for value in found)
+            kind = pa.float64() if numbers else pa.string()
+            values = functools.partial(_setting, name=name, kind=kind)
+            _add(export, f"setting_{name}", kind, values, f"setting {name}; empty: none")
+
+
+def _setting(part: _Part, name: str, kind: pa.DataType) -> pa.Array:
+    value = part.unit.spec.get("settings", {}).get(name)
+    plain = value if value is None or kind == pa.float64() or isinstance(value, str) else json.dumps(value)
+    return pa.array([plain], kind).take(pa.array(np.zeros(part.lane.size, np.int64)))
+
+
+def _add_hardware(export: _Export, study: Study) -> None:
+    if any(_types(table) for table in study.tables.values()):
+        _add(export, "hardware", pa.string(), _hardware, "type of machine, from the configuration")
+
+
+def _types(table: AnyTable) -> list[Column]:
+    """The columns that name a type of hardware; counts of machines are no types."""
+    return [c for c in table.columns if c.role == "hardware" and c.kind == "categorical"]
+
+
+def _hardware(part: _Part) -> pa.Array:
+    columns = _types(part.table)
+    if not columns:
+        return pa.nulls(part.lane.size, pa.string())
+    names = [_config(part, column.name, pa.string()) for column in columns]
+    return functools.reduce(
+        lambda left, right: pyarrow.compute.binary_join_element_wise(left, right, " / "), names
+    )
+
+
+def _add_configs(export: _Export, study: Study) -> None:
+    for full, name, owners in _shared(study, "config", "columns", _is_text):
+        kind = pa.string() if _is_text(next(iter(owners.values()))) else pa.float64()
+        export.types[full] = kind
+        export.values[full] = functools.partial(_config, name=name, kind=kind, owners=tuple(owners))
+        export.meanings.extend(
+            Meaning(full, b, f"configuration: {c.kind} {c.role}", "") for b, c in owners.items()
+        )
+
+
+def _is_text(column: Column) -> bool:
+    return any(isinstance(level, str) for level in column.levels)
+
+
+def _config(part: _Part, name: str, kind: pa.DataType, owners: Sequence[str] | None = None) -> pa.Array:
+    """A column of the configurations, levels in place of their indices; null in benchmarks without it."""
+    if owners is not None and part.unit.spec["benchmark"] not in owners:
+        return pa.nulls(part.lane.size, kind)
+    index = next(i for i, column in enumerate(part.table.columns) if column.name == name)
+    column, values = part.table.columns[index], part.table.configs[part.row, index]
+    if not column.has_levels:
+        return pa.array(values, kind)
+    levels = [str(level) if kind == pa.string() else float(level) for level in column.levels]
+    return pa.array(levels, kind).take(pa.array(values.astype(np.int64)))
+
+
+def _shared(
+    study: Study, prefix: str, field: str, signature: Callable[[Any], Any]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Name in the export, own name, and by benchmark what bears it; benchmarks that disagree are apart."""
+    entries = [(b, entry) for b, table in study.tables.items() for entry in getattr(table, field)]
+    for name in dict.fromkeys(entry.name for _, entry in entries):
+        owners = {benchmark: entry for benchmark, entry in entries if entry.name == name}
+        if len({signature(entry) for entry in owners.values()}) == 1:
+            yield f"{prefix}_{name}", name, owners
+        else:
+            yield from ((f"{prefix}_{name}@{b}", name, {b: entry}) for b, entry in owners.items())
+
+
+def _add_fidelity(export: _Export, study: Study, fidelities: dict[str, list[float | int]]) -> None:
+    export.types["fidelity"] = pa.float64()
+    export.values["fidelity"] = functools.partial(_fidelity, fidelities=fidelities)
+    for benchmark, table in study.tables.items():
+        meaning = f"fidelity: {table.fidelity_name}; empty: not known"
+        export.meanings.append(Meaning("fidelity", benchmark, meaning, table.fidelity_unit))
+
+
+def _fidelity(part: _Part, fidelities: dict[str, list[float | int]]) -> pa.Array:
+    """The fidelity itself; of folders that do not list them only the highest is known."""
+    highest = part.unit.spec["highest_fidelity"]
+    known: list[float | int | None] = list(fidelities[part.unit.spec["benchmark"]])
+    if len(known) != highest + 1:
+        known = [None] * highest + [part.table.fidelities[-1]]
+    index = np.asarray(part.log.fidelity)[part.lane, part.slot].astype(np.int64)
+    return pa.array(known, pa.float64()).take(pa.array(index))
+
+
+def _add_objectives(export: _Export, study: Study) -> None:
+    for full, name, owners in _shared(study, "objective", "objectives", lambda goal: (goal.sense, goal.unit)):
+        export.types[full] = pa.float64()
+        export.values[full] = functools.partial(_objective, name=name, owners=tuple(owners))
+        for benchmark, goal in owners.items():
+            better = "smaller" if goal.sense == "min" else "larger"
+            meaning = f"objective, {better} is better; empty: the evaluation failed"
+            export.meanings.append(Meaning(full, benchmark, meaning, goal.unit))
+
+
+def _objective(part: _Part, name: str, owners: Sequence[str]) -> pa.Array:
+    if part.unit.spec["benchmark"] not in owners:
+        return pa.nulls(part.lane.size, pa.float64())
+    index = part.unit.spec["objectives"].index(name)
+    costs: Float[np.ndarray, " events"] = np.asarray(part.log.costs)[part.lane, part.slot, index]
+    goal = part.table.objectives[part.table.objective_index(name)]
+    return pa.array(goal.to_value(costs), pa.float64(), mask=~np.isfinite(costs))

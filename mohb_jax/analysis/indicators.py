@@ -1,0 +1,218 @@
+"""Hypervolume and distances of many tuning runs at once, in compiled batches of one shape."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mohb_jax.analysis.lanes import Lanes
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
+from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
+from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
+from mohb_jax.types import Array
+
+LANES_PER_CALL = 512
+"""Lanes that one compiled call takes: bounds memory and lets all calls share one compilation."""
+SMALLEST_BUCKET = 32
+"""Fewer points than this are padded up to it."""
+
+
+@dataclass(frozen=True)
+class TaskScale:
+    """Everything of one task that the results of all methods are measured against."""
+
+    costs: Float[np.ndarray, "rows objectives"]
+    """Normalised costs at the highest fidelity; infinite where unavailable."""
+    front: Int[np.ndarray, " front"]
+    """Rows of the table's true Pareto front."""
+    front_volume: float
+    """Hypervolume of the true front: what 1.0 means."""
+    fastest: float
+    """Shortest time in seconds in which any configuration reaches the highest fidelity."""
+
+
+def task_scale(table: AnyTable, task: int, scale: Normalisation) -> TaskScale:
+    """Normalised costs, true front and its hypervolume of one task, at the table's highest fidelity.
+
+    Args:
+        table: benchmark, of which only the highest fidelity is used.
+        task: index into ``table.tasks``.
+        scale: the table's own normalisation.
+    """
+    costs = scale.apply(table.final_costs(task), task)
+    front = true_front(table, task)
+    finish = table.final_runtime(task)[table.final_available(task)]
+    return TaskScale(
+        costs=costs,
+        front=front,
+        front_volume=_volume(costs[front]),
+        fastest=float(finish[finish > 0].min(initial=np.inf)),
+    )
+
+
+def _volume(front: Float[np.ndarray, "points objectives"]) -> float:
+    """Hypervolume of a normalised front; its length is padded so that few shapes compile."""
+    length = power_of_two(len(front), SMALLEST_BUCKET)
+    batch = next(batches(np.zeros(len(front), int), front, length))
+    reference = np.full(front.shape[1], REFERENCE_POINT)
+    return float(_JIT_HYPERVOLUME(batch.costs[0], reference, batch.valid[0]))
+
+
+class Batch(NamedTuple):
+    """Groups of points padded to one shape, for one compiled call."""
+
+    point: slice
+    """Which of the flat points the batch holds."""
+    group: Int[np.ndarray, " groups"]
+    """The group of each row of the batch; fewer than ``padded`` in the last one."""
+    place: tuple[Int[np.ndarray, " points"], Int[np.ndarray, " points"]]
+    """Where in the padded arrays each flat point lies."""
+    costs: Float[np.ndarray, "padded n m"]
+    valid: Bool[np.ndarray, "padded n"]
+
+
+def power_of_two(count: int, at_least: int = 1) -> int:
+    """The smallest power of two that is no less than both."""
+    return 1 << max(count - 1, at_least - 1, 0).bit_length()
+
+
+def batches(
+    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"], n: int
+) -> Iterator[Batch]:
+    """Packs flat points into batches of at most ``LANES_PER_CALL`` groups of ``n`` slots each.
+
+    Args:
+        group: ascending ids, not necessarily dense; no group has more than ``n`` points.
+        costs: the points.
+        n: slots of every group.
+    """
+    names, start, counts = np.unique(group, return_index=True, return_counts=True)
+    bounds = np.append(start, group.size)
+    padded = min(LANES_PER_CALL, power_of_two(names.size, 8))
+    slot = np.arange(group.size) - np.repeat(start, counts)
+    for first in range(0, names.size, padded):
+        last = min(first + padded, names.size)
+        point = slice(int(bounds[first]), int(bounds[last]))
+        place = np.repeat(np.arange(last - first), counts[first:last]), slot[point]
+        block, valid = np.zeros((padded, n, costs.shape[1])), np.zeros((padded, n), bool)
+        block[place], valid[place] = costs[point], True
+        yield Batch(point, names[first:last], place, block, valid)
+
+
+def _improves(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bool[Array, " n"]:
+    """True where no earlier point is at least as good in all objectives: others move no indicator."""
+    n = costs.shape[0]
+    covered = (costs[:, None] <= costs[None]).all(axis=-1) & valid[:, None]
+    earlier = jnp.arange(n)[:, None] < jnp.arange(n)[None]
+    return valid & ~(covered & earlier).any(axis=0)
+
+
+def _distances(
+    costs: Float[Array, "lanes n m"],
+    valid: Bool[Array, "lanes n"],
+    front: Float[Array, "lanes z m"],
+    front_valid: Bool[Array, "lanes z"],
+) -> tuple[Float[Array, " lanes"], Float[Array, " lanes"]]:
+    """IGD+ and additive epsilon of each lane; a few lanes at a time, for the pairwise arrays are large."""
+
+    def one(lane: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
+        costs, valid, front, front_valid = lane
+        return igd_plus(costs, front, valid, front_valid), additive_epsilon(costs, front, valid, front_valid)
+
+    return jax.lax.map(one, (costs, valid, front, front_valid), batch_size=16)
+
+
+_JIT_HYPERVOLUME = jax.jit(hypervolume)
+_JIT_IMPROVES = jax.jit(jax.vmap(_improves))
+_JIT_PROGRESS = jax.jit(jax.vmap(hypervolume_progress, in_axes=(0, None, 0)))
+_JIT_DISTANCES = jax.jit(_distances)
+
+
+def improving(
+    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
+) -> Int[np.ndarray, " kept"]:
+    """Indices of the points that no earlier point of their group equals or beats in all objectives.
+
+    Long groups are thinned piece by piece first, for a point beaten within its piece is beaten: the work
+    stays far below the square of a group's length.
+
+    Args:
+        group: ascending ids; within a group the order of time.
+        costs: the points.
+    """
+    kept, n = np.arange(group.size), SMALLEST_BUCKET
+    while kept.size:
+        _, start, counts = np.unique(group[kept], return_index=True, return_counts=True)
+        whole = int(counts.max()) <= n
+        slot = np.arange(kept.size) - np.repeat(start, counts)
+        piece = np.cumsum((slot % n) == 0)
+        alive = np.zeros(kept.size, bool)
+        for batch in batches(piece, costs[kept], n):
+            alive[batch.point] = np.asarray(_JIT_IMPROVES(batch.costs, batch.valid))[batch.place]
+        kept, n = kept[alive], 2 * n
+        if whole:
+            break
+    return kept
+
+
+def indicators(
+    lanes: Lanes, scales: dict[int, TaskScale]
+) -> tuple[Float[np.ndarray, " events"], Float[np.ndarray, " lanes"], Float[np.ndarray, " lanes"]]:
+    """Hypervolume after each event that changes it (0 at others); each lane's final IGD+ and epsilon."""
+    volume = np.zeros(lanes.lane.size)
+    distance, epsilon = _nothing_found(lanes, scales)
+    costs = _event_costs(lanes, scales)
+    event = improving(lanes.lane, costs)
+    if not event.size:
+        return volume, distance, epsilon
+    fronts, front_valid = _fronts(scales)
+    position = {task: index for index, task in enumerate(scales)}
+    n = -(-int(np.bincount(lanes.lane[event]).max()) // 16) * 16  # a power of two would double the work
+    reference = np.full(costs.shape[1], REFERENCE_POINT)
+    for batch in batches(lanes.lane[event], costs[event], n):
+        progress = _JIT_PROGRESS(batch.costs, reference, batch.valid)
+        volume[event[batch.point]] = np.asarray(progress)[batch.place]
+        task = np.zeros(batch.valid.shape[0], int)
+        task[: batch.group.size] = [position[t] for t in lanes.task[batch.group].tolist()]
+        measured = _JIT_DISTANCES(batch.costs, batch.valid, fronts[task], front_valid[task])
+        distance[batch.group], epsilon[batch.group] = (np.asarray(m)[: batch.group.size] for m in measured)
+    return volume, distance, epsilon
+
+
+def _event_costs(lanes: Lanes, scales: dict[int, TaskScale]) -> Float[np.ndarray, "events objectives"]:
+    """Normalised costs of every event."""
+    num_objectives = next(iter(scales.values())).costs.shape[1]
+    costs = np.empty((lanes.lane.size, num_objectives))
+    task = lanes.task[lanes.lane]
+    for index, scale in scales.items():
+        costs[task == index] = scale.costs[lanes.row[task == index]]
+    return costs
+
+
+def _fronts(
+    scales: dict[int, TaskScale],
+) -> tuple[Float[np.ndarray, "tasks z objectives"], Bool[np.ndarray, "tasks z"]]:
+    """The true fronts of all tasks, padded to one length."""
+    parts = [scale.costs[scale.front] for scale in scales.values()]
+    group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    longest = power_of_two(max(len(part) for part in parts), SMALLEST_BUCKET)
+    packed = [(batch.costs, batch.valid) for batch in batches(group, np.concatenate(parts), longest)]
+    costs, valid = (np.concatenate(column) for column in zip(*packed, strict=True))
+    return costs, valid
+
+
+def _nothing_found(
+    lanes: Lanes, scales: dict[int, TaskScale]
+) -> tuple[Float[np.ndarray, " lanes"], Float[np.ndarray, " lanes"]]:
+    """IGD+ and additive epsilon of runs without a result: those of the reference point itself."""
+    distance, epsilon = np.empty(lanes.run.size), np.empty(lanes.run.size)
+    for task, scale in scales.items():
+        short = REFERENCE_POINT - scale.costs[scale.front]
+        distance[lanes.task == task] = np.sqrt((short**2).sum(axis=1)).mean()
+        epsilon[lanes.task == task] = short.max()
+    return distance, epsilon

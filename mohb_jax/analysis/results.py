@@ -1,0 +1,121 @@
+"""The one reader of a study folder: what was asked, the tables, and the finished work units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.table import load_table
+from mohb_jax.calibration import CalibrationRow, read_calibration
+from mohb_jax.errors import InputError
+from mohb_jax.store import AnyUnit, read_compilation, read_study, read_units, table_path
+
+PREFERRED_REFERENCE = "mo-hb"
+"""The method that others are compared with when the study does not say."""
+
+
+@dataclass(frozen=True)
+class PriceChange:
+    """A type of machine whose price is not the one under which the runs made their decisions."""
+
+    name: str
+    old: float | None
+    """USD per hour; None where the table holds no full training on this type, which would show it."""
+    new: float
+
+
+@dataclass(frozen=True)
+class Repricing:
+    """What became of a study's prices."""
+
+    source: str
+    """Name of the price file."""
+    changes: dict[str, tuple[PriceChange, ...]]
+    """By benchmark that was re-priced: the types whose price changed, maybe none."""
+    kept: dict[str, str]
+    """By benchmark that was not: the reason."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder in memory."""
+
+    name: str
+    command: str
+    """What the user typed."""
+    versions: dict[str, str]
+    methods: tuple[str, ...]
+    """Display names, in the study's order; the report keeps that order and one colour for each."""
+    summaries: dict[str, str]
+    """What each method is, in a line."""
+    reference: str
+    """The method that the others are compared with."""
+    fingerprints: dict[str, str]
+    """Each benchmark's table, by content."""
+    settings: dict[str, Any]
+    tables: dict[str, AnyTable]
+    """Each benchmark's table at its highest fidelity with the study's objectives."""
+    units: tuple[AnyUnit, ...]
+    """The finished work units."""
+    num_units: int
+    """Work units of the whole study; more than ``units`` holds while the study is incomplete."""
+    prices: Repricing | None = None
+    """None: results are shown at the prices under which they were made."""
+    compilation: dict[str, Any] = field(default_factory=dict)
+    """``programs`` that its runs compiled or read from the cache, and the ``seconds`` that this took."""
+    calibration: tuple[CalibrationRow, ...] = ()
+    """How well the models behind the methods knew how far off they were; empty if there are none."""
+
+
+def load_study(directory: Path) -> Study:
+    """Reads a study folder.
+
+    Args:
+        directory: the folder that ``mohb run`` filled; work that is still missing is left out.
+
+    Raises:
+        InputError: the folder is missing, is no study, is damaged, or holds no finished work.
+    """
+    if not directory.is_dir():
+        raise InputError(
+            f"study folder {str(directory)!r} does not exist; give a folder made by 'mohb run --out'"
+        )
+    meta = read_study(directory)
+    units = tuple(read_units(directory))
+    try:
+        return _study(directory, meta, units)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"{str(directory / 'study.json')!r} is not a study written by 'mohb run'") from error
+
+
+def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) -> Study:
+    methods = tuple(method["name"] for method in meta["methods"])
+    names = [benchmark["name"] for benchmark in meta["benchmarks"]]
+    used = {unit.spec["benchmark"] for unit in units}
+    unknown = sorted(used - set(names))
+    if unknown:
+        raise InputError(
+            f"a result names the unknown benchmark {unknown[0]!r}; the study has {', '.join(names)}"
+        )
+    return Study(
+        name=str(meta["name"]),
+        command=str(meta.get("command", "")),
+        versions={str(key): str(value) for key, value in meta.get("versions", {}).items()},
+        methods=methods,
+        summaries={method["name"]: str(method.get("summary", "")) for method in meta["methods"]},
+        reference=_reference(meta.get("reference_method"), methods),
+        fingerprints={item["name"]: str(item.get("fingerprint", "")) for item in meta["benchmarks"]},
+        settings=dict(meta.get("settings", {})),
+        tables={name: load_table(table_path(directory, name)) for name in names if name in used},
+        units=units,
+        num_units=len(meta["units"]),
+        compilation=read_compilation(directory),
+        calibration=read_calibration(directory, names),
+    )
+
+
+def _reference(stated: str | None, methods: Sequence[str]) -> str:
+    if stated:
+        return str(stated)
+    return PREFERRED_REFERENCE if PREFERRED_REFERENCE in methods else methods[0]

@@ -1,0 +1,223 @@
+"""The claims as one self-contained HTML page."""
+
+import base64
+import html
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from mohb_jax import store
+from mohb_jax.analysis.statistics import NUM_RESAMPLES
+from mohb_jax.papers.claims import Claim
+from mohb_jax.papers.claims_figures import figure_stem
+from mohb_jax.papers.paper import Reproduction
+from mohb_jax.papers.reductions import ALL_TASKS, DEFINITIONS, STATISTICS, Row
+from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
+from mohb_jax.report.style import number, seeds_text
+
+VERDICTS = ("holds", "undecided", "does not hold")
+_SHADE = {"holds": " class='yes'", "does not hold": " class='no'"}
+_WORDS = {definition.name: definition.words for definition in DEFINITIONS}
+
+
+def page_html(
+    reproduction: Reproduction, claims: Sequence[Claim], rows: Sequence[Row], figures: Sequence[Path]
+) -> str:
+    """The page's HTML; it needs no network and has no script, and nothing from data is read as markup.
+
+    Args:
+        reproduction: paper, command, seeds and folders.
+        claims: in the order wanted.
+        rows: what ``judged`` gives.
+        figures: files that ``write_figures`` wrote; the first PNG of each claim is shown.
+    """
+    template = (Path(__file__).parent / "claims.html").read_text(encoding="utf-8")
+    methods = list(dict.fromkeys(name for row in rows for name in (row["method"], row["baseline"])))
+    lead = (
+        f"{reproduction.paper.title}. Compared: {', '.join(methods)} on "
+        f"{', '.join(part.benchmark for part in reproduction.parts)}; {seeds_text([reproduction.seeds])} per "
+        "method and task. All runs are simulated: every result is looked up in a table of training runs."
+    )
+    return Template(template).substitute(
+        title=html.escape(f"{reproduction.paper.name} · reproduction"),
+        paper=html.escape(reproduction.paper.name),
+        style=(REPORT_FOLDER / "page.css").read_text(encoding="utf-8"),
+        lead=html.escape(lead),
+        answers="\n".join(_answer(claim, rows) for claim in claims),
+        claims="\n".join(_claim(claim, rows, figures) for claim in claims),
+        resamples=f"{NUM_RESAMPLES:,}",
+        making=making(
+            reproduction, ["claims.csv", "claims.json", *(f"figures/{path.name}" for path in figures)]
+        ),
+    )
+
+
+def _of(claim: Claim, rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["claim"] == claim.name]
+
+
+def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((row["method"], row["baseline"]) for row in rows))
+
+
+def _answer(claim: Claim, rows: Sequence[Row]) -> str:
+    """How many of the verdicts say what, for the heading pair."""
+    own = [row for row in _of(claim, rows) if row["task"] == ALL_TASKS]
+    start = f"<strong>{html.escape(claim.statement)}</strong> "
+    if not own:
+        return f'<p class="answer">{start}None of the benchmarks that this is about was run.</p>'
+    pair = _pairs(own)[0]
+    own = [row for row in own if (row["method"], row["baseline"]) == pair]
+    parts = [_benchmark_answer(name, own) for name in dict.fromkeys(row["benchmark"] for row in own)]
+    return (
+        f'<p class="answer">{start}{html.escape(pair[0])} against {html.escape(pair[1])}, '
+        f"{len(DEFINITIONS)} definitions with two statistics each: {'; '.join(parts)}.</p>"
+    )
+
+
+def _benchmark_answer(name: str, rows: Sequence[Row]) -> str:
+    own = [row for row in rows if row["benchmark"] == name]
+    counts = Counter(row[statistic]["verdict"] for row in own for statistic in STATISTICS)
+    means = [row["means"]["ratio"] for row in own]
+    known = sorted(ratio[0] for ratio in means if ratio[0] == ratio[1])
+    found = ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
+    span = f" (ratios of means {number(known[0])} to {number(known[-1])})" if known else ""
+    return f"{html.escape(name)}: {found}{span}"
+
+
+def _claim(claim: Claim, rows: Sequence[Row], figures: Sequence[Path]) -> str:
+    """Figure and tables of one claim."""
+    own = _of(claim, rows)
+    if not own:
+        return ""
+    pairs = _pairs(own)
+    parts = [f'<section id="{html.escape(claim.name)}"><h2>{html.escape(claim.title)}</h2>']
+    parts += [f"<p>Published: {html.escape(claim.statement)}</p>", _figure(claim, pairs[0], figures)]
+    parts += [
+        f"<h3>{html.escape(pairs[0][0])} against {html.escape(pairs[0][1])}</h3>",
+        _overview(own, pairs[0]),
+    ]
+    for pair in pairs[1:]:
+        label = f"{pair[0]} against {pair[1]}"
+        parts += [f"<details><summary>{html.escape(label)}</summary>", _overview(own, pair), "</details>"]
+    parts += [_by_task(own, pairs[0]), "</section>"]
+    return "\n".join(parts)
+
+
+def _figure(claim: Claim, pair: tuple[str, str], figures: Sequence[Path]) -> str:
+    path = next((path for path in figures if path.name == f"{figure_stem(claim, *pair)}.png"), None)
+    if path is None:
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    text = html.escape(
+        f"{claim.title}: ratios and intervals of {pair[0]} against {pair[1]}, as in the tables below"
+    )
+    return f'<img class="figure" alt="{text}" src="data:image/png;base64,{data}">'
+
+
+def _overview(rows: Sequence[Row], pair: tuple[str, str]) -> str:
+    """A table per benchmark, over all tasks."""
+    own = [row for row in rows if (row["method"], row["baseline"]) == pair]
+    tables = []
+    for name in dict.fromkeys(row["benchmark"] for row in own):
+        part = [row for row in own if row["benchmark"] == name]
+        tasks = len({row["task"] for row in part} - {ALL_TASKS})
+        seeds = seeds_text([part[0]["num_runs"]])
+        caption = f"{name}: {part[0]['quantity']} over {tasks} task{'s' * (tasks != 1)}, {seeds}"
+        tables.append(_table(caption, [row for row in part if row["task"] == ALL_TASKS]))
+    return "\n".join(tables)
+
+
+def _by_task(rows: Sequence[Row], pair: tuple[str, str]) -> str:
+    """Folded tables of the heading pair, one per task."""
+    parts = []
+    for name in dict.fromkeys(row["benchmark"] for row in rows):
+        own = [row for row in rows if row["benchmark"] == name and (row["method"], row["baseline"]) == pair]
+        tasks = [task for task in dict.fromkeys(row["task"] for row in own) if task != ALL_TASKS]
+        label = html.escape(f"{name} by task: {pair[0]} against {pair[1]}")
+        tables = [_table(task, [row for row in own if row["task"] == task]) for task in tasks]
+        parts += [f"<details><summary>{label}</summary>", *tables, "</details>"]
+    return "\n".join(parts)
+
+
+def _table(caption: str, rows: Sequence[Row]) -> str:
+    over = rows[0]["task"] == ALL_TASKS
+    heads = ["Definition", "Published"]
+    for name in STATISTICS:
+        heads += [f"Ratio of {name} [95 %]", "Verdict", "Least"] if over else [f"Ratio of {name} [95 %]"]
+    heads += ["Reached: method, baseline", "Error difference"]
+    head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
+    body = "\n".join(_table_row(row, over) for row in rows)
+    return (
+        f'<div class="table"><table><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _table_row(row: Row, over: bool) -> str:
+    cells = [f"<td>{html.escape(_WORDS[row['definition']])}</td>", f"<td>{number(row['published'])}</td>"]
+    for name in STATISTICS:
+        cells.append(f"<td>{_ratio_and_interval(row[name])}</td>")
+        if over:
+            verdict = row[name]["verdict"]
+            cells.append(f"<td{_SHADE.get(verdict, '')}>{verdict}</td>")
+            cells.append(f"<td>{ratio_text(row[name]['least'])}</td>")
+    reached = "–" if row["reached"] is None else ", ".join(f"{100 * share:.0f} %" for share in row["reached"])
+    return f"<tr>{''.join(cells)}<td>{reached}</td><td>{_error(row['error_difference'])}</td></tr>"
+
+
+def _ratio_and_interval(part: Row) -> str:
+    text = ratio_text(part["ratio"])
+    if part["ci95"] is None or text == "unknown":
+        return text
+    low, high = ("∞" if end is None else number(end) for end in part["ci95"])
+    return f'{text} <span class="interval">[{low}, {high}]</span>'
+
+
+def ratio_text(ends: Sequence[float | None]) -> str:
+    """A ratio of which the least and the greatest possible value are known, ready for HTML."""
+    least, most = ends
+    if least is None:
+        return "∞"
+    if least == most:
+        return number(least)
+    if most is None:
+        return f"&gt; {number(least)}" if least else "unknown"
+    return f"{number(least)} to {number(most)}" if least else f"&lt; {number(most)}"
+
+
+def _error(difference: Row | None) -> str:
+    if difference is None or difference["percent"] is None:
+        return "–"
+    text = f"{difference['percent']:+.2f} %"
+    if difference["percent_ci95"] is None:
+        return text
+    low, high = difference["percent_ci95"]
+    return f'{text} <span class="interval">[{low:+.2f}, {high:+.2f}]</span>'
+
+
+def making(reproduction: Reproduction, files: Sequence[str]) -> str:
+    """Command, versions, tables and the files beside a page, ready for HTML."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(store.versions().items()))
+    links = [(file, file.rpartition("/")[2]) for file in files]
+    reports = [(f"../{p.directory.name}/report/index.html", p.benchmark) for p in reproduction.parts]
+    return "\n".join(
+        (
+            f"<pre>{html.escape(reproduction.command)}</pre>",
+            f"<p>Versions: {html.escape(versions)}.</p>",
+            f"<p>Curves, fronts and settings of each benchmark: {_links(reports)}</p>",
+            *(f"<p>{html.escape(text)}</p>" for text in _tables(reproduction)),
+            f'<p class="note">Files beside this page: {_links(links)}</p>',
+        )
+    )
+
+
+def _tables(reproduction: Reproduction) -> list[str]:
+    """Each benchmark's table by content, and where it comes from."""
+    found = [entry for part in reproduction.parts for entry in store.read_study(part.directory)["benchmarks"]]
+    return [f"Table {e['name']}, fingerprint {e['fingerprint']}. {e.get('provenance', '')}" for e in found]
+
+
+def _links(links: Sequence[tuple[str, str]]) -> str:
+    return " · ".join(f'<a href="{html.escape(target)}">{html.escape(name)}</a>' for target, name in links)

@@ -1,0 +1,1 @@
+"""Figures on paper, one file per figure or family."""

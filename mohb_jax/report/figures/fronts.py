@@ -1,0 +1,59 @@
+"""Attained fronts before the true one."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from mohb_jax.analysis.curves import Cell
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.normalise import non_dominated, true_front
+from mohb_jax.report.figures.common import TRUE_FRONT, View, log_axis, view_handles
+from mohb_jax.report.figures.panels import Panels
+from mohb_jax.report.style import look, objective_label
+
+
+def fronts(name: str, view: View, x: int, y: int) -> Panels:
+    """Attained fronts of one pair of objectives before the true one."""
+    true_line = Line2D([], [], **TRUE_FRONT, marker="o", label="true front of the table")
+    more = " Only the two objectives shown count here." if view.table.num_objectives > 2 else ""
+    return Panels(
+        title=f"{name}: {view.table.objectives[y].name} against {view.table.objectives[x].name}",
+        footer="Coloured: what the run with the median final hypervolume found at the highest fidelity."
+        f"{more}\n{view.footer}",
+        draw=lambda axes, cells: _draw_fronts(axes, cells, view, x, y),
+        handles=[true_line, *view_handles(view, markers=True)],
+        x_label=lambda cells: objective_label(view.table, x),
+        y_label=objective_label(view.table, y),
+    )
+
+
+def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> None:
+    task = view.table.task_index(cells[0].task)
+    front = staircase(view.table, task, true_front(view.table, task), x, y)
+    axes.step(*front, where="post", marker="o", **TRUE_FRONT, solid_joinstyle="miter")
+    for cell in cells:
+        style = look(view.colour[cell.method])
+        points = staircase(view.table, task, cell.typical_front, x, y)
+        axes.step(*points, where="post", color=style.colour, ls=style.line, lw=0.9, alpha=0.8)
+        axes.plot(*points, style.marker, color=style.colour, ms=2.6, mew=0)
+    for objective, axis in ((x, axes.xaxis), (y, axes.yaxis)):
+        if view.scale.log[task, objective] and view.table.objectives[objective].sense == "min":
+            log_axis(axes, "x" if axis is axes.xaxis else "y")
+
+
+def staircase(
+    table: AnyTable, task: int, rows: Int[np.ndarray, " rows"], x: int, y: int
+) -> tuple[Float[np.ndarray, " kept"], Float[np.ndarray, " kept"]]:
+    """Published values of the rows that are best trade-offs of two objectives, along the front.
+
+    Args:
+        table: the benchmark; its highest fidelity counts.
+        task: index of the task.
+        rows: the rows to choose from.
+        x: objective whose cost ascends along the result.
+        y: objective whose cost descends.
+    """
+    costs = table.final_costs(task)[rows][:, [x, y]]
+    costs = np.unique(costs[non_dominated(costs)], axis=0)
+    return table.objectives[x].to_value(costs[:, 0]), table.objectives[y].to_value(costs[:, 1])

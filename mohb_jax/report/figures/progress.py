@@ -1,0 +1,76 @@
+"""Hypervolume and share of the true front found, against simulated time."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from mohb_jax.analysis.curves import Cell
+from mohb_jax.report.figures.common import View, log_axis, time_label, view_handles
+from mohb_jax.report.figures.panels import Panels
+from mohb_jax.report.style import look, time_unit
+
+SMALLEST_GAP = 1e-3
+"""On the stretched hypervolume axis everything above ``1 - SMALLEST_GAP`` is drawn there."""
+GAP_TICKS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+
+
+def hypervolume(name: str, view: View) -> Panels:
+    """Median and interquartile range of the hypervolume against simulated time."""
+    return Panels(
+        title=f"{name}: hypervolume relative to the true front's",
+        footer="Lines: median over seeds; bands: middle half of the seeds. The vertical axis is logarithmic "
+        f"in the distance to 1.\n{view.footer}",
+        draw=lambda axes, cells: _draw_hypervolume(axes, cells, view.colour),
+        handles=view_handles(view),
+        x_label=time_label,
+        y_label="relative hypervolume",
+    )
+
+
+def _draw_hypervolume(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> None:
+    size = time_unit(cells[0].horizon)[1]
+    lowest = 1.0
+    for cell in cells:
+        style = look(colour[cell.method])
+        low, middle, high = quartiles(cell.hypervolume)
+        gaps = [np.maximum(1 - curve, SMALLEST_GAP) for curve in (low, middle, high)]
+        axes.fill_between(
+            cell.grid / size, gaps[0], gaps[2], step="post", color=style.colour, alpha=0.15, lw=0
+        )
+        axes.step(cell.grid / size, gaps[1], where="post", color=style.colour, ls=style.line, lw=1.2)
+        lowest = min(lowest, float(gaps[2].min()))
+    axes.set_yscale("log")
+    axes.set_ylim(1.02, lowest * 0.8)  # downwards: less distance is higher up
+    axes.set_yticks([tick for tick in GAP_TICKS if tick >= lowest * 0.8])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda gap, _: f"{1 - gap:.3g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    log_axis(axes, "x")
+
+
+def quartiles(curves: Float[np.ndarray, "runs grid"]) -> Float[np.ndarray, "3 grid"]:
+    """Lower quartile, median and upper quartile over runs."""
+    return np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+
+
+def found_share(name: str, view: View) -> Panels:
+    """Mean share of the true front's rows that were found."""
+    return Panels(
+        title=f"{name}: share of the true front's configurations found",
+        footer="Lines: mean over seeds of the share of configurations on the true front that were evaluated "
+        f"at the highest fidelity.\n{view.footer}",
+        draw=lambda axes, cells: _draw_found(axes, cells, view.colour),
+        handles=view_handles(view),
+        x_label=time_label,
+        y_label="share found [%]",
+    )
+
+
+def _draw_found(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> None:
+    size = time_unit(cells[0].horizon)[1]
+    for cell in cells:
+        style = look(colour[cell.method])
+        share = 100 * cell.front_found.mean(axis=0)
+        axes.step(cell.grid / size, share, where="post", color=style.colour, ls=style.line, lw=1.2)
+    axes.set_ylim(bottom=0)
+    log_axis(axes, "x")

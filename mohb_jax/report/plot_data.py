@@ -1,0 +1,133 @@
+"""What the plots of the page are drawn from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.results import Study
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
+from mohb_jax.report.style import duration, look, objective_pairs, seeds_text
+
+POINTS_ON_PAGE = 12_000
+"""Points of all fronts together that the page holds with their configurations, to stay a small file."""
+CURVE_VALUES_ON_PAGE = 300_000
+"""Numbers of all curves together; more are thinned along the time grid."""
+# Short enough to show beside a legend's marker, which hides the middle of the legend's short line.
+DASHES = {"-": "solid", "--": "4px,3px", "-.": "5px,2px,1px,2px", ":": "1px,2px"}
+SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+    "*": "star",
+}
+
+
+def plot_data(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Everything that the page's script needs."""
+    looks = [look(index) for index in range(len(study.methods))]
+    return {
+        "methods": [
+            {
+                "name": name,
+                "colour": style.colour,
+                "dash": DASHES[style.line],
+                "symbol": SYMBOLS[style.marker],
+            }
+            for name, style in zip(study.methods, looks, strict=True)
+        ],
+        "benchmarks": [_benchmark(study, name, table, cells) for name, table in study.tables.items()],
+    }
+
+
+def _benchmark(study: Study, name: str, table: AnyTable, cells: Sequence[Cell]) -> dict[str, Any]:
+    own = [cell for cell in cells if cell.benchmark == name]
+    scale = normalisation(table)
+    stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
+    panels = [
+        _panel(study, table, scale, [cell for cell in own if cell.task == task], point_limits(cells), stride)
+        for task in dict.fromkeys(cell.task for cell in own)
+    ]
+    return {
+        "name": name,
+        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in table.objectives],
+        "columns": [column.name for column in table.columns],
+        "pairs": objective_pairs(table.num_objectives),
+        "panels": panels,
+    }
+
+
+def point_limits(cells: Sequence[Cell]) -> tuple[int, int]:
+    """Most points of a true front and of a method's front that the page shows."""
+    num_panels = len({(cell.benchmark, cell.task) for cell in cells})
+    half = POINTS_ON_PAGE // 2
+    return min(max(half // num_panels, 20), 300), min(max(half // len(cells), 10), 100)
+
+
+def thinned(rows: Int[np.ndarray, " rows"], limit: int) -> Int[np.ndarray, " kept"]:
+    """At most ``limit`` of the rows, evenly spread over the sequence and with both ends."""
+    if rows.size <= limit:
+        return rows
+    return rows[np.round(np.linspace(0, rows.size - 1, limit)).astype(int)]
+
+
+def _panel(
+    study: Study,
+    table: AnyTable,
+    scale: Normalisation,
+    cells: Sequence[Cell],
+    limits: tuple[int, int],
+    stride: int,
+) -> dict[str, Any]:
+    """One task: its points with their configurations, which points form which front, and the curves."""
+    task = table.task_index(cells[0].task)
+    front = true_front(table, task)
+    front = thinned(front[np.argsort(table.final_costs(task)[front, 0], kind="stable")], limits[0])
+    attained = [thinned(cell.typical_front, limits[1]) for cell in cells]
+    rows = np.unique(np.concatenate([front, *attained]))
+    minimised = [objective.sense == "min" for objective in table.objectives]
+    return {
+        "task": cells[0].task,
+        "horizon": cells[0].horizon,
+        "horizon_text": duration(cells[0].horizon),
+        "seeds": seeds_text([cell.runs.size for cell in cells]),
+        "rows": rows.tolist(),
+        "values": _rounded(table.to_values(table.final_costs(task)[rows])),
+        "configs": [[_config_value(value) for value in table.config(int(row)).values()] for row in rows],
+        "log": (scale.log[task] & minimised).tolist(),
+        "front": np.searchsorted(rows, front).tolist(),
+        "grid": _rounded(cells[0].grid[::-stride][::-1]),
+        "methods": [
+            {"method": study.methods.index(cell.method), "front": np.searchsorted(rows, points).tolist()}
+            | _curves(cell, stride)
+            for cell, points in zip(cells, attained, strict=True)
+        ],
+    }
+
+
+def _curves(cell: Cell, stride: int) -> dict[str, Any]:
+    """Quartiles of the hypervolume and mean share found, at every ``stride``-th grid point up to the last."""
+    low, middle, high = np.quantile(cell.hypervolume[:, ::-stride][:, ::-1], [0.25, 0.5, 0.75], axis=0)
+    found = cell.front_found[:, ::-stride][:, ::-1].mean(axis=0)
+    return {
+        key: _rounded(curve)
+        for key, curve in {"low": low, "median": middle, "high": high, "found": found}.items()
+    }
+
+
+def _rounded(values: Float[np.ndarray, "..."]) -> Any:
+    """Nested lists of numbers with six significant digits, which is more than a plot shows."""
+    if values.ndim > 1:
+        return [_rounded(value) for value in values]
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _config_value(value: float | int | str) -> float | int | str:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

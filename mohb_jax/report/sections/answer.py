@@ -1,0 +1,166 @@
+"""In short: which method is best, by how much, and how sure that is."""
+
+import html
+from collections.abc import Sequence
+
+from mohb_jax.analysis.comparison import everywhere
+from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.outcome import Outcome, outcome
+from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.statistics import ALL_TASKS, Row
+from mohb_jax.report.parts import marks
+from mohb_jax.report.style import listed, seeds_text
+from mohb_jax.report.summary_table import front_sizes, signed_text, spread_text, summary_table
+
+
+def verdict(where: str, cells: Sequence[Cell]) -> str:
+    """Sentences as HTML: the best method, its lead on the next one, and what the intervals leave open.
+
+    Args:
+        where: how the first sentence begins, as HTML: ``On <strong>cnn</strong>``.
+        cells: of one or more benchmarks.
+    """
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    compared = everywhere(cells, methods)
+    found = outcome([cell for cell in cells if cell.method in compared])
+    if found is None:
+        return f"{where}, methods have not finished the same tasks yet, so none is called best."
+    others = [_strong(method) for method in methods if method not in compared]
+    said = f"{where}, {_first(found)} {_next(found)}".strip()
+    return (
+        f"{said} Without results on every benchmark, so not compared: {listed(others)}." if others else said
+    )
+
+
+def _first(found: Outcome) -> str:
+    """Who has the highest mean, what it is, and on how many tasks."""
+    alone = len(found.methods) == 1
+    place = "the only method" if alone else "first" if _unclear(found) else "best"
+    won = f", and has the highest mean on {found.wins[0]:,} of {found.num_tasks:,} tasks"
+    return (
+        f"{_strong(found.methods[0])} is {place}: it ends with {_mean(found.levels[0])} of the true front's "
+        f"hypervolume, {_over(found)}{won * (found.num_tasks > 1 and not alone)}."
+    )
+
+
+def _over(found: Outcome) -> str:
+    benchmarks = f"{found.num_benchmarks} benchmarks" if found.num_benchmarks > 1 else ""
+    tasks = f"{found.num_tasks:,} tasks" if found.num_tasks > found.num_benchmarks else ""
+    parts = [part for part in (benchmarks, tasks, seeds_text([found.num_seeds])) if part]
+    return f"the mean over {listed(parts)}"
+
+
+def _next(found: Outcome) -> str:
+    """The lead on the second method, and every method that the runs do not tell apart from the first."""
+    if len(found.methods) == 1:
+        return ""
+    lead = f"It leads the next, {_strong(found.methods[1])}, by {_mean(found.leads[1])}"
+    if found.leads[1]["ci95"] is None:
+        return f"{lead}; with one seed, nothing can be said about how sure that is."
+    open_ones = [_strong(found.methods[index]) for index in _unclear(found)]
+    if not open_ones:
+        return f"{lead}; the interval lies above 0, so the lead is clear on these tasks."
+    many = len(open_ones) > 1
+    holding = "the intervals of the differences hold" if many else "the interval of the difference holds"
+    return f"{lead}. These runs do not tell it apart from {listed(open_ones)}: {holding} 0."
+
+
+def _unclear(found: Outcome) -> list[int]:
+    """Places of the methods whose interval does not lie wholly below the first method."""
+    return [index for index, lead in enumerate(found.leads) if index and not _clear(lead)]
+
+
+def _clear(lead: Row) -> bool:
+    """Whether the interval of a lead lies above zero."""
+    return lead["ci95"] is not None and lead["ci95"][0] > 0
+
+
+def _strong(name: str) -> str:
+    return f"<strong>{html.escape(name)}</strong>"
+
+
+def _mean(summary: Row) -> str:
+    """Mean and interval."""
+    if summary["ci95"] is None:
+        return f"{summary['mean']:.3f}"
+    low, high = summary["ci95"]
+    return f'{summary["mean"]:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
+
+
+def answers(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> str:
+    """The outcome over all benchmarks, then on each, in a few sentences."""
+    parts = []
+    if len(study.tables) > 1:
+        where = f"Over all {len(study.tables)} benchmarks"
+        parts.append(f'<div class="answer"><p>{verdict(where, cells)}</p></div>')
+    for name in study.tables:
+        own = [cell for cell in cells if cell.benchmark == name]
+        where = f"On <strong>{html.escape(name)}</strong>"
+        sentences = f"<p>{verdict(where, own)}</p>{reference_answer(study, name, rows)}" if own else ""
+        parts.append(f'<div class="answer"{marks(study, name)}>{sentences}</div>')
+    return "\n".join([*parts, f'<p class="note">{_SURENESS}</p>'])
+
+
+_SURENESS = (
+    "In brackets: 95 % intervals over seeds, those of differences run by run. They say nothing about tasks "
+    "that were not run; the number of tasks on which a method has the highest mean hints at that."
+)
+
+
+def reference_answer(study: Study, benchmark: str, rows: Sequence[Row]) -> str:
+    """Where the reference stands on one benchmark."""
+    own = [row for row in rows if row["benchmark"] == benchmark and row["task"] == ALL_TASKS]
+    base = next((row for row in own if row["method"] == study.reference), None)
+    others = [row for row in own if row["difference"]]
+    if base is None or not others:
+        return ""
+    text = (
+        f"The reference, <strong>{html.escape(study.reference)}</strong>, ends with "
+        f"{spread_text(base['hypervolume'])}. {_comparison(others)}"
+    )
+    return f"<p>{text}</p>"
+
+
+def _comparison(others: Sequence[Row]) -> str:
+    """Where the reference stands against the others; what its intervals leave open is said to be open."""
+    groups: dict[str, list[str]] = {}
+    for row in others:
+        groups.setdefault(_standing(row["difference"]), []).append(_gap(row))
+    parts = [f"{words} {listed(groups[words])}." for words in _STANDINGS if words in groups]
+    if others:
+        reference = html.escape(others[0]["difference"]["reference"])
+        parts.append(f"Differences are the other method minus {reference}, as in the table.")
+    return " ".join(parts)
+
+
+_STANDINGS = (
+    "It is ahead of",
+    "It is behind",
+    "No clear difference from",
+    "With one seed, nothing can be said about",
+)
+
+
+def _standing(difference: Row) -> str:
+    if difference["ci95"] is None:
+        return _STANDINGS[3]
+    low, high = difference["ci95"]
+    return _STANDINGS[0] if high < 0 else _STANDINGS[1] if low > 0 else _STANDINGS[2]
+
+
+def _gap(row: Row) -> str:
+    """A method and its difference to the reference, with the sign that the table has."""
+    return f"<strong>{html.escape(row['method'])}</strong> ({signed_text(row['difference'])})"
+
+
+def overview(study: Study, rows: Sequence[Row]) -> str:
+    """A table over all tasks of each benchmark."""
+    parts = []
+    for name in study.tables:
+        own = [row for row in rows if row["benchmark"] == name]
+        tasks = [task for task in dict.fromkeys(row["task"] for row in own) if task != ALL_TASKS]
+        what = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
+        over = [row for row in own if row["task"] == ALL_TASKS]
+        caption = f"{name}, {what}; {front_sizes(study.tables[name], tasks)}"
+        parts += [summary_table(study, caption, over)] if over else []
+    return "\n".join(parts)

@@ -1,0 +1,36 @@
+"""What each swept setting contributes."""
+
+import html
+
+from mohb_jax.analysis.across import Across
+from mohb_jax.analysis.results import Study
+from mohb_jax.report.parts import Figure, Section, table_html
+
+
+def contributions(study: Study, across: Across, stems: dict[str, str]) -> Section:
+    single = [effect for effect in across.effects if len(effect.settings) == 1]
+    cells = [
+        [
+            html.escape(effect.settings[0]),
+            html.escape(effect.levels[0]),
+            f"{effect.mean:.4f}",
+            f"{effect.effect:+.4f}",
+            "-"
+            if effect.effect_ci95 is None
+            else f"{effect.effect_ci95[0]:+.4f} to {effect.effect_ci95[1]:+.4f}",
+            f"{effect.num_blocks}",
+        ]
+        for effect in single
+    ]
+    heads = ["Setting", "Value", "Mean hypervolume", "Effect", "95 % interval", "Combinations of the others"]
+    table = table_html(study, "Main effects of settings", heads, cells, "effects.csv")
+    captions = {
+        "main-effects": "Mean final hypervolume at each value, averaged over all combinations of the others.",
+        "interactions": "The same by pairs: lines that are not parallel interact.",
+    }
+    figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
+    text = (
+        "<p>Mean final hypervolume over tasks and runs at each value of a setting, averaged over all "
+        "combinations of the others; its effect is the difference to the mean over the values.</p>"
+    )
+    return Section("contributions", "What each setting contributes", text + table, figures)

@@ -1,0 +1,43 @@
+"""The trade-offs found: a plot of fronts to look into."""
+
+import html
+from collections.abc import Sequence
+
+from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.results import Study
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.report.assets import filled
+from mohb_jax.report.parts import downloads, plot_files
+from mohb_jax.report.plot_data import point_limits
+from mohb_jax.report.style import file_names, objective_pairs
+
+
+def fronts(study: Study, cells: Sequence[Cell]) -> str:
+    """The plot of fronts, and its figures on paper."""
+    links = []
+    for name, stem in file_names(study.tables).items():
+        objectives = [objective.name for objective in study.tables[name].objectives]
+        words = list(file_names(objectives).values())
+        for pair, (x, y) in enumerate(objective_pairs(len(objectives))):
+            files = downloads(f"figures/{stem}-front-{words[y]}-{words[x]}") | {"CSV": "front.csv"}
+            links.append(plot_files(study, name, f"pair={pair}", files))
+    return filled("fronts.html", note=fronts_note(study, cells), made="\n".join(links))
+
+
+def fronts_note(study: Study, cells: Sequence[Cell]) -> str:
+    """What the plot leaves out."""
+    most, attained = point_limits(cells)
+    fronts = [
+        true_front(study.tables[cell.benchmark], study.tables[cell.benchmark].task_index(cell.task)).size
+        for cell in {(cell.benchmark, cell.task): cell for cell in cells}.values()
+    ]
+    text = "A method's points are those of its run with the median final hypervolume."
+    if any(table.num_objectives > 2 for table in study.tables.values()):
+        text += " Lines join the best trade-offs of the two objectives shown; points off the lines are "
+        text += "trade-offs only because of the other objectives."
+    if max(fronts) > most or max(cell.typical_front.size for cell in cells) > attained:
+        text += (
+            f" To keep the page small, at most {most} points of a true front and {attained} of a method are "
+        )
+        text += "shown, evenly spread; front.csv has all."
+    return html.escape(text)

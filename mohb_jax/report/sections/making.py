@@ -1,0 +1,47 @@
+"""How the report was made: commands, settings, versions, tables and files."""
+
+import html
+from collections.abc import Sequence
+
+from mohb_jax.analysis.results import Study
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.report.parts import command_html
+
+
+def making(study: Study, files: Sequence[str]) -> str:
+    """Command, versions, tables and files."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
+    settings = _settings(study)
+    parts = [command_html(study)]
+    parts += [f"<p>Settings: {html.escape(settings)}.</p>"] if settings else []
+    made = study.compilation
+    if made.get("programs"):
+        parts += [
+            f"<p>Compiled programs: {made['programs']:,}, {made['seconds']:,.0f} s of the runs' time.</p>"
+        ]
+    parts += [f"<p>Versions: {html.escape(versions)}.</p>"] if versions else []
+    parts += [_provenance(study, name, table) for name, table in study.tables.items()]
+    links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
+    return "\n".join([*parts, f'<p class="note">Files beside this page: {links}</p>'])
+
+
+def _settings(study: Study) -> str:
+    """The settings that were given, those of single methods after their names."""
+    stated = {key: value for key, value in study.settings.items() if isinstance(value, (int, float, str))}
+    stated |= dict(study.settings.get("settings") or {})
+    parts = [
+        f"{name} = {value}" for name, value in stated.items() if name not in ("name", "reference", "memory")
+    ]
+    for entry in study.settings.get("methods") or []:
+        own = ", ".join(f"{name} = {value}" for name, value in (entry.get("settings") or {}).items())
+        parts += [f"{entry.get('name') or entry.get('method')}: {own}"] if own else []
+    return "; ".join(parts)
+
+
+def _provenance(study: Study, name: str, table: AnyTable) -> str:
+    fingerprint = study.fingerprints.get(name) or table.fingerprint
+    here = " (as it was run; re-priced here)" if study.prices and name in study.prices.changes else ""
+    return (
+        f"<p>Table <strong>{html.escape(name)}</strong>{here}, fingerprint "
+        f"<code>{html.escape(fingerprint)}</code>. {html.escape(table.provenance)}</p>"
+    )

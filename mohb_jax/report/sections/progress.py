@@ -1,0 +1,16 @@
+"""Progress over simulated time: a plot of curves to look into."""
+
+from mohb_jax.analysis.results import Study
+from mohb_jax.report.assets import filled
+from mohb_jax.report.parts import downloads, plot_files
+from mohb_jax.report.style import file_names
+
+
+def progress(study: Study) -> str:
+    """The plot of curves, and its figures on paper."""
+    links = []
+    for name, stem in file_names(study.tables).items():
+        for measure, kind in enumerate(("hypervolume", "front-found")):
+            files = downloads(f"figures/{stem}-{kind}") | {"CSV": "curves.csv"}
+            links.append(plot_files(study, name, f"measure={measure}", files))
+    return filled("progress.html", made="\n".join(links))

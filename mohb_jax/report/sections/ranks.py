@@ -1,0 +1,104 @@
+"""Ranks across tasks, and what the tests say of them."""
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mohb_jax.analysis.across import Across
+from mohb_jax.analysis.ranks import Ranking
+from mohb_jax.analysis.results import Study
+from mohb_jax.report.parts import Figure, Section, marks, table_html
+from mohb_jax.report.sections.contributions import contributions
+
+if TYPE_CHECKING:  # it needs plotting libraries, which the summary that ends a run does not
+    from mohb_jax.report.figures.files import Drawn
+
+
+def comparison_sections(study: Study, across: Across | None, drawn: "Drawn") -> list[Section]:
+    """Ranks across tasks, trade-offs that all runs attain, and what swept settings contribute."""
+    if across is None:
+        return []
+    stems = {path.with_suffix("").name: f"figures/{path.with_suffix('').name}" for path in drawn.files}
+    sections = [_ranks(study, across, stems)]
+    attained = tuple(
+        Figure(stem, "Reached by 25, 50 and 75 % of runs: the median, and the band between the others.")
+        for name, stem in stems.items()
+        if "-attained-" in name
+    )
+    if attained:
+        sections.append(Section("attained", "What most runs attain", "", attained))
+    if across.effects:
+        sections.append(contributions(study, across, stems))
+    return sections
+
+
+def _ranks(study: Study, across: Across, stems: dict[str, str]) -> Section:
+    found = across.ranking
+    captions = {
+        "ranks": "Average ranks; a bar joins methods that the Nemenyi test does not tell apart.",
+        "ranks-over-time": "Average rank at each share of the horizon.",
+        "profiles": "Share of tasks on which a method is within a factor of the best.",
+    }
+    figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
+    said = _verdict(found) + _unranked(found)
+    text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, across)
+    return Section("ranks", "Ranks across tasks", text, figures)
+
+
+def _verdict(found: Ranking) -> str:
+    tasks = f"{found.num_tasks} tasks" + (
+        f" ({found.num_left_out} left out, where a method has no result)" if found.num_left_out else ""
+    )
+    if found.friedman is None or found.friedman_p is None:
+        return f"Average ranks over {tasks}, 1 is best. No test: {found.reason}."
+    told = "The methods differ" if found.friedman_p < 0.05 else "The methods cannot be told apart"
+    return (
+        f"Average ranks over {tasks}, 1 is best. {told}: Friedman {found.friedman:.2f}, "
+        f"p = {found.friedman_p:.2g}. "
+        f"Average ranks that are {found.critical_difference:.2f} apart differ significantly (Nemenyi, 5 %)."
+    )
+
+
+def _unranked(found: Ranking) -> str:
+    return (
+        f" Not ranked, without results on every benchmark: {', '.join(found.without)}."
+        if found.without
+        else ""
+    )
+
+
+def _rank_table(study: Study, found: Ranking) -> str:
+    order = np.argsort(found.average_ranks, kind="stable")
+    table, attributes = [], []
+    for place in order:
+        interval = f"{found.ci95[place][0]:.2f} to {found.ci95[place][1]:.2f}" if found.ci95 else "-"
+        table.append([html.escape(found.methods[place]), f"{found.average_ranks[place]:.2f}", interval])
+        attributes.append(marks(study, method=found.methods[place]))
+    heads = ["Method", "Average rank", "95 % interval (runs resampled)"]
+    return table_html(study, "Average ranks", heads, table, "ranks.csv", None, attributes)
+
+
+MOST_PAIRS = 200
+"""Rows of the table of pairs; the CSV file has all."""
+
+
+def _pair_table(study: Study, across: Across) -> str:
+    shown = sorted(across.pairs, key=lambda pair: pair.p_holm)[:MOST_PAIRS]
+    cells = [
+        [
+            html.escape(pair.first),
+            html.escape(pair.second),
+            f"{pair.difference:+.4f}",
+            f"{pair.effect_size:+.2f}",
+            f"{pair.p:.3g}",
+            f"{pair.p_holm:.3g}",
+        ]
+        for pair in shown
+    ]
+    heads = ["Method", "against", "Difference of hypervolume", "Rank-biserial effect", "p", "p (Holm)"]
+    caption = "Pairs: Wilcoxon's signed-rank test on task means (in pairs.csv also Mann-Whitney within tasks)"
+    attributes = [marks(study, method=pair.first) for pair in shown]
+    left = len(across.pairs) - len(shown)
+    note = f" ({left:,} more in pairs.csv)" if left else ""
+    return table_html(study, caption, heads, cells, "pairs.csv", None, attributes, note)

@@ -1,0 +1,27 @@
+"""Results by task: a table for each."""
+
+from collections.abc import Sequence
+
+from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.statistics import ALL_TASKS, Row
+from mohb_jax.report.parts import folded, marks
+from mohb_jax.report.summary_table import front_sizes, summary_table
+
+
+def by_task(study: Study, rows: Sequence[Row]) -> str:
+    """A table for each task; folded where there are many."""
+    parts = []
+    for name, own_table in study.tables.items():
+        own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
+        tasks = list(dict.fromkeys(row["task"] for row in own))
+        tables = [
+            summary_table(
+                study,
+                f"{task}; {front_sizes(own_table, [task])}",
+                [row for row in own if row["task"] == task],
+            )
+            for task in tasks
+        ]
+        label = f"{name}: {len(tasks)} task" + "s" * (len(tasks) != 1)
+        parts.append(folded(label, "\n".join(tables), len(tasks) <= 3, marks(study, name)))
+    return "\n".join(parts)

@@ -1,0 +1,76 @@
+"""The table of methods, over all tasks of a benchmark or on one."""
+
+import html
+from collections.abc import Sequence
+
+from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.statistics import Row
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.normalise import true_front
+from mohb_jax.report.parts import marks, table_html
+from mohb_jax.report.style import duration, look, number
+
+
+def front_sizes(table: AnyTable, tasks: Sequence[str]) -> str:
+    """How many configurations the tasks' true fronts have, which the share found refers to."""
+    sizes = [true_front(table, table.task_index(task)).size for task in tasks]
+    low, high = min(sizes), max(sizes)
+    size = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"true front{'s' * (len(tasks) > 1)} of {size} configuration{'s' * (high > 1)}"
+
+
+def summary_table(study: Study, caption: str, rows: Sequence[Row]) -> str:
+    """Methods of one task, the best mean hypervolume in bold."""
+    money = any("spent_usd" in row for row in rows)
+    heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found", "Rank"]
+    heads += [
+        f"Difference: method minus {study.reference}",
+        "Evaluations (at full fidelity)",
+        "Simulated time",
+    ]
+    heads += ["Spent [USD]"] * money + ["Seeds"]
+    best = max(row["hypervolume"]["mean"] for row in rows)
+    leading = [row["hypervolume"]["mean"] == best for row in rows]
+    attributes = [
+        marks(study, method=row["method"]) + " class=best" * first
+        for row, first in zip(rows, leading, strict=True)
+    ]
+    cells = [_table_row(study, row, money) for row in rows]
+    note = ' <span class="interval">(bold: highest mean)</span>'
+    return table_html(study, caption, heads, cells, "summary.csv", rows[0]["benchmark"], attributes, note)
+
+
+def _table_row(study: Study, row: Row, money: bool) -> list[str]:
+    """Cells as HTML."""
+    colour = look(study.methods.index(row["method"])).colour
+    method = html.escape(row["method"])
+    title = html.escape(study.summaries.get(row["method"], "") or row["method"])
+    fields = [
+        f'<span class="dot" style="background:{colour}"></span><span title="{title}">{method}</span>',
+        f"{row['hypervolume']['median']:.3f}",
+        spread_text(row["hypervolume"]),
+        f"{100 * row['front_found']['mean']:.1f} %",
+        "–" if row["rank"] is None else f"{row['rank']:.2f}",
+        signed_text(row["difference"]),
+        f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
+        html.escape(duration(row["simulated_seconds"])),
+    ]
+    fields += [number(row["spent_usd"])] if money else []
+    return [*fields, str(row["num_seeds"])]
+
+
+def spread_text(summary: Row) -> str:
+    """Mean and interval."""
+    if summary["ci95"] is None:
+        return f"{summary['mean']:.3f}"
+    low, high = summary["ci95"]
+    return f'{summary["mean"]:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
+
+
+def signed_text(difference: Row | None) -> str:
+    if difference is None:
+        return "–"
+    if difference["ci95"] is None:
+        return f"{difference['mean']:+.3f}"
+    low, high = difference["ci95"]
+    return f'{difference["mean"]:+.3f} <span class="interval">[{low:+.3f}, {high:+.3f}]</span>'
