@@ -182,7 +182,9 @@ def blame(error: BaseException, label: str, files: Collection[Path] = ()) -> Use
     own = [number for number, frame in enumerate(frames) if frame.filename in known]
     shown = frames[own[0] :] if own else [] if isinstance(error, SyntaxError) else frames
     head = ["Traceback (from your code on):\n", *traceback.format_list(shown)] if shown else []
-    details = "".join([*head, *traceback.format_exception_only(error)])
+    said = traceback.format_exception_only(error)
+    said = said if isinstance(error, SyntaxError) else said[:1]  # without the notes that others add
+    details = "".join([*head, *said])
     where = _place(error, frames[own[-1]] if own else None)
     return UserCodeError(f"{label}: {where}{_said(error)}", details.rstrip("\n"))
 

@@ -1,0 +1,176 @@
+"""Laws that are watched where a method comes from outside: told with the function, its file and its line."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mohb_jax.errors import UserCodeError
+from mohb_jax.guards import guarded_policy, guarded_rule, guarded_searcher, require_lawful, require_levels
+from mohb_jax.kernels.promotion import single
+from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, Seen, ignore
+from mohb_jax.searchers.random import random_search
+from mohb_jax.types import RunLog
+from tests.fake_study import make_table
+
+ONE = make_table(num_rows=8)
+TABLE = dataclasses.replace(
+    ONE,
+    fidelities=(1, 3),
+    **{name: np.repeat(getattr(ONE, name), 2, axis=2) for name in ("costs", "runtime", "available")},
+)
+KEY = jax.random.key(0)
+STATE = {"count": jnp.int32(0)}
+
+
+def prepare(table, tasks, seed, prior):
+    return None
+
+
+def init(context, task, key):
+    return STATE
+
+
+def searcher(suggest=None, observe=ignore):
+    return guarded_searcher(Searcher(prepare, init, suggest, observe), "method 'mine'")
+
+
+def suggested(answer, num=3):
+    own = searcher(lambda context, task, state, num_suggestions: answer)
+    return jax.eval_shape(lambda: own.suggest(None, jnp.int32(0), STATE, num))
+
+
+ROWS, VALID = jnp.zeros(3, jnp.int32), jnp.ones(3, bool)
+
+
+def test_what_is_right_passes_and_equal_parts_stay_equal():
+    assert suggested((STATE, ROWS, VALID))[1].shape == (3,)
+    assert not searcher().learns
+    assert searcher(observe=lambda state, seen: state).learns
+    assert guarded_searcher(random_search(), "a") is guarded_searcher(random_search(), "a")
+    assert guarded_rule(single(0), "a") is guarded_rule(single(0), "a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((ROWS, VALID), r"returned a tuple of 2: a tuple \(state, rows, which are valid\) is needed"),
+        (ROWS, "returned a value of type .*: a tuple"),
+        (
+            (STATE, ROWS[:2], VALID),
+            r"rows of shape \(2,\) and type int32: whole numbers of shape \(3,\) are needed",
+        ),
+        ((STATE, ROWS[:, None], VALID), r"rows of shape \(3, 1\)"),
+        ((STATE, ROWS * 1.0, VALID), r"rows of shape \(3,\) and type float"),
+        ((STATE, None, VALID), r"returned a value of type NoneType for rows: an array of whole numbers"),
+        ((STATE, ROWS, ROWS), r"which are valid of shape \(3,\) and type int32: booleans of shape \(3,\)"),
+        (
+            ({"count": jnp.int64(0)}, ROWS, VALID),
+            r"changed its state: \['count'\] is int64 of shape \(\), before",
+        ),
+        (({}, ROWS, VALID), "returned a state of another structure"),
+    ],
+)
+def test_a_wrong_suggestion_is_told_with_its_place(answer, message):
+    with pytest.raises(
+        UserCodeError, match=f"method 'mine': suggest \\(.*test_guards.py, line \\d+\\).*{message}"
+    ):
+        suggested(answer)
+
+
+def test_a_wrong_observation_is_told():
+    own = searcher(observe=lambda state, seen: None)
+    seen = Seen(ROWS, jnp.int32(0), jnp.zeros((3, 2)), VALID, jnp.bool_(True))
+    with pytest.raises(UserCodeError, match=r"method 'mine': observe .*state of another structure"):
+        own.observe(STATE, seen)
+
+
+def test_a_wrong_proposal_is_told():
+    moment = Moment(jnp.int32(0), jnp.float64(0), 0)
+    job = Job(jnp.int32(0), jnp.int32(0), jnp.int32(-1), jnp.bool_(True))
+
+    def proposed(answer):
+        policy = Policy(prepare, init, lambda *_: (STATE, answer), lambda context, task, state, result: {})
+        return guarded_policy(policy, "method 'mine'")
+
+    own = proposed(job)
+    assert own.propose(None, jnp.int32(0), STATE, moment)[1] is job
+    with pytest.raises(UserCodeError, match=r"observe .*another structure"):
+        own.observe(None, jnp.int32(0), STATE, Result(*[jnp.int32(0)] * 5))
+    with pytest.raises(UserCodeError, match=r"propose .*returned a tuple of 2 for the job: a Job is needed"):
+        proposed((0, 0)).propose(None, jnp.int32(0), STATE, moment)
+    with pytest.raises(
+        UserCodeError, match=r"propose .*row of shape \(1,\).*a whole number of shape \(\) is"
+    ):
+        proposed(job._replace(row=ROWS[:1])).propose(None, jnp.int32(0), STATE, moment)
+    with pytest.raises(UserCodeError, match=r"propose .*wanted of shape \(\) and type int32: a boolean"):
+        proposed(job._replace(wanted=jnp.int32(1))).propose(None, jnp.int32(0), STATE, moment)
+
+
+def test_a_wrong_rule_is_told_and_indices_outside_stand_out():
+    costs, valid = jnp.zeros((4, 2)), jnp.ones(4, bool)
+
+    def kept(order):
+        return guarded_rule(lambda key, costs, valid, num_keep: order, "method 'mine'")(KEY, costs, valid, 2)
+
+    assert kept(jnp.array([3, 1])).tolist() == [3, 1]
+    assert kept(jnp.array([3, 4])).tolist() == [3, 3]
+    with pytest.raises(UserCodeError, match=r"promotion rule \(.*\) returned indices of shape \(3,\)"):
+        kept(jnp.array([0, 1, 2]))
+
+
+def log_of(*jobs, task=0):
+    """A lane with some (row, fidelity)."""
+    row, fidelity = np.array([jobs], np.int32).transpose(2, 0, 1)
+    n = len(jobs)
+    return RunLog(
+        *(np.array([task]), np.array([7]), row, fidelity, np.zeros((1, n, 2))),
+        *(np.zeros((1, n)), np.ones((1, n)), np.zeros((1, n), np.int32), np.ones((1, n), bool)),
+    )
+
+
+def suggest(context, task, state, num_suggestions):
+    raise NotImplementedError
+
+
+def rule(key, costs, valid, num_keep):
+    raise NotImplementedError
+
+
+FUNCTIONS = {"suggest": suggest, "promotion rule": rule}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message"),
+    [
+        ([(0, 0), (8, 0)], r"suggest \(.*\) gave row 8: accepted are 0 to 7"),
+        ([(-1, 0)], r"suggest \(.*\) gave row -1"),
+        (
+            [(2, 0), (1, 0), (2, 0)],
+            r"suggest \(.*\) took row 2 twice at fidelity 1 in one run \(task .*, run 7\)",
+        ),
+        ([(2, 0), (1, 0), (2, 1), (2, 1)], r"promotion rule \(.*\) took row 2 twice at fidelity 3"),
+        ([(2, 0), (1, 1), (1, 1)], r"suggest \(.*\) took row 1 twice at fidelity 3"),
+    ],
+)
+def test_a_log_that_breaks_a_law_is_told(jobs, message):
+    with pytest.raises(UserCodeError, match=f"method 'mine': {message}"):
+        require_lawful(log_of(*jobs), TABLE, "method 'mine'", FUNCTIONS)
+
+
+def test_a_lawful_log_passes_and_slots_that_do_not_count_are_not_looked_at():
+    require_lawful(log_of((2, 0), (1, 0), (2, 1)), TABLE, "method 'mine'", FUNCTIONS)
+    log = log_of((2, 0), (2, 0), (99, 0))
+    log.valid[0, 1:] = False
+    require_lawful(log, TABLE, "method 'mine'", FUNCTIONS)
+    empty = log_of((2, 0))
+    empty.valid[:] = False
+    require_lawful(empty, TABLE, "method 'mine'", FUNCTIONS)
+
+
+def test_levels_of_a_policy_must_exist():
+    require_levels(log_of((2, 1)), 2, "method 'mine'", {"propose": suggest})
+    with pytest.raises(UserCodeError, match=r"propose \(.*\) asked for level 2: accepted are 0 to 1"):
+        require_levels(log_of((2, 2)), 2, "method 'mine'", {"propose": suggest})
