@@ -1,20 +1,30 @@
 """The checks behind ``Table``: each raises an ``InputError`` that names the place at fault."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 from mohb_jax.benchmarks.columns import Column, require_unit
+from mohb_jax.benchmarks.contract import AnyTable
 
 from mohb_jax.errors import InputError
 
-if TYPE_CHECKING:
-    from mohb_jax.benchmarks.contract import AnyTable
-    from mohb_jax.benchmarks.table import Table
+
+class HeldTable(AnyTable):
+    """A table that holds all its cells: what is checked here. The attributes are those of ``Table``."""
+
+    costs: np.ndarray  # [tasks, rows, fidelities, objectives] float64
+    runtime: np.ndarray  # [tasks, rows, fidelities] float64
+    available: np.ndarray | None  # [tasks, rows, fidelities] bool
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "tasks rows fidelities"]:
+        """``available`` as it is after construction: never None."""
+        assert self.available is not None  # set while it is made; tells the type checker
+        return self.available
 
 
-def check_names(table: "AnyTable") -> None:
+def check_names(table: AnyTable) -> None:
     """Names are there and distinct, units known, fidelities positive and increasing."""
     if not table.name:
         raise InputError("a table needs a name")
@@ -28,7 +38,7 @@ def check_names(table: "AnyTable") -> None:
     _check_fidelities(table.name, table.fidelities)
 
 
-def as_floats(table: "Table", field: str) -> Float[np.ndarray, "..."]:
+def as_floats(table: HeldTable, field: str) -> Float[np.ndarray, "..."]:
     """A field as a float64 array of its own, so that nobody else can change it."""
     try:
         return np.array(getattr(table, field), dtype=np.float64, order="C")
@@ -36,7 +46,7 @@ def as_floats(table: "Table", field: str) -> Float[np.ndarray, "..."]:
         raise InputError(f"table {table.name!r}: {field} must be an array of numbers") from None
 
 
-def as_mask(table: "Table") -> Bool[np.ndarray, "..."]:
+def as_mask(table: HeldTable) -> Bool[np.ndarray, "..."]:
     """``available`` as an array of its own; None stands for all True."""
     if table.available is None:
         return np.ones(table.runtime.shape, bool)
@@ -46,7 +56,7 @@ def as_mask(table: "Table") -> Bool[np.ndarray, "..."]:
     return available
 
 
-def check_shapes(table: "Table") -> None:
+def check_shapes(table: HeldTable) -> None:
     """The shapes of all arrays follow from tasks, rows, fidelities and objectives."""
     if table.configs.ndim != 2:
         raise InputError(f"table {table.name!r}: configs must have two axes, got {table.configs.shape}")
@@ -67,7 +77,7 @@ def check_shapes(table: "Table") -> None:
             )
 
 
-def check_configs(table: "Table") -> None:
+def check_configs(table: HeldTable) -> None:
     """Values are finite, positive in log columns and indices where there are levels; rows are distinct."""
     for values, column in zip(table.configs.T, table.columns, strict=True):
         bad = np.flatnonzero(~_accepted(values, column))
@@ -82,7 +92,7 @@ def check_configs(table: "Table") -> None:
         raise InputError(f"table {table.name!r}: rows {first} and {second} are the same configuration")
 
 
-def check_cells(table: "Table") -> None:
+def check_cells(table: HeldTable) -> None:
     """Available cells hold finite costs and a finite runtime >= 0; each task has some at every fidelity."""
     _check_finite(table)
     _check_turned(table)
@@ -95,7 +105,7 @@ def check_cells(table: "Table") -> None:
         )
 
 
-def fidelity_indices(table: "AnyTable", fidelities: Sequence[int]) -> list[int]:
+def fidelity_indices(table: AnyTable, fidelities: Sequence[int]) -> list[int]:
     """The indices as a list; each must be that of a stored fidelity."""
     for index in fidelities:
         if not 0 <= index < table.num_fidelities:
@@ -105,7 +115,7 @@ def fidelity_indices(table: "AnyTable", fidelities: Sequence[int]) -> list[int]:
     return list(fidelities)
 
 
-def fill_runtime(table: "Table") -> Float[np.ndarray, "tasks rows fidelities"]:
+def fill_runtime(table: HeldTable) -> Float[np.ndarray, "tasks rows fidelities"]:
     """Runtime with every unknown entry filled: the task's median at that fidelity over its available cells.
 
     In a resumable table the filled value is moved between the known values of the row, so that it does not
@@ -124,7 +134,7 @@ def fill_runtime(table: "Table") -> Float[np.ndarray, "tasks rows fidelities"]:
     return np.where(known, runtime, ordered)
 
 
-def check_monotone(table: "Table") -> None:
+def check_monotone(table: HeldTable) -> None:
     """In a resumable table runtime does not fall with fidelity."""
     if not table.resumable or table.runtime.shape[2] < 2:
         return
@@ -168,7 +178,7 @@ def _wanted(column: Column) -> str:
     return "a finite number" if column.kind == "continuous" else "a finite number above 0"
 
 
-def _check_finite(table: "Table") -> None:
+def _check_finite(table: HeldTable) -> None:
     with np.errstate(invalid="ignore"):
         bad_cost = np.argwhere(table.mask[..., None] & ~np.isfinite(table.costs))
         bad_runtime = np.argwhere(table.mask & ~(np.isfinite(table.runtime) & (table.runtime >= 0)))
@@ -186,7 +196,7 @@ def _check_finite(table: "Table") -> None:
         )
 
 
-def _check_turned(table: "Table") -> None:
+def _check_turned(table: HeldTable) -> None:
     """A maximised fraction above 1 (or % above 100) has the wrong unit: its error would be negative."""
     for m, objective in enumerate(table.objectives):
         if objective.sense == "min" or objective.unit not in ("fraction", "%"):
@@ -201,7 +211,7 @@ def _check_turned(table: "Table") -> None:
             )
 
 
-def _place(table: "Table", task: int, row: int, fidelity: int) -> str:
+def _place(table: HeldTable, task: int, row: int, fidelity: int) -> str:
     return (
         f"table {table.name!r}, task {table.tasks[task]!r}, row {row}, fidelity {table.fidelities[fidelity]}"
     )

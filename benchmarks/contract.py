@@ -2,30 +2,40 @@
 
 import abc
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.columns import Column, Level, Objective, require_choice, whole
 
-if TYPE_CHECKING:
-    from mohb_jax.benchmarks.table import Table
-
 Kind = TypeVar("Kind", bound="AnyTable")
 """The caller's own kind of table."""
 
 
+class CellSource(NamedTuple):
+    """Where a driver looks up results: the numbers that a table holds, and how its own follow from them.
+
+    With H the number of rows of ``factors``, field j of the record of (task, row, level) is
+
+        ``values[task, row // H, level, sources[j]] * factors[row % H, j]``
+
+    where a record's fields are the table's objectives, minimised, and then the runtime from scratch in
+    seconds.
+    """
+
+    values: Float[np.ndarray, "tasks held chosen held_fields"]
+    """The fields that are held, ``+inf`` in all objectives of an unavailable cell; levels as asked for."""
+    factors: Float[np.ndarray, "types fields"] | None
+    """None where every record is held as it is: then H is 1 and all factors are."""
+    sources: Int[np.ndarray, " fields"]
+    """The held field behind each field of a record."""
+
+
 class AnyTable(abc.ABC):
-    """A table as drivers, studies and reports see it: ``Table`` or ``CrossedTable``.
+    """A table as drivers, studies and reports see it, whatever it holds.
 
-    The attributes are those of ``Table``. A driver reads ``base``, ``factors`` and ``sources``: with H the
-    number of rows of ``factors``, field j of the record of (task, row, fidelity) is
-
-        ``base_field[task, row // H, fidelity, sources[j]] * factors[row % H, j]``
-
-    where the base's fields are its objectives and then its runtime, and the record's are this table's
-    objectives and then its runtime. In a ``Table`` H is 1, the base is the table and all factors are 1.
+    The attributes are those of ``Table``.
     """
 
     name: str
@@ -43,21 +53,6 @@ class AnyTable(abc.ABC):
         shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"
         goals = ", ".join(objective.name for objective in self.objectives)
         return f"{type(self).__name__}({self.name!r}, {shape}, objectives {goals})"
-
-    @property
-    @abc.abstractmethod
-    def base(self) -> "Table":
-        """The table whose cells are held."""
-
-    @property
-    @abc.abstractmethod
-    def factors(self) -> Float[np.ndarray, "types fields"]:
-        """What each field of the record is multiplied by; see the class."""
-
-    @property
-    @abc.abstractmethod
-    def sources(self) -> Int[np.ndarray, " fields"]:
-        """The base's field behind each field of the record; see the class."""
 
     @property
     @abc.abstractmethod
@@ -89,13 +84,24 @@ class AnyTable(abc.ABC):
         """The smallest value of each objective over all available cells, fidelities included."""
 
     @abc.abstractmethod
-    def cells(
-        self, fidelities: Sequence[int]
-    ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
-        """Costs and runtime at the given indices into ``fidelities``.
+    def cells(self, fidelities: Sequence[int]) -> CellSource:
+        """All results at the given indices into ``fidelities``, as a driver needs them.
 
         Args:
             fidelities: indices from 0 (not fidelity values), in the order wanted.
+
+        Raises:
+            InputError: if there is no such fidelity.
+        """
+
+    @abc.abstractmethod
+    def dense(
+        self, fidelities: Sequence[int]
+    ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
+        """Costs and runtime at the given indices into ``fidelities``, written out.
+
+        Args:
+            fidelities: as for ``cells``.
 
         Returns:
             costs, ``+inf`` in every objective where the cell is unavailable; cumulative runtime in seconds,
@@ -121,18 +127,6 @@ class AnyTable(abc.ABC):
 
         Raises:
             InputError: with the accepted names, if one is unknown.
-        """
-
-    @abc.abstractmethod
-    def with_prices(self: Kind, prices: Mapping[str, float | int]) -> Kind:
-        """The same table at other prices: amounts of money follow them, all else stays as it is.
-
-        Args:
-            prices: USD per hour of instance types; those left out keep theirs.
-
-        Raises:
-            InputError: if a type is unknown, a price is not above 0, or the table's costs do not follow from
-                one price per type.
         """
 
     @abc.abstractmethod

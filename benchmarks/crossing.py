@@ -17,16 +17,16 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks import checks, hardware
 from mohb_jax.benchmarks.columns import Column, Objective
-from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.prices import priced
-from mohb_jax.benchmarks.table import Table, table_arrays, table_from, table_metadata, write_file
+from mohb_jax.benchmarks.contract import AnyTable, CellSource
+from mohb_jax.benchmarks.npz import write_npz
+from mohb_jax.benchmarks.table import Table, table_arrays, table_from, table_metadata
 
 from mohb_jax.errors import InputError
 
@@ -34,7 +34,7 @@ FORMAT = "mohb-crossing-1"
 RUNTIME = Objective("runtime", "min", "s")
 COST = Objective("cost", "min", "USD")
 MOST_NUMBERS = 1 << 26
-"""Most numbers that ``CrossedTable.cells`` makes at once: half a gigabyte."""
+"""Most numbers that ``CrossedTable.dense`` makes at once: half a gigabyte."""
 
 
 def cross_table(
@@ -56,8 +56,7 @@ def cross_table(
     """
     instance = hardware.instance(base_instance)
     _check_no_hardware(table)
-    base = table.base
-    _check_runtime(base)
+    base = _base(table)
     kept = [objective for m, objective in enumerate(base.objectives) if not _gives_way(base, m)]
     return CrossedTable(
         name=name or f"{table.name}-cloud",
@@ -126,21 +125,16 @@ class CrossedTable(AnyTable):
         """H, the number of types of machine."""
         return len(self.column.levels)
 
-    @property
-    def base(self) -> Table:
-        """See ``AnyTable``."""
-        return self.table
-
     @functools.cached_property
     def factors(self) -> Float[np.ndarray, "types fields"]:
-        """See ``AnyTable``: 1, the relative time, or USD for a second of the base."""
+        """See ``CellSource``: 1, the relative time, or USD for a second of the base."""
         kinds = {RUNTIME: self.relative_times, COST: self.relative_times * self.prices / 3600}
         same = np.ones(self.num_types)
         return np.stack([kinds.get(objective, same) for objective in (*self.objectives, RUNTIME)], axis=1)
 
     @functools.cached_property
     def sources(self) -> Int[np.ndarray, " fields"]:
-        """See ``AnyTable``; runtime and cost come from the base's objective ``runtime``.
+        """See ``CellSource``; runtime and cost come from the base's objective ``runtime``.
 
         Unlike the base's runtime itself, that is infinite in unavailable cells, as an objective must be.
         """
@@ -177,7 +171,12 @@ class CrossedTable(AnyTable):
         # What is multiplied is never negative, so the smallest product is that of the smallest numbers.
         return self.table.lowest_costs()[:, self.sources[:-1]] * self.factors[:, :-1].min(axis=0)
 
-    def cells(
+    def cells(self, fidelities: Sequence[int]) -> CellSource:
+        """See ``AnyTable``: the base's cells are held."""
+        held = self.table.cells(checks.fidelity_indices(self, fidelities))
+        return held._replace(factors=self.factors, sources=self.sources)
+
+    def dense(
         self, fidelities: Sequence[int]
     ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
         """See ``AnyTable``. For small tables and few fidelities: the product is made here."""
@@ -209,16 +208,12 @@ class CrossedTable(AnyTable):
             objectives=tuple(self.objectives[self.objective_index(name)] for name in names),
         )
 
-    def with_prices(self, prices: Mapping[str, float | int]) -> "CrossedTable":
-        """See ``AnyTable``."""
-        return dataclasses.replace(self, prices=priced(self.column, self.prices, prices))
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """See ``AnyTable``."""
         base = {**table_metadata(self.table), "provenance": self.table.provenance}
         metadata = {**self._metadata(), "provenance": self.provenance, "base": base}
         arrays = {"relative_times": self.relative_times, "prices": self.prices}
-        write_file(path, FORMAT, metadata, {**table_arrays(self.table), **arrays})
+        write_npz(path, FORMAT, metadata, {**table_arrays(self.table), **arrays})
 
     def _crossed(self, base: Float[np.ndarray, "*cells base"]) -> Float[np.ndarray, "*rows objectives"]:
         """Costs on all types from the base's; the last axis but one holds configurations, and then rows."""
@@ -267,12 +262,19 @@ def _check_no_hardware(table: AnyTable) -> None:
         )
 
 
-def _check_runtime(table: Table) -> None:
+def _base(table: AnyTable) -> Table:
+    """The table as the base of a crossing: it holds its cells and has a runtime of its own."""
+    if not isinstance(table, Table):
+        raise InputError(
+            f"table {table.name!r} cannot be crossed with the catalogue: it is a {type(table).__name__}, and "
+            "a Table is needed"
+        )
     if np.array_equal(table.runtime, np.broadcast_to(np.array(table.fidelities), table.runtime.shape)):
         raise InputError(
             f"table {table.name!r} cannot be crossed with the catalogue: it has no runtime of its own (every "
             "evaluation takes as many seconds as its fidelity)"
         )
+    return table
 
 
 def _gives_way(table: Table, objective: int) -> bool:

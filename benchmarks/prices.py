@@ -1,23 +1,23 @@
 """Other prices for the same table: what a finished training costs, not how long it takes."""
 
 import csv
+import dataclasses
 import io
 import math
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import yaml
 from jaxtyping import Float, Int
 from mohb_jax.benchmarks.columns import Column, require_choice
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.crossing import CrossedTable
+from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from mohb_jax.benchmarks.table import Table
 
 _SAME_PRICE = 1e-6
 _SAME_RATIO = 1e-9
@@ -36,6 +36,27 @@ class Pricing(NamedTuple):
     """The objectives in USD; at least one."""
     prices: Float[np.ndarray, "money types"]
     """USD per hour; NaN for a type of which no cell shows its price."""
+
+
+def with_prices(table: AnyTable, prices: Mapping[str, float | int]) -> AnyTable:
+    """The same table at other prices: amounts of money follow them, all else stays as it is.
+
+    Args:
+        table: one whose costs follow from one price per type; see ``pricing``.
+        prices: USD per hour of instance types; those left out keep theirs.
+
+    Returns:
+        A table of the same kind: a crossing holds the new prices; in another table, objectives in USD are
+        multiplied by new price / old price.
+
+    Raises:
+        InputError: if a type is unknown, a price is not above 0, or the table's costs do not follow from one
+            price per type.
+    """
+    if isinstance(table, CrossedTable):
+        return dataclasses.replace(table, prices=priced(table.column, table.prices, prices))
+    held = _held(table)
+    return dataclasses.replace(held, costs=repriced(held, prices))
 
 
 def read_prices(path: str | os.PathLike[str]) -> dict[str, float]:
@@ -157,8 +178,6 @@ def pricing(table: AnyTable, names: Collection[str] = ()) -> Pricing:
     Raises:
         InputError: if there is no such column, no objective is in USD, or one is not runtime times a price.
     """
-    from mohb_jax.benchmarks.crossing import CrossedTable  # it builds on this module, as tables do
-
     index, column = _priced_column(table, names)
     money = tuple(m for m, objective in enumerate(table.objectives) if objective.unit == "USD")
     if not money:
@@ -167,7 +186,7 @@ def pricing(table: AnyTable, names: Collection[str] = ()) -> Pricing:
     if isinstance(table, CrossedTable):
         prices = np.tile(table.prices, (len(money), 1))
     else:
-        prices = np.stack([_read_back(table.base, column, level, m) for m in money])
+        prices = np.stack([_read_back(_held(table), column, level, m) for m in money])
     return Pricing(column, level, money, prices)
 
 
@@ -195,12 +214,18 @@ def price_ratios(table: AnyTable, prices: Mapping[str, float | int]) -> Float[np
     return ratios
 
 
-def repriced(
-    table: "Table", prices: Mapping[str, float | int]
-) -> Float[np.ndarray, "tasks rows f objectives"]:
+def repriced(table: Table, prices: Mapping[str, float | int]) -> Float[np.ndarray, "tasks rows f objectives"]:
     """A table's costs at other prices; see ``price_ratios``, also for errors."""
     ratios = price_ratios(table, prices)
     return table.costs * np.where(np.isnan(ratios), 1.0, ratios)[:, None]
+
+
+def _held(table: AnyTable) -> Table:
+    """The table, whose cells show its prices."""
+    if not isinstance(table, Table):
+        kind = type(table).__name__
+        raise InputError(f"table {table.name!r} is a {kind}: prices change those of a Table or a crossing")
+    return table
 
 
 def _priced_column(table: AnyTable, names: Collection[str]) -> tuple[int, Column]:
@@ -219,7 +244,7 @@ def _priced_column(table: AnyTable, names: Collection[str]) -> tuple[int, Column
 
 
 def _read_back(
-    table: "Table", column: Column, level: Int[np.ndarray, " rows"], objective: int
+    table: Table, column: Column, level: Int[np.ndarray, " rows"], objective: int
 ) -> Float[np.ndarray, " types"]:
     """USD per hour of each level, from cost and runtime; NaN where no cell shows it."""
     known = table.mask & (table.runtime > 0)

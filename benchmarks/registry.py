@@ -10,13 +10,13 @@ from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import COST, RUNTIME, cross_table
 from mohb_jax.benchmarks.download import RemoteFile, locate, state
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.benchmarks.hardware import instances
 from mohb_jax.benchmarks.joining import join_tables
 from mohb_jax.benchmarks.sources import deepar, lcbench, nasbench201, zeus
 from mohb_jax.benchmarks.sources.embedded import load_embedded
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.sources.trimtuner import FILES, load_trimtuner
-from mohb_jax.benchmarks.table import load_table
 
 Folder = str | os.PathLike[str] | None
 

@@ -374,7 +374,7 @@ def to_syne_tune(table: AnyTable, path: str | os.PathLike[str]) -> None:
 
 def _evaluations(table: AnyTable) -> np.ndarray:
     """[tasks, rows, one seed, fidelities, objectives and time] in single precision."""
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     missing = ~np.isfinite(costs).all(axis=-1, keepdims=True)
     values = np.where(missing, np.nan, table.to_values(costs))
     return np.concatenate([values, runtime[..., None]], axis=-1)[:, :, None].astype(np.float32)

@@ -5,27 +5,23 @@ import functools
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from mohb_jax.benchmarks import checks
 from mohb_jax.benchmarks.columns import Column, Objective, whole
-from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.prices import repriced
-
-from mohb_jax.errors import InputError
+from mohb_jax.benchmarks.contract import CellSource
+from mohb_jax.benchmarks.npz import write_npz
 
 FORMAT = "mohb-table-1"
 
-__all__ = ["Column", "Objective", "Table", "load_table"]
+__all__ = ["Column", "Objective", "Table"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Table(AnyTable):
+class Table(checks.HeldTable):
     """A dense tabular benchmark; two tables are the same when their ``fingerprint`` is.
 
     Everything is checked at construction and the arrays are read-only afterwards. Missing cells are said to
@@ -87,30 +83,9 @@ class Table(AnyTable):
             array.setflags(write=False)
 
     @property
-    def mask(self) -> Bool[np.ndarray, "tasks rows fidelities"]:
-        """``available`` as it is after construction: never None."""
-        assert self.available is not None  # set in __post_init__; tells the type checker
-        return self.available
-
-    @property
     def num_missing(self) -> int:
         """Number of cells (task, row, fidelity) that are unavailable."""
         return int(np.count_nonzero(~self.mask))
-
-    @property
-    def base(self) -> "Table":
-        """The table itself: all its cells are held."""
-        return self
-
-    @property
-    def factors(self) -> Float[np.ndarray, "1 fields"]:
-        """Ones: every field of the record is a field of the table."""
-        return np.ones((1, self.num_objectives + 1))
-
-    @property
-    def sources(self) -> Int[np.ndarray, " fields"]:
-        """Every field is its own source."""
-        return np.arange(self.num_objectives + 1)
 
     def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
         """See ``AnyTable``."""
@@ -132,7 +107,13 @@ class Table(AnyTable):
         """See ``AnyTable``."""
         return self.costs.min(axis=(1, 2))  # unavailable cells are infinite, and no task has only those
 
-    def cells(
+    def cells(self, fidelities: Sequence[int]) -> CellSource:
+        """See ``AnyTable``: every field is held as it is."""
+        costs, runtime = self.dense(fidelities)
+        values = np.concatenate([costs, runtime[..., None]], axis=-1)
+        return CellSource(values, None, np.arange(self.num_objectives + 1))
+
+    def dense(
         self, fidelities: Sequence[int]
     ) -> tuple[Float[np.ndarray, "tasks rows chosen objectives"], Float[np.ndarray, "tasks rows chosen"]]:
         """See ``AnyTable``; all fidelities in order are given without a copy."""
@@ -167,10 +148,6 @@ class Table(AnyTable):
             available=_taken(self.mask, {0: task, 2: level}),
         )
 
-    def with_prices(self, prices: Mapping[str, float | int]) -> "Table":
-        """See ``AnyTable``: objectives in USD are multiplied by new price / old price."""
-        return dataclasses.replace(self, costs=repriced(self, prices))
-
     @functools.cached_property
     def fingerprint(self) -> str:
         """See ``AnyTable``."""
@@ -181,7 +158,7 @@ class Table(AnyTable):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """See ``AnyTable``."""
-        write_file(path, FORMAT, {**table_metadata(self), "provenance": self.provenance}, table_arrays(self))
+        write_npz(path, FORMAT, {**table_metadata(self), "provenance": self.provenance}, table_arrays(self))
 
 
 def _taken(array: np.ndarray, chosen: Mapping[int, Sequence[int]]) -> np.ndarray:
@@ -190,49 +167,6 @@ def _taken(array: np.ndarray, chosen: Mapping[int, Sequence[int]]) -> np.ndarray
         if list(indices) != list(range(array.shape[axis])):
             array = np.take(array, indices, axis)
     return array
-
-
-def write_file(
-    path: str | os.PathLike[str], format_name: str, metadata: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> None:
-    """Writes the arrays and, as JSON, the metadata and the format's name; see ``AnyTable.save``."""
-    text = json.dumps({**metadata, "format": format_name})
-    target = Path(path)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, metadata=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def load_table(path: str | os.PathLike[str]) -> AnyTable:
-    """Reads a table of either kind that its ``save`` wrote; it is checked again like any other table.
-
-    Raises:
-        InputError: if the file is missing, truncated or no table.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"table file {os.fspath(path)!r} does not exist")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            metadata = json.loads(file["metadata"].tobytes())
-            arrays = {name: file[name] for name in file.files if name != "metadata"}
-        return _from_parts(metadata.pop("format"), metadata, arrays)
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        wanted = "a table written by 'mohb data import' or Table.save"
-        raise InputError(f"{os.fspath(path)!r} is damaged or not a table; expected {wanted}") from error
-
-
-def _from_parts(format_name: str, metadata: dict[str, Any], arrays: dict[str, Any]) -> AnyTable:
-    from mohb_jax.benchmarks import crossing  # it builds on this module
-
-    makers = {FORMAT: table_from, crossing.FORMAT: crossing.crossed_from}
-    return makers[format_name](metadata, arrays)
 
 
 def table_from(metadata: dict[str, Any], arrays: dict[str, Any]) -> Table:

@@ -959,8 +959,7 @@ def _on_device(table: AnyTable, plan: AnyPlan, resumable: bool | None) -> tuple[
     """The cells that the plan can reach, the plan in their levels, and the table's fidelity of each level."""
     opening = plan.opening if isinstance(plan, Plan) else ()
     used = sorted({level for bracket in opening + plan.brackets for level in bracket.levels})
-    costs, runtime = table.base.cells(used)
-    values = np.concatenate([costs, runtime[..., None]], axis=-1)
+    values, factors, sources = table.cells(used)
     moved: dict[str, Any] = {"brackets": _in_levels(plan.brackets, used)}
     if opening:
         moved["opening"] = _in_levels(opening, used)
@@ -969,9 +968,9 @@ def _on_device(table: AnyTable, plan: AnyPlan, resumable: bool | None) -> tuple[
         moved["opening"] = dataclasses.replace(plan.opening, plan=first)
     cells = Cells(
         values=jnp.asarray(values.reshape(-1, values.shape[-1])),
-        factors=None if table.base is table else jnp.asarray(table.factors),
+        factors=None if factors is None else jnp.asarray(factors),
         resumable=jnp.asarray(table.resumable if resumable is None else resumable),
-        sources=tuple(table.sources.tolist()),
+        sources=tuple(sources.tolist()),
         num_rows=table.num_rows,
         num_levels=len(used),
     )

@@ -15,7 +15,7 @@ import yaml
 from mohb_jax import benchmarks, store
 from mohb_jax.benchmarks.columns import require_choice, whole
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.prices import read_prices
+from mohb_jax.benchmarks.prices import read_prices, with_prices
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.drivers.asynchronous import AshaPlan
@@ -359,7 +359,7 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
     for entry in study.benchmarks:
         whole = benchmarks.load(entry.name, data=data)
         if entry.prices is not None:
-            whole = whole.with_prices(read_prices(entry.prices))
+            whole = with_prices(whole, read_prices(entry.prices))
         if entry.label is not None:
             whole = dataclasses.replace(whole, name=entry.label)  # type: ignore[type-var]
         whole = whole if entry.objectives is None else whole.select(objectives=entry.objectives)

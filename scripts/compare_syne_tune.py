@@ -131,7 +131,7 @@ def compare_decisions(peer_python: str, seed: int) -> bool:
 
 def peer_runs_per_second(table: "Table", peer_python: str, repeats: int) -> float:
     """Median over runs in one process; starting it and building the table are not counted."""
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     arrays = {"costs": costs[0], "runtime": runtime[0]}
     answers = ask_peer(peer_python, "simulate", {"repeats": repeats}, arrays)
     seconds = [answer["seconds"] for answer in answers]

@@ -24,7 +24,7 @@ def simulate(
     ``rows`` are the searcher's suggestions in order; ``promote(bracket_number, costs, num_keep)`` is the
     promotion rule.
     """
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     remaining = list(rows)
     free = [0.0] * num_workers
     log: list[tuple] = []

@@ -53,7 +53,7 @@ ORDERS = {"mo-asha": sorted_net, "asha": best_first, "mo-asha-promote": sorted_n
 
 
 def expected(table, log, lane, name, *, workers, resumable=True, eta=3, seed=0, **limits):
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     task = int(log.task[lane])
     rows = suggestions(seed, int(log.run[lane]), table.num_rows)[: limits.pop("trials", None)]
     found, _ = reference_asha.simulate(

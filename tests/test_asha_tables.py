@@ -32,7 +32,7 @@ def one_task(name):
 
 def by_definition(table, log, lane, name, **limits):
     """Jobs of a lane in plain Python."""
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     candidates = np.flatnonzero(table.measured(0))
     rows = candidates[suggestions(0, int(log.run[lane]), len(candidates))].tolist()
     found, _ = reference_asha.simulate(

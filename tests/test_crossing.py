@@ -10,11 +10,13 @@ from mohb_jax.benchmarks import hardware
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable, cross_table
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.benchmarks.normalise import normalisation, true_front
+from mohb_jax.benchmarks.prices import with_prices
 from mohb_jax.benchmarks.registry import BENCHMARKS
 from mohb_jax.benchmarks.sources import deepar, embedded
 from mohb_jax.benchmarks.sources.synthetic import synthetic
-from mohb_jax.benchmarks.table import Table, load_table
+from mohb_jax.benchmarks.table import Table
 
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
@@ -51,7 +53,7 @@ def base_table(**changes: Any) -> Table:
 
 def dense(table: CrossedTable) -> Table:
     """The product written out."""
-    costs, runtime = table.cells(range(table.num_fidelities))
+    costs, runtime = table.dense(range(table.num_fidelities))
     parts = {field: getattr(table, field) for field in ("name", "columns", "configs", "tasks", "fidelities")}
     parts |= {field: getattr(table, field) for field in ("fidelity_name", "fidelity_unit", "objectives")}
     finite = np.isfinite(costs).all(axis=-1)
@@ -59,11 +61,11 @@ def dense(table: CrossedTable) -> Table:
 
 
 def record(table: AnyTable, task: int, row: int, fidelity: int) -> np.ndarray:
-    """What a driver makes of base, factors and sources."""
-    base, num_types = table.base, len(table.factors)
-    cell = (task, row // num_types, fidelity)
-    fields = np.append(base.costs[cell], base.runtime[cell])
-    return fields[table.sources] * table.factors[row % num_types]
+    """What a driver makes of values, factors and sources."""
+    values, factors, sources = table.cells(range(table.num_fidelities))
+    factors = np.ones((1, len(sources))) if factors is None else factors
+    base_row, kind = divmod(row, len(factors))
+    return values[task, base_row, fidelity, sources] * factors[kind]
 
 
 def test_a_crossing_is_the_product_with_the_catalogue():
@@ -76,7 +78,7 @@ def test_a_crossing_is_the_product_with_the_catalogue():
     )
     assert [objective.name for objective in table.objectives] == ["score", "latency", "runtime", "cost"]
     assert [objective.unit for objective in table.objectives] == ["1", "s", "s", "USD"]
-    costs, runtime = table.cells([0, 1, 2])
+    costs, runtime = table.dense([0, 1, 2])
     relative, prices = hardware.relative_times(), hardware.prices()
     for task, row, fidelity in np.ndindex(2, table.num_rows, 3):
         config, kind = divmod(row, NUM_TYPES)
@@ -109,7 +111,7 @@ def test_the_embedded_table_is_the_crossing_of_what_was_recorded():
     table = cross_table(recorded)
     assert (table.columns, table.objectives) == (finished.columns, finished.objectives)
     np.testing.assert_array_equal(table.configs, finished.configs)
-    costs, runtime = table.cells([0, 13, 26])
+    costs, runtime = table.dense([0, 13, 26])
     np.testing.assert_allclose(costs, finished.costs[:, :, [0, 13, 26]], rtol=1e-12)
     np.testing.assert_array_equal(runtime, finished.runtime[:, :, [0, 13, 26]])
     for task in range(3):
@@ -117,9 +119,9 @@ def test_the_embedded_table_is_the_crossing_of_what_was_recorded():
 
 
 @pytest.mark.parametrize("make", [base_table, lambda: cross_table(base_table())])
-def test_base_factors_and_sources_give_every_record(make):
+def test_values_factors_and_sources_give_every_record(make):
     table = make()
-    costs, runtime = table.cells([0, 1, 2])
+    costs, runtime = table.dense([0, 1, 2])
     for task, row, fidelity in (
         (0, 0, 0),
         (1, 3, 2),
@@ -128,13 +130,16 @@ def test_base_factors_and_sources_give_every_record(make):
     ):
         expected = np.append(costs[task, row, fidelity], runtime[task, row, fidelity])
         np.testing.assert_array_equal(record(table, task, row, fidelity), expected)
-    assert table.factors.shape == (table.num_rows // table.base.num_rows, table.num_objectives + 1)
+    values, factors, sources = table.cells([2, 0])
+    num_types = 1 if factors is None else len(factors)
+    assert values.shape[:3] == (2, table.num_rows // num_types, 2)
+    assert len(sources) == table.num_objectives + 1
 
 
 @pytest.mark.parametrize("make", [base_table, lambda: cross_table(base_table())])
 def test_final_values_are_the_cells_at_the_highest_fidelity(make):
     table = make()
-    costs, runtime = table.cells([2])
+    costs, runtime = table.dense([2])
     for task in range(2):
         np.testing.assert_array_equal(table.final_costs(task), costs[task, :, 0])
         np.testing.assert_array_equal(table.final_runtime(task), runtime[task, :, 0])
@@ -207,7 +212,7 @@ def test_selection_is_that_of_the_dense_table():
     choice = {"tasks": ["two"], "objectives": ["cost", "score"], "fidelities": [9, 1][::-1]}
     part, full = table.select(**choice), dense(table).select(**choice)
     assert (part.tasks, part.fidelities, part.objectives) == (full.tasks, full.fidelities, full.objectives)
-    for lazy, expected in zip(part.cells([0, 1]), full.cells([0, 1]), strict=True):
+    for lazy, expected in zip(part.dense([0, 1]), full.dense([0, 1]), strict=True):
         np.testing.assert_array_equal(lazy, expected)
     assert table.at_maximum().fidelities == (9,)
     np.testing.assert_array_equal(table.at_maximum().final_costs(0), table.final_costs(0))
@@ -231,7 +236,7 @@ def test_unknown_selections_name_what_there_is(choice, message):
 
 
 def test_a_saved_crossing_comes_back_the_same(tmp_path):
-    table = cross_table(base_table()).with_prices({"ml.p2.xlarge": 2.5}).select(objectives=["cost", "score"])
+    table = with_prices(cross_table(base_table()), {"ml.p2.xlarge": 2.5}).select(objectives=["cost", "score"])
     table.save(tmp_path / "t.npz")
     again = benchmarks.load(tmp_path / "t.npz")
     assert isinstance(again, CrossedTable)
@@ -250,7 +255,7 @@ def test_fingerprints_differ_where_results_may():
         cross_table(base_table(), name="other"),
         cross_table(base_table(), base_instance="ml.g4dn.xlarge"),
         cross_table(base_table(resumable=False)),
-        table.with_prices({"ml.p2.xlarge": 2.0}),
+        with_prices(table, {"ml.p2.xlarge": 2.0}),
         table.select(objectives=["score", "cost"]),
         table.at_maximum(),
     ]
@@ -265,14 +270,14 @@ def test_prices_change_cost_and_nothing_else(make):
     table = make()
     index = table.columns[-1].levels.index("ml.p2.xlarge")
     here = table.configs[:, -1] == index
-    dear = table.with_prices({"ml.p2.xlarge": 3 * hardware.prices()[index]})
+    dear = with_prices(table, {"ml.p2.xlarge": 3 * hardware.prices()[index]})
     for task in range(2):
         before, after = table.final_costs(task), dear.final_costs(task)
         np.testing.assert_array_equal(before[:, :3], after[:, :3])
         np.testing.assert_array_equal(before[~here], after[~here])
         np.testing.assert_allclose(after[here, 3], 3 * before[here, 3])
         np.testing.assert_array_equal(table.final_runtime(task), dear.final_runtime(task))
-    again = dear.with_prices({"ml.p2.xlarge": float(hardware.prices()[index])})
+    again = with_prices(dear, {"ml.p2.xlarge": float(hardware.prices()[index])})
     np.testing.assert_allclose(again.final_costs(0), table.final_costs(0))
 
 
@@ -290,19 +295,19 @@ def test_prices_change_cost_and_nothing_else(make):
 )
 def test_bad_prices_are_refused(make, prices, message):
     with pytest.raises(InputError, match=message) as caught:
-        make().with_prices(prices)
+        with_prices(make(), prices)
     assert "\n" not in str(caught.value)
 
 
 def test_prices_need_costs_that_follow_from_one():
     with pytest.raises(InputError, match="no categorical hardware column"):
-        base_table().with_prices({"ml.p2.xlarge": 1.0})
+        with_prices(base_table(), {"ml.p2.xlarge": 1.0})
     product = dense(cross_table(base_table()))
     with pytest.raises(InputError, match="no objective in USD"):
-        product.select(objectives=["score"]).with_prices({"ml.p2.xlarge": 1.0})
+        with_prices(product.select(objectives=["score"]), {"ml.p2.xlarge": 1.0})
     costs = product.costs + 1.0  # a start-up fee
     with pytest.raises(InputError, match="'cost' is not runtime x one price for instance_type"):
-        dataclasses.replace(product, costs=costs).with_prices({"ml.p2.xlarge": 1.0})
+        with_prices(dataclasses.replace(product, costs=costs), {"ml.p2.xlarge": 1.0})
 
 
 def test_a_crossing_is_not_held_dense():
@@ -315,10 +320,10 @@ def test_a_crossing_is_not_held_dense():
     assert true_front(table, 0).size > 0
     assert time.perf_counter() - start < 20
     held = sum(part.nbytes for part in vars(table).values() if isinstance(part, np.ndarray))
-    held += sum(part.nbytes for part in (table.base.costs, table.base.runtime, table.base.configs))
+    held += sum(part.nbytes for part in (table.table.costs, table.table.runtime, table.table.configs))
     assert held < 2 * (base.costs.nbytes + base.runtime.nbytes)
     with pytest.raises(InputError, match=r"75,480,000 numbers .* at most 67,108,864 .* select fewer"):
-        table.cells([0, 1, 2, 3, 4, 4])
+        table.dense([0, 1, 2, 3, 4, 4])
 
 
 @pytest.mark.parametrize("name", ["synthetic-cloud", "deepar-cloud"])

@@ -11,7 +11,7 @@ def test_crossing_gives_the_log_of_its_dense_cells():
     base = synthetic(num_rows=40, num_tasks=2, fidelities=(1, 3, 9))
     crossed = cross_table(base)
     log = simulate(crossed, "mo-hb", num_seeds=3, evaluations=30, workers=3)
-    costs, runtime = crossed.cells(range(crossed.num_fidelities))
+    costs, runtime = crossed.dense(range(crossed.num_fidelities))
     assert log.valid.all()
     task = log.task[:, None]
     np.testing.assert_array_equal(log.costs, costs[task, log.row, log.fidelity])

@@ -147,7 +147,7 @@ def test_no_rows():
 def test_one_rung_is_random_search():
     """The oracle of the synchronous driver knows nothing of this one."""
     table = synthetic(num_rows=40, fidelities=(1, 3))
-    costs, runtime = table.cells(range(2))
+    costs, runtime = table.dense(range(2))
     rows = np.random.default_rng(3).permutation(40)[:25].tolist()
     settings = {"num_workers": 3, "resumable": True, "horizon": 0.6 * runtime[0, rows, 1].sum() / 3}
     log, decisions = simulate(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from mohb_jax.benchmarks import cross_table
+from mohb_jax.benchmarks import cross_table, with_prices
 from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import true_front
@@ -52,8 +52,8 @@ def unit_of(table: AnyTable, method: str, skill: float, log_of: Unit | None = No
         make_table(tasks=table.tasks, num_rows=table.num_rows, num_objectives=table.num_objectives),
         name=table.name,
         objectives=table.objectives,
-        costs=table.cells([0])[0],
-        runtime=table.cells([0])[1],
+        costs=table.dense([0])[0],
+        runtime=table.dense([0])[1],
     )
     unit = log_of or make_unit(dense, method, skill)
     log = unit.log
@@ -87,7 +87,7 @@ def test_repriced_numbers_are_those_of_a_study_made_at_the_new_prices(kind, resu
     else:
         before = crossed_table()
         prices = {"ml.p2.xlarge": 9.0, "ml.c5.xlarge": 0.01}
-        after = before.with_prices(prices)
+        after = with_prices(before, prices)
     units = [unit_of(before, "random", 1), unit_of(before, "mo-hb", 3)]
     for unit in units:
         unit.spec["settings"]["resumable"] = resumable
@@ -358,5 +358,5 @@ def test_level_names_that_are_numbers_can_be_priced():
     column = Column("gpus", "categorical", "hardware", (1, 2, 4))
     table = dataclasses.replace(table, columns=(column, table.columns[1]))
     np.testing.assert_array_equal(
-        table.with_prices({"4": 1.0}).costs, priced_table(OLD).with_prices({"big": 1.0}).costs
+        with_prices(table, {"4": 1.0}).costs, with_prices(priced_table(OLD), {"big": 1.0}).costs
     )

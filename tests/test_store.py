@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mohb_jax.benchmarks.table import load_table
+from mohb_jax.benchmarks.files import load_table
 
 from mohb_jax import store
 from mohb_jax.errors import InputError

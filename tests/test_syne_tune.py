@@ -404,7 +404,7 @@ def test_a_crossing_is_written_out(tmp_path):
     to_syne_tune(table, tmp_path / "box")
     objectives = table.objectives
     again = from_syne_tune(tmp_path / "box", objectives, fidelity_unit=table.fidelity_unit)
-    costs, runtime = table.cells(range(2))
+    costs, runtime = table.dense(range(2))
     np.testing.assert_allclose(again.costs, costs, rtol=1e-5)
     np.testing.assert_allclose(again.runtime, runtime, rtol=1e-6)
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mohb_jax.benchmarks.columns import Column, Objective
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation, true_front
 from mohb_jax.benchmarks.sources.synthetic import synthetic
-from mohb_jax.benchmarks.table import Table, load_table
+from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
 
@@ -170,7 +171,7 @@ def test_published_values_of_a_whole_table():
 def test_missing_cells_are_infinite_in_all_objectives_and_take_the_median_time():
     table = missing((1, 2, 1), resumable=False)
     assert (table.num_missing, Table(**parts()).num_missing) == (1, 0)
-    costs, runtime = table.cells([0, 1])
+    costs, runtime = table.dense([0, 1])
     assert np.isposinf(costs[1, 2, 1]).all()
     assert np.isinf(costs).sum() == 3
     assert runtime[1, 2, 1] == np.median(parts()["runtime"][1, :2, 1])
@@ -227,13 +228,13 @@ def test_arrays_are_copies_and_read_only():
 
 def test_cells_pick_fidelities_by_index():
     table = Table(**parts())
-    costs, runtime = table.cells([1])
+    costs, runtime = table.dense([1])
     np.testing.assert_array_equal(costs[:, :, 0], table.costs[:, :, 1])
     np.testing.assert_array_equal(runtime[:, :, 0], table.runtime[:, :, 1])
-    assert table.cells([0, 1])[0] is table.costs  # all of them: no copy
+    assert table.dense([0, 1])[0] is table.costs  # all of them: no copy
     for index in (2, -1):
         with pytest.raises(InputError, match=rf"fidelity index {index} is not in 0\.\.1"):
-            table.cells([index])
+            table.dense([index])
 
 
 def test_selection():

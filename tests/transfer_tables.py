@@ -35,8 +35,8 @@ class Poisoned(Table):
     def final_costs(self, task):
         return np.full_like(super().final_costs(task), np.nan) if task == 0 else super().final_costs(task)
 
-    def cells(self, fidelities):
-        costs, runtime = super().cells(fidelities)
+    def dense(self, fidelities):
+        costs, runtime = super().dense(fidelities)
         costs = costs.copy()
         costs[0] = 7.0
         return costs, runtime

@@ -14,7 +14,7 @@ from mohb_jax.analysis.lanes import check_rows
 from mohb_jax.analysis.results import PriceChange, Repricing, Study
 from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.prices import Pricing, price_ratios, priced, pricing
+from mohb_jax.benchmarks.prices import Pricing, price_ratios, priced, pricing, with_prices
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit, changed
 from mohb_jax.types import RunLog
@@ -49,7 +49,7 @@ def reprice(study: Study, prices: Mapping[str, float], source: str) -> Study:
         kept[name] = f"table {name!r} has none of the types in {source}"
     chosen = {name: few for name, few in own.items() if few}
     tables = {
-        name: table.with_prices(chosen[name]) if name in chosen else table
+        name: with_prices(table, chosen[name]) if name in chosen else table
         for name, table in study.tables.items()
     }
     repricing = Repricing(

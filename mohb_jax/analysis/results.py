@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.table import load_table
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit, read_compilation, read_study, read_units, table_path

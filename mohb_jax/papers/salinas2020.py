@@ -11,7 +11,7 @@ from jaxtyping import Float
 from mohb_jax import store
 from mohb_jax.analysis.statistics import CONFIDENCE
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.table import load_table
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.papers.adtm_page import page_html, write_figure
 from mohb_jax.papers.bootstrap import sample_counts
 from mohb_jax.papers.paper import Paper, Part, Reproduction

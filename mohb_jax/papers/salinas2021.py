@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mohb_jax import store
-from mohb_jax.benchmarks.table import load_table
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.papers.claims import Claim, claims_frame, judged
 from mohb_jax.papers.claims_figures import write_figures
 from mohb_jax.papers.claims_page import page_html

@@ -14,7 +14,7 @@ from mohb_jax.benchmarks.table import Table
 
 def all_failed(table: AnyTable) -> AnyTable:
     """The table with every evaluation failed, which no published table can be."""
-    return _with(table, costs=np.full_like(table.base.costs, np.inf))
+    return _with(table, costs=np.full_like(_held(table).costs, np.inf))
 
 
 def shuffled_results(table: AnyTable, task: int, seed: int = 0) -> AnyTable:
@@ -22,7 +22,7 @@ def shuffled_results(table: AnyTable, task: int, seed: int = 0) -> AnyTable:
 
     What is known without training (sizes of models) stays as it is, and so do rows that lack some result.
     """
-    base, rng = table.base, np.random.default_rng(seed)
+    base, rng = _held(table), np.random.default_rng(seed)
     whole = np.flatnonzero(base.mask[task].all(axis=1))
     dealt = rng.permutation(whole)
     costs, runtime = base.costs.copy(), base.runtime.copy()
@@ -31,6 +31,13 @@ def shuffled_results(table: AnyTable, task: int, seed: int = 0) -> AnyTable:
         costs[task, whole, :, objective] = base.costs[task, dealt, :, objective]
     runtime[task, whole] = base.runtime[task, dealt]
     return _with(table, costs=costs, runtime=runtime)
+
+
+def _held(table: AnyTable) -> Table:
+    """The table whose cells are held: that of a crossing, or itself."""
+    held = table.table if isinstance(table, CrossedTable) else table
+    assert isinstance(held, Table)
+    return held
 
 
 def _with(table: AnyTable, **arrays: np.ndarray) -> Any:
