@@ -9,8 +9,8 @@ import pytest
 
 from mohb_jax import plugins
 from mohb_jax.errors import InputError, UserCodeError
-from mohb_jax.plugins import blame, entry_point, entry_points, is_path, load_object, made
-from mohb_jax.sources import source_files
+from mohb_jax.plugins import blame, entry_point, entry_points, is_path, load_object, loading, made
+from mohb_jax.plugins.sources import source_files
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +26,10 @@ def _elsewhere(tmp_path, monkeypatch):
         ):
             del sys.modules[name]
     sys.path[:] = before[1]
-    plugins._MODULES.clear()
-    plugins._INSTALLED.clear()
-    plugins._ROOTS.clear()
-    plugins._ADDED.clear()
+    loading._MODULES.clear()
+    loading._INSTALLED.clear()
+    loading._ROOTS.clear()
+    loading._ADDED.clear()
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -275,3 +275,37 @@ def test_source_files_end_at_the_package(tmp_path):
     names = [path.name for path in source_files(file, tmp_path, only="pack")]
     assert names == ["__init__.py", "one.py", "two.py"]
     assert "neighbour.py" in [path.name for path in source_files(file, tmp_path)]
+
+
+def test_a_shipment_is_the_same_code_elsewhere(tmp_path):
+    text = "from pack import base\nvalue = base.value"
+    folder = write(tmp_path / "study", **{"pack/__init__": "", "pack/part": text, "pack/base": "value = 1"})
+    sent = plugins.packed(load_object("pack.part:value", folder))
+    assert sorted(sent.files) == ["pack/__init__.py", "pack/base.py", "pack/part.py"]
+    got = plugins.unpacked(sent, tmp_path / "worker")
+    assert got.object == 1
+    assert got.source_hash == sent.source_hash
+    assert tmp_path / "worker" in got.file.parents
+    with pytest.raises(InputError, match=r"the source on this worker .* is not that of the study"):
+        plugins.unpacked(sent._replace(source_hash="0" * 64), tmp_path / "worker")
+    installed = plugins.packed(load_object("json:loads"))
+    assert (installed.files, plugins.unpacked(installed, tmp_path).path) == ({}, "json:loads")
+
+
+def test_a_reference_is_found_from_anywhere(tmp_path, monkeypatch):
+    text = "from . import base as value"
+    folder = write(tmp_path / "study", **{"pack/__init__": "", "pack/part": text, "pack/base": ""})
+    found = load_object("pack.part:value", folder)
+    monkeypatch.chdir(tmp_path)
+    again = load_object(found.reference)
+    assert again.object is found.object
+    assert (again.source_hash, again.reference) == (found.source_hash, found.reference)
+
+
+def test_nothing_is_imported_where_that_is_forbidden(tmp_path):
+    folder = write(tmp_path / "study", mine="raise RuntimeError")
+    message = r"'mine:value' is code from outside .*--no-plugins"
+    with plugins.forbidden(), pytest.raises(InputError, match=message):
+        load_object("mine:value", folder)
+    write(folder, mine="value = 1")
+    assert load_object("mine:value", folder).object == 1

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, UserCodeError
 
 app = typer.Typer(
     help="Studies of tuning methods that choose hardware and hyperparameters together.",
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.TyperException as error:
         _fail(error.format_message() or "a command is missing: accepted are those above", 2)
     except InputError as error:
+        if isinstance(error, UserCodeError) and error.details:
+            print(error.details, file=sys.stderr)
         _fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130

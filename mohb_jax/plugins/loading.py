@@ -1,9 +1,6 @@
-"""Code from outside the package: finds and imports what ``my_module:my_object`` names, and knows its source.
+"""Finds and imports what ``my_module:my_object`` names."""
 
-Importing a module runs it. Only names that hold a colon, and names of entry points, ever lead here, and
-nothing of this package does so to read data.
-"""
-
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -12,14 +9,14 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
-import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from mohb_jax.errors import InputError, UserCodeError
-from mohb_jax.sources import hash_of, source_files
+from mohb_jax.errors import InputError
+from mohb_jax.plugins import blaming
+from mohb_jax.plugins.sources import hash_of, source_files
 
 SHAPE = "my_module:my_object or path/to/file.py:my_object"
 """What a name of a plug-in looks like, for people."""
@@ -44,6 +41,13 @@ class Loaded(NamedTuple):
     """Folder that a worker elsewhere must have to import it; None for installed modules."""
     files: tuple[Path, ...] = ()
     """All files that the hash is of."""
+
+    @property
+    def reference(self) -> str:
+        """A name that finds it from any working directory of this machine: a file stands with its whole
+        path."""
+        attribute = self.path.rpartition(":")[2]
+        return self.path if self.folder is None else f"{self.file}:{attribute}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -88,9 +92,10 @@ def load_object(name: str, folder: Path | None = None, kind: str = "plug-in") ->
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise InputError(f"{kind} {name!r}: accepted is {SHAPE}")
-    file = _file_of(module_name, folder)
     label = f"{kind} {name!r}"
-    found = _from_file(module_name, file, label) if file else _installed(module_name, label, folder)
+    _require_allowed(label)
+    file = _file_of(module_name, folder)
+    found = _from_file(file, label) if file else _installed(module_name, label, folder)
     held = _attribute(found.module, attribute, label)
     return Loaded(
         object=held,
@@ -127,6 +132,7 @@ def entry_point(group: str, name: str, kind: str = "plug-in") -> Loaded | None:
     if point is None:
         return None
     label = f"{kind} {name!r} of {distribution_of(point)}"
+    _require_allowed(label)
     if not point.attr:
         raise InputError(f"{label}: its entry point is {point.value!r}: accepted is my_module:my_object")
     found = _installed(point.module, label)
@@ -139,6 +145,24 @@ def entry_point(group: str, name: str, kind: str = "plug-in") -> Loaded | None:
 def distribution_of(point: importlib.metadata.EntryPoint) -> str:
     """``name version`` of the distribution that publishes an entry point."""
     return "an unknown distribution" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+_FORBIDDEN: list[bool] = []
+
+
+@contextlib.contextmanager
+def forbidden() -> Iterator[None]:
+    """Within it nothing from outside the package is imported: to ask for it is an ``InputError``."""
+    _FORBIDDEN.append(True)
+    try:
+        yield
+    finally:
+        _FORBIDDEN.pop()
+
+
+def _require_allowed(label: str) -> None:
+    if _FORBIDDEN:
+        raise InputError(f"{label} is code from outside the package, which --no-plugins refuses to run")
 
 
 Wanted = TypeVar("Wanted")
@@ -160,65 +184,16 @@ def made(loaded: Loaded, wanted: type[Wanted], kind: str, settings: tuple[Any, .
     try:
         result = loaded.object(*settings)
     except Exception as error:
-        raise blame(error, label, loaded.files) from error
+        raise blaming.blame(error, label, loaded.files) from error
     if not isinstance(result, wanted):
         raise InputError(f"{label} returned {_article(result)}: {accepted}")
     return result
-
-
-def blame(error: BaseException, label: str, files: Collection[Path] = ()) -> UserCodeError:
-    """What to tell of an exception that a user's code raised.
-
-    Args:
-        error: what was caught.
-        label: what was at work, such as ``method 'my_module:my_method'``.
-        files: source files of the user's code; those of all modules imported so far, if empty.
-
-    Returns:
-        An error that names the deepest of the user's lines, with the traceback from the first of them on.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    known = {str(path) for path in files or user_files()}
-    own = [number for number, frame in enumerate(frames) if frame.filename in known]
-    shown = frames[own[0] :] if own else [] if isinstance(error, SyntaxError) else frames
-    head = ["Traceback (from your code on):\n", *traceback.format_list(shown)] if shown else []
-    said = traceback.format_exception_only(error)
-    said = said if isinstance(error, SyntaxError) else said[:1]  # without the notes that others add
-    details = "".join([*head, *said])
-    where = _place(error, frames[own[-1]] if own else None)
-    return UserCodeError(f"{label}: {where}{_said(error)}", details.rstrip("\n"))
-
-
-def is_users(error: BaseException, files: Collection[Path] = ()) -> bool:
-    """True if an exception came from, or went through, a user's code."""
-    known = {str(path) for path in files or user_files()}
-    return any(frame.filename in known for frame in traceback.extract_tb(error.__traceback__))
-
-
-def user_files() -> set[Path]:
-    """Source files of all modules that were imported here."""
-    found = [*_MODULES.values(), *_INSTALLED.values()]
-    return {path for module in found for path in module.files}
 
 
 def hint(name: str, known: Collection[str]) -> str:
     """``(did you mean ...?)`` with a space before it, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _place(error: BaseException, frame: traceback.FrameSummary | None) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: "
-    return "" if frame is None else f"{frame.filename}, line {frame.lineno}: "
-
-
-def _said(error: BaseException) -> str:
-    """The exception on one line; its first lines say what it is."""
-    if isinstance(error, InputError):
-        return " ".join(str(error).split())
-    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _article(value: Any) -> str:
@@ -262,11 +237,9 @@ def _is_ours(file: Path) -> bool:
     return Path(__file__).parent in file.parents
 
 
-def _from_file(module_name: str, file: Path, label: str) -> _Module:
+def _from_file(file: Path, label: str) -> _Module:
     """The module of a file; imported anew if it, or what it imports, has changed since."""
-    known = _MODULES.get(file)
-    is_plain = not module_name.endswith(".py")
-    root = file.parents[_depth(file, module_name)] if is_plain else file.parent
+    known, root = _MODULES.get(file), _root_of(file)
     _prefer(root)
     if known is not None and hash_of(known.files, root) == known.source_hash:
         return known
@@ -276,39 +249,40 @@ def _from_file(module_name: str, file: Path, label: str) -> _Module:
     for other in known.files if known else ():
         _forget(other)
     importlib.invalidate_caches()
-    module = _executed(module_name if is_plain else file.stem, file, root, label)
-    _MODULES[file] = _Module(module, file, root, files, source_hash)
+    blaming.USER_FILES.update(files)
+    _MODULES[file] = _Module(_executed(file, root, files, label), file, root, files, source_hash)
     return _MODULES[file]
 
 
-def _depth(file: Path, module_name: str) -> int:
-    """How many folders above a module's file its imports begin."""
-    return module_name.count(".") + (file.name == "__init__.py")
+def _root_of(file: Path) -> Path:
+    """The folder in which the names of modules begin: the first above a file that is no package."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
 
 
-def _executed(module_name: str, file: Path, root: Path, label: str) -> ModuleType:
+def _executed(file: Path, root: Path, files: tuple[Path, ...], label: str) -> ModuleType:
     """Runs a file as a module, under a name of its own: files of one name in two folders stay apart, and none
     hides an installed module."""
-    first, *rest = module_name.split(".")
-    package = root / first / "__init__.py"
+    first, *rest = file.relative_to(root).with_suffix("").parts
+    rest = rest[:-1] if file.name == "__init__.py" else rest
+    top = root / first / "__init__.py" if file.parent != root else file
+    name = _hashed(top, first)
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a study's folder stays as it is
     try:
-        if rest and package.is_file():
-            name = _hashed(package, first)
-            if name not in sys.modules:
-                _execute(name, package)
-            return importlib.import_module(".".join([name, *rest]))
-        return _execute(_hashed(file, module_name), file)
+        module = sys.modules[name] if rest and name in sys.modules else _execute(name, top)
+        return importlib.import_module(".".join([name, *rest])) if rest else module
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may even call sys.exit
-        raise blame(error, label, source_files(file, root)) from error
+        raise blaming.blame(error, label, files) from error
     finally:
         sys.dont_write_bytecode = written
 
 
 def _hashed(file: Path, name: str) -> str:
-    return f"{PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}_{name.replace('.', '_')}"
+    return f"{PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}_{name}"
 
 
 def _execute(name: str, file: Path) -> ModuleType:
@@ -389,15 +363,16 @@ def _installed(module_name: str, label: str, folder: Path | None = None) -> _Mod
     files: tuple[Path, ...] = ()
     source = None
     if file is not None and module_name.partition(".")[0] != OWN:
-        root = file.parents[_depth(file, module_name)]
+        root = _root_of(file)
         files = source_files(file, root, only=module_name.partition(".")[0])
         source = hash_of(files, root)
+    blaming.USER_FILES.update(files)
     try:
         module = importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise blame(error, label, files) from error
+        raise blaming.blame(error, label, files) from error
     _INSTALLED[module_name] = _Module(module, file, None, files, source)
     return _INSTALLED[module_name]
 
@@ -408,11 +383,11 @@ def _spec(module_name: str, label: str, folder: Path | None) -> importlib.machin
         spec = importlib.util.find_spec(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
-            raise blame(error, label) from error
+            raise blaming.blame(error, label) from error
     except ValueError:  # a module without a spec, such as __main__
         spec = importlib.machinery.ModuleSpec(module_name, None)
     except Exception as error:  # its package could not be imported
-        raise blame(error, label) from error
+        raise blaming.blame(error, label) from error
     if spec is None:
         places = list(dict.fromkeys([*([] if folder is None else [folder.resolve()]), Path.cwd()]))
         near = hint(module_name, [path.stem for place in places for path in place.glob("*.py")])

@@ -1,0 +1,53 @@
+"""What to tell of an exception that code from outside the package raised."""
+
+import traceback
+from collections.abc import Collection
+from pathlib import Path
+
+from mohb_jax.errors import InputError, UserCodeError
+
+USER_FILES: set[Path] = set()
+"""Source files of all modules that were imported for a user."""
+
+
+def blame(error: BaseException, label: str, files: Collection[Path] = ()) -> UserCodeError:
+    """What to tell of an exception that a user's code raised.
+
+    Args:
+        error: what was caught.
+        label: what was at work, such as ``method 'my_module:my_method'``.
+        files: source files of the user's code; those of all modules imported so far, if empty.
+
+    Returns:
+        An error that names the deepest of the user's lines, with the traceback from the first of them on.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    known = {str(path) for path in files or USER_FILES}
+    own = [number for number, frame in enumerate(frames) if frame.filename in known]
+    shown = frames[own[0] :] if own else [] if isinstance(error, SyntaxError) else frames
+    head = ["Traceback (from your code on):\n", *traceback.format_list(shown)] if shown else []
+    said = traceback.format_exception_only(error)
+    said = said if isinstance(error, SyntaxError) else said[:1]  # without the notes that others add
+    details = "".join([*head, *said])
+    where = _place(error, frames[own[-1]] if own else None)
+    return UserCodeError(f"{label}: {where}{_said(error)}", details.rstrip("\n"))
+
+
+def is_users(error: BaseException, files: Collection[Path] = ()) -> bool:
+    """True if an exception came from, or went through, a user's code."""
+    known = {str(path) for path in files or USER_FILES}
+    return any(frame.filename in known for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _place(error: BaseException, frame: traceback.FrameSummary | None) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: "
+    return "" if frame is None else f"{frame.filename}, line {frame.lineno}: "
+
+
+def _said(error: BaseException) -> str:
+    """The exception on one line; its first lines say what it is."""
+    if isinstance(error, InputError):
+        return " ".join(str(error).split())
+    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
