@@ -94,7 +94,7 @@ def learn_prior(table: AnyTable, seed: int = 0, training: Training | None = None
 
     References:
         Salinas, Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning", 2020, for
-        one objective; one network per objective is our reading of Salinas et al. 2021 (docs/methods.md).
+        one objective; one network per objective is our reading of Salinas et al. 2021 (docs/departures.md).
     """
     training = PUBLISHED if training is None else training
     kept = _PRIORS.setdefault(table, {})

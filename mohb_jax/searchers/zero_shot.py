@@ -28,7 +28,7 @@ def zero_shot() -> Searcher:
 
     References:
         Winkelmolen, Ivkin, Bozkurt, Karnin, "Practical and sample efficient zero-shot HPO", 2020, for the
-        greedy choice; ranks instead of losses as in a published library (docs/methods.md).
+        greedy choice; ranks instead of losses as in a published library (docs/departures.md).
     """
     return list_searcher(_portfolios, one_by_one=False)
 

@@ -1,0 +1,88 @@
+# %% [markdown]
+# You need Python 3.11 or newer and the package (`pip install .` in the repository). Nothing is downloaded.
+#
+# The script has cells (`# %%`): an editor such as VS Code or Spyder runs them one by one, and `python
+# first_study.py` all of them.
+
+# %% [markdown]
+# ## One tuning run
+#
+# A *table* holds the results of trainings that somebody has made. `embedded` comes with the package: small
+# networks on seven data sets, on 37 kinds of machines, with error, runtime and cost after each of 27
+# epochs.
+
+# %%
+import mohb_jax as mohb
+from mohb_jax import benchmarks
+
+table = benchmarks.load("embedded")
+print(table)
+
+# %% [markdown]
+# A method tunes: it chooses configurations, and how long each is trained. Here multi-objective Hyperband
+# makes 100 runs of 60 evaluations each, on one data set. Nothing is trained: results are looked up in the
+# table, and a simulated clock counts the time of four workers.
+
+# %%
+log = mohb.simulate(table, "mo-hb", num_seeds=100, tasks=["digits"], evaluations=60, workers=4)
+print("rows of the first run:", log.row[0, :5])
+print("simulated seconds at which each was done:", log.end[0, :5].round(1))
+
+# %% [markdown]
+# ## A study
+#
+# A study compares methods. It is a mapping, or the same as a YAML file. Every method makes 100 runs on
+# every data set.
+
+# %%
+study = {
+    "name": "first-study",
+    "benchmarks": [{"name": "embedded", "tasks": ["digits", "diabetes"]}],
+    "methods": [
+        "random",
+        "mo-hb",
+        {"method": "mo-hb", "name": "mo-hb-overlap", "settings": {"mode": "overlap"}},
+    ],
+    "seeds": 100,
+    "reference": "random",
+}
+results = mohb.run_study(study)
+
+# %% [markdown]
+# The results are kept in `runs/first-study`. Run this again and nothing is computed twice.
+#
+# ## What came out
+#
+# Hypervolume says how much of the true front's trade-offs a method has found when its time is over: 1 is
+# everything. `low` and `high` are the ends of the 95 % interval.
+
+# %%
+print(results.summary().select("task", "method", "hypervolume", "low", "high"))
+
+# %% [markdown]
+# Are the differences real? Run i of one method and run i of another share their random numbers, so
+# differences are compared run by run.
+
+# %%
+print(results.compare("mo-hb-overlap", "random"))
+
+# %% [markdown]
+# ## A figure
+#
+# How does hypervolume grow with simulated time? The figure is one of matplotlib: change it as you like.
+
+# %%
+figure = results.plot_curves()
+figure.savefig("curves.png")
+
+# %% [markdown]
+# ## A page
+#
+# `results.report()` writes a page with all tables and figures, the same as `mohb report runs/first-study`.
+#
+# ## What next?
+#
+# * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal.
+# * [Your own table](../howto/table.md), [your own method](../howto/method.md).
+# * What a study file can say: [studies and reports](../studies.md).
+# * Words: [glossary](../glossary.md).

@@ -1,0 +1,86 @@
+"""The documentation: its examples run in an empty folder, and its lines are short."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mohb_jax import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+HOW_TO = [page for page in PAGES if page.stem == "table"]
+MOST_CHARACTERS = 110
+FEW_RUNS = "4"
+BLOCK = re.compile(r'```(?P<language>\w+)(?: title="(?P<file>[^"]+)")?\n(?P<text>.*?)```', re.DOTALL)
+
+
+class Step(NamedTuple):
+    """What a reader does next: writes a file, or types a command."""
+
+    file: str | None
+    text: str
+
+
+def steps(page: str) -> list[Step]:
+    """Files with a name and commands, in the order of the page; other blocks are there to be read."""
+    found: list[Step] = []
+    for block in BLOCK.finditer(page):
+        if block["file"]:
+            found.append(Step(block["file"], block["text"]))
+        elif block["language"] == "sh":
+            found += [Step(None, line) for line in block["text"].splitlines() if line.strip()]
+    return found
+
+
+def type_in(command: str) -> None:
+    """A command as it stands on the page, but for the number of runs."""
+    program, *arguments = shlex.split(command, comments=True)
+    if program == "python":
+        subprocess.run([sys.executable, *arguments], check=True, timeout=120)
+        return
+    assert program == "mohb", command
+    if arguments[0] == "run":
+        arguments += ["--seeds", FEW_RUNS]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert not stop.value.code, command
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_examples_run_untouched_in_an_empty_folder(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for step in steps(page.read_text(encoding="utf-8")):
+        if step.file:
+            Path(step.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(step.file).write_text(step.text, encoding="utf-8")
+        else:
+            type_in(step.text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_are_short(page):
+    """What a program prints is shown as it is."""
+    shown = BLOCK.sub(lambda block: "" if block["language"] == "text" else block[0], page.read_text())
+    long = [line for line in shown.splitlines() if len(line) > MOST_CHARACTERS]
+    assert not long, "\n".join(long)
+
+
+def test_the_glossary_is_in_order_and_says_nothing_twice():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for section in text.split("\n## ")[1:]:
+        terms = re.findall(r"^\* \*\*(.+?)\*\*", section, re.MULTILINE)
+        assert terms == sorted(set(terms), key=str.lower)
+
+
+def test_words_that_the_glossary_points_to_are_there():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", text.partition("\n## ")[2])
+    explained = {term.lower() for term in re.findall(r"\*\*(.+?)\*\*", text)}
+    pointed = {word.lower() for word in re.findall(r"(?<!\*)\*([^*]+?)\*(?!\*)", text)}
+    missing = [word for word in pointed if not explained & {word, word.rstrip("s"), word.removesuffix("d")}]
+    assert not missing, missing
