@@ -52,7 +52,7 @@ def cross_table(
 
     Raises:
         InputError: if the table has hardware columns or no runtime of its own, or there is no such instance
-        type.
+            type.
     """
     instance = hardware.instance(base_instance)
     _check_no_hardware(table)

@@ -2,7 +2,7 @@
 
 Nothing here needs pytest; ``parametrize_with_checks`` imports it when it is called.
 
-Example:
+Examples:
     >>> from mohb_jax.testing import check_method, tables
     >>> few = {"tiny": tables()["tiny"]}
     >>> check_method("mo-hb", few, checks=["budget"])[0].ok

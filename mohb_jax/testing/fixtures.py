@@ -46,7 +46,7 @@ def tables() -> Mapping[str, AnyTable]:
     Returns:
         The same objects at every call, so that what is kept per table is found again.
 
-    Example:
+    Examples:
         >>> tables()["tiny"].num_rows
         5
     """

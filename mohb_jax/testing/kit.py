@@ -65,7 +65,7 @@ def check_method(
         BrokenLawError: an ``AssertionError`` with one line per law that does not hold.
         InputError: an unknown check, or no table that serves the method.
 
-    Example:
+    Examples:
         >>> from mohb_jax.testing import check_method, tables
         >>> few = {"tiny": tables()["tiny"]}
         >>> [result.ok for result in check_method("random", few, checks=["rows", "budget"])]

@@ -36,7 +36,7 @@ def parametrize_with_checks(
         expected_failures: name of a check -> why it is known to fail; the test is skipped with that reason,
             and fails if the law holds after all.
 
-    Example:
+    Examples:
         @parametrize_with_checks([my_module.my_method], expected_failures={"chunks": "one list per call"})
         def test_my_method(method, check):
             check(method)
