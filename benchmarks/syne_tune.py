@@ -56,6 +56,15 @@ class _Results(NamedTuple):
     values: Float[np.ndarray, "tasks rows seeds fidelities fields"]
 
 
+class _Means(NamedTuple):
+    """The results without the axis of seeds; fidelities increase."""
+
+    configs: Float[np.ndarray, "rows columns"]
+    fidelities: Float[np.ndarray, " fidelities"]
+    values: Float[np.ndarray, "tasks rows fidelities fields"]
+    available: Bool[np.ndarray, "tasks rows fidelities"]
+
+
 def from_syne_tune(
     path: str | os.PathLike[str],
     objectives: Sequence[Objective],
@@ -93,32 +102,45 @@ def from_syne_tune(
     box = _open(Path(path), roles or {})
     time = runtime or box.time
     require_unit(f"unit of the runtime of {box.folder}", runtime_unit, SECONDS)
-    fields = _fields(box, objectives, time)
-    results = (
-        _dense(box, fields) if (box.folder / "hyperparameters.parquet").is_file() else _sparse(box, fields)
+    means = _means(_recorded(box, _fields(box, objectives, time)), seed, box)
+    seconds = means.values[..., -1] * SECONDS[runtime_unit] if time else means.fidelities
+    return Table(
+        **_axes(box, means),
+        name=name or box.folder.resolve().name,
+        fidelity_unit=fidelity_unit,
+        objectives=tuple(objectives),
+        costs=np.stack([goal.to_cost(means.values[..., m]) for m, goal in enumerate(objectives)], axis=-1),
+        runtime=np.broadcast_to(seconds, means.available.shape),
+        available=means.available,
+        resumable=resumable,
+        provenance=f"Imported from {os.fspath(path)}, a black box of Syne Tune.",
     )
+
+
+def _axes(box: _Box, means: _Means) -> dict[str, Any]:
+    """What a table's axes are, as its fields."""
+    return {
+        "columns": box.columns,
+        "configs": means.configs,
+        "tasks": box.tasks,
+        "fidelities": tuple(means.fidelities.tolist()),
+        "fidelity_name": box.fidelity or "evaluation",
+    }
+
+
+def _recorded(box: _Box, fields: Sequence[str]) -> _Results:
+    """What either layout holds."""
+    is_dense = (box.folder / "hyperparameters.parquet").is_file()
+    return _dense(box, fields) if is_dense else _sparse(box, fields)
+
+
+def _means(results: _Results, seed: int | None, box: _Box) -> _Means:
+    """The results over the seeds that count, fidelities in order."""
     means = [_over_seeds(task) for task in _chosen(results.values, seed, box)]
     values, available = (np.stack(part) for part in zip(*means, strict=True))
     fidelities = np.asarray(results.fidelities, np.float64)
     order = np.argsort(fidelities)
-    values, available = values[:, :, order], available[:, :, order]
-    costs = [objective.to_cost(values[..., m]) for m, objective in enumerate(objectives)]
-    seconds = values[..., -1] * SECONDS[runtime_unit] if time else fidelities[order]
-    return Table(
-        name=name or box.folder.resolve().name,
-        columns=box.columns,
-        configs=results.configs,
-        tasks=box.tasks,
-        fidelities=tuple(fidelities[order].tolist()),
-        fidelity_name=box.fidelity or "evaluation",
-        fidelity_unit=fidelity_unit,
-        objectives=tuple(objectives),
-        costs=np.stack(costs, axis=-1),
-        runtime=np.broadcast_to(seconds, available.shape),
-        available=available,
-        resumable=resumable,
-        provenance=f"Imported from {os.fspath(path)}, a black box of Syne Tune.",
-    )
+    return _Means(results.configs, fidelities[order], values[:, :, order], available[:, :, order])
 
 
 def _open(folder: Path, roles: Mapping[str, str]) -> _Box:

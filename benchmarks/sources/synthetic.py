@@ -1,4 +1,10 @@
-"""Tables made by formula, whose true Pareto front is known by construction."""
+"""Tables made by formula, whose true Pareto front is known by construction.
+
+A row has a position, one of a few points of the unit simplex, and three more columns in [0, 1]. Its cost is
+the position plus, in every objective, its squared distance from the task's optimum in those columns. Rows at
+distance 0, one for each position, are the front; any other row is dominated by the front row of its own
+position. At lower fidelities costs are mixed with noise of their own mean and spread.
+"""
 
 from collections.abc import Sequence
 
@@ -52,10 +58,7 @@ def synthetic_with_fronts(
 ) -> tuple[Table, tuple[Int[np.ndarray, " front"], ...]]:
     """A table and, for each task, the rows of its true front.
 
-    A row has a position, one of ``num_front`` points of the unit simplex, and three more columns in [0, 1].
-    Its cost is the position plus, in every objective, its squared distance from the task's optimum in those
-    columns. Rows at distance 0, one for each position, are the front; any other row is dominated by the front
-    row of its own position. At lower fidelities costs are mixed with noise of their own mean and spread.
+    See the module for what the problem is.
 
     Args:
         num_rows: N, at least ``num_front * num_tasks``; with fewer rows the front shrinks.
@@ -74,26 +77,33 @@ def synthetic_with_fronts(
     """
     num_front = _front_size(num_rows, num_tasks, num_objectives, num_front, correlation)
     rng = np.random.default_rng(seed)
-    position = _positions(rng, num_front, num_objectives)
-    optimum = rng.uniform(0.3, 0.7, (num_tasks, NUM_DISTANCE_COLUMNS))
-    place, rest = _rows(rng, num_rows, num_front, optimum)
-    distance = np.square(rest[None] - optimum[:, None]).sum(axis=-1)
-    final = position[place][None] + distance[..., None]
+    position, rest, distance = _geometry(rng, num_rows, num_tasks, num_objectives, num_front)
+    levels = np.asarray(fidelities, np.float64)
     table = Table(
         name=name,
         columns=_columns(num_objectives),
-        configs=np.concatenate([position[place, :-1], rest], axis=1),
+        configs=np.concatenate([position[:, :-1], rest], axis=1),
         tasks=tuple(f"task-{t}" for t in range(num_tasks)),
         fidelities=tuple(fidelities),
         fidelity_name="epochs",
         fidelity_unit="epoch",
         objectives=tuple(Objective(f"objective-{m}", "min", "1") for m in range(num_objectives)),
-        costs=_noisy(rng, final, np.asarray(fidelities, np.float64), correlation),
-        runtime=_runtime(rng, num_tasks, num_rows, np.asarray(fidelities, np.float64)),
+        costs=_noisy(rng, position[None] + distance[..., None], levels, correlation),
+        runtime=_runtime(rng, num_tasks, num_rows, levels),
         resumable=resumable,
         provenance=f"Synthetic: simplex plus squared distance, seed {seed}. Nothing in it was measured.",
     )
     return table, tuple(np.flatnonzero(row == 0) for row in distance)
+
+
+def _geometry(
+    rng: np.random.Generator, num_rows: int, num_tasks: int, num_objectives: int, num_front: int
+) -> tuple[Float[np.ndarray, "rows m"], Float[np.ndarray, "rows d"], Float[np.ndarray, "tasks rows"]]:
+    """Position and distance columns of each row, and its squared distance from each task's optimum."""
+    position = _positions(rng, num_front, num_objectives)
+    optimum = rng.uniform(0.3, 0.7, (num_tasks, NUM_DISTANCE_COLUMNS))
+    place, rest = _rows(rng, num_rows, num_front, optimum)
+    return position[place], rest, np.square(rest[None] - optimum[:, None]).sum(axis=-1)
 
 
 def _front_size(
