@@ -46,7 +46,7 @@ layer("report", "analysis")
 layer("papers", "study", "report")
 layer("engines", "study", "programs")
 layer("bench", "methods", "arrays")
-layer("cli", "scaffold", "study", "engines", "report", "papers", "bench", "arrays", "programs")
+layer("cli", "scaffold", "testing", "study", "engines", "report", "papers", "bench", "arrays", "programs")
 layer("__init__", "methods", "arrays")
 
 

@@ -1,1 +1,198 @@
-"""The kit for authors catches what is wrong on purpose: each fault by the check that is meant for it."""
+"""The kit for authors: what is wrong on purpose is caught by the check that is meant for it, and no other."""
+
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mohb_jax.errors import InputError
+from mohb_jax.methods import PROMOTIONS, Method, Promotion
+from mohb_jax.schedule import Bracket, full_fidelity
+from mohb_jax.testing import CHECKS, BrokenLawError, check_method, parametrize_with_checks, tables
+from mohb_jax.testing.kit import case_of
+from tests import faulty
+
+ALL = [name for name in CHECKS if name != "speed"]
+SEARCHERS = {
+    "same_row_again": {"rows"},
+    "unseeded": {"random-repeat"},
+    "same_key_always": {"random-repeat"},
+    "looks_at_batch_size": {"alone"},
+    "looks_at_place": {"batch", "alone"},
+    "reversed_chunks": {"chunks"},
+    "widening_state": {"state"},
+    "counts_padding": {"invalid-result"},
+    "lost_after_failures": {"failures"},
+    "knows_own_results": {"held-out"},
+    "draws_while_traced": {"traceable"},
+    "draws_a_constant": {"traceable"},
+    "calls_the_host": {"traceable"},
+}
+POLICIES = {"counts_invalid": {"invalid-result"}, "goes_on_from_nothing": {"steady-one-worker"}}
+RULES = {
+    "first_twice": {"promotion-basic"},
+    "failures_first": {"promotion-basic"},
+    "raw_sums": {"promotion-units"},
+    "fronts_by_index": {"promotion-permutation"},
+    "largest_first": {"promotion-dominance"},
+}
+
+
+def mixed():
+    return {"mixed": tables()["mixed"]}
+
+
+def searcher_method(searcher):
+    """A method that evaluates eight proposals at a time at the highest fidelity."""
+    return Method(
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: searcher,
+    )
+
+
+def policy_method(policy):
+    ladder = (Bracket((1, 1), (0, 2)),)
+    return Method(
+        "faulty", "for tests", lambda table, settings: ladder, policy=lambda table, settings: policy
+    )
+
+
+def rule_method(monkeypatch, rule):
+    """A method of one bracket of five rows, of which two go on."""
+    monkeypatch.setitem(PROMOTIONS, "faulty", Promotion(lambda settings: rule))
+    return Method(
+        "faulty", "for tests", lambda table, settings: (Bracket((5, 2), (0, 1)),), promotion="faulty"
+    )
+
+
+def findings(method, checks=ALL, chosen=None):
+    results = check_method(method, chosen or mixed(), checks, on_fail="report")
+    return {result.name: result.reason for result in results if result.ok is False}
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_faulty_searcher_is_caught(name):
+    found = findings(searcher_method(getattr(faulty, name)()))
+    assert set(found) == SEARCHERS[name], found
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_faulty_policy_is_caught(name):
+    found = findings(policy_method(getattr(faulty, name)()))
+    assert set(found) == POLICIES[name], found
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_faulty_rule_is_caught(name, monkeypatch):
+    found = findings(rule_method(monkeypatch, getattr(faulty, name)), chosen={"tiny": tables()["tiny"]})
+    assert set(found) == RULES[name], found
+
+
+def test_sound_parts_pass():
+    for method in (searcher_method(faulty.SOUND), policy_method(faulty.sound_policy())):
+        assert not findings(method)
+
+
+def test_a_factory_without_a_cache_is_caught():
+    method = Method(
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: faulty.reversed_chunks(),
+    )
+    assert set(findings(method, ["rows", "random-repeat", "no-retrace", "traceable"])) == {"no-retrace"}
+
+
+def test_a_method_that_does_not_transfer_is_caught():
+    method = Method(
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: faulty.SOUND,
+        transfers=True,
+    )
+    assert set(findings(method, ["rows", "held-out"])) == {"held-out"}
+
+
+def test_an_error_of_the_author_names_file_and_line():
+    found = findings(searcher_method(faulty.asks_a_tracer()), ["state"])
+    assert "It raised TracerBoolConversionError at faulty.py:" in found["state"]
+
+
+def test_findings_say_what_was_seen_and_what_to_do():
+    found = findings(searcher_method(faulty.same_row_again()), ["rows"])["rows"]
+    assert "lane 0 evaluated row" in found
+    assert "in slot 1" in found
+    assert "keep what was proposed in the state" in found
+    assert "\n" not in found
+
+
+@functools.cache
+def repeating():
+    return searcher_method(faulty.same_row_again())
+
+
+def test_findings_are_raised_unless_they_are_expected():
+    with pytest.raises(BrokenLawError, match=r"method 'faulty' breaks 1 law.*\nrows: "):
+        check_method(repeating(), mixed(), ["rows", "budget"])
+    result = check_method(repeating(), mixed(), ["rows"], {"rows": "on purpose"})[0]
+    assert (result.ok, result.reason) == (None, "fails as expected: on purpose")
+
+
+def test_an_expected_failure_that_does_not_come_fails():
+    result = check_method(repeating(), mixed(), ["budget"], {"budget": "why not"}, "report")[0]
+    assert result.ok is False
+    assert result.reason == "It was expected to fail (why not) and holds"
+
+
+def test_unknown_checks_and_tables_that_serve_nobody_are_refused():
+    with pytest.raises(
+        InputError, match=r"check 'row' is unknown \(did you mean rows\?\): accepted are rows,"
+    ):
+        check_method("random", checks=["row"])
+    with pytest.raises(InputError, match="cannot be checked on table 'one-fidelity': it needs several"):
+        case_of("primo", {"one-fidelity": tables()["one-fidelity"]})
+
+
+def test_the_ten_tables():
+    shapes = {
+        name: (table.num_tasks, table.num_rows, table.num_fidelities, table.num_objectives)
+        for name, table in tables().items()
+    }
+    assert shapes == {
+        "tiny": (2, 5, 2, 2),
+        "grid": (2, 6, 4, 3),
+        "mixed": (2, 64, 3, 2),
+        "crossing": (2, 60, 3, 3),
+        "constant": (2, 64, 3, 2),
+        "failing": (2, 64, 3, 2),
+        "one-objective": (2, 32, 3, 1),
+        "four-objectives": (2, 32, 3, 4),
+        "one-fidelity": (2, 32, 1, 2),
+        "ties": (2, 64, 3, 2),
+    }
+    failing = tables()["failing"]
+    share = 1 - failing.mask[0].mean()
+    assert 0.2 < share < 0.4
+    assert failing.measured(1).sum() == 7
+    assert failing.mask[0, 0].tolist() == [True, True, False]
+    assert set(np.unique(tables()["ties"].costs[0])) == {0.0, 1.0}
+
+
+def test_checks_as_tests():
+    mark = parametrize_with_checks(["random"], expected_failures={"speed": "no clock"}).mark
+    assert len(mark.args[1]) == len(CHECKS)
+    ids = [parameter.id for parameter in mark.args[1]]
+    assert ids[0] == "random-rows"
+    method, check = mark.args[1][ids.index("random-invalid-result")].values
+    with pytest.raises(pytest.skip.Exception, match="its searcher does not learn"):
+        check(method)
+
+
+def test_the_kit_does_not_need_pytest():
+    code = "import sys, mohb_jax.testing; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

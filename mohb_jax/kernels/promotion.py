@@ -65,11 +65,13 @@ def _one_per_settings(factory: Callable[Factory, PromotionRule]) -> Callable[Fac
     return find
 
 
-def failures_last(ordering: Ordering) -> PromotionRule:
+def failures_last(ordering: Ordering, *tags: str) -> PromotionRule:
     """A promotion rule from an ordering that knows only rows that succeeded: those that failed come after it.
 
     Args:
         ordering: is given finite costs and the mask of rows that are valid and did not fail.
+        tags: what the rule does not promise (``mohb_jax.testing`` reads them): ``units`` if its order hangs
+            on units, ``random`` if chance may keep any row, ``ties`` if rows that differ can be equal to it.
     """
 
     @functools.wraps(ordering)
@@ -80,6 +82,7 @@ def failures_last(ordering: Ordering) -> PromotionRule:
         num_finite = jnp.sum(finite, dtype=jnp.int32)
         return jnp.where(position < num_finite, order, _select(valid & ~finite, position - num_finite))
 
+    setattr(rule, "tags", tags)  # noqa: B010  (a function has no such attribute, says the type checker)
     return rule
 
 
@@ -104,7 +107,7 @@ def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule
         rank = pareto_rank(costs, valid, num_keep)
         return epsilon_net_order(scale_costs(costs, valid, scale), rank, valid, num_keep, seed_objective)
 
-    return failures_last(order)
+    return failures_last(order, *(["units"] if scale == "none" else []))
 
 
 @_one_per_settings
@@ -117,7 +120,7 @@ def crowding() -> PromotionRule:
         distance = crowding_distance(costs, rank, valid)
         return jnp.lexsort((-distance, rank, ~valid))[:num_keep].astype(jnp.int32)
 
-    return failures_last(order)
+    return failures_last(order, "ties")  # both ends of a front are infinitely far from others
 
 
 @_one_per_settings
@@ -188,7 +191,7 @@ def random_order() -> PromotionRule:
         rung_key = jax.random.fold_in(key, num_rows)  # sizes differ between the rungs of a bracket
         return _smallest(jax.random.uniform(rung_key, (num_rows,), costs.dtype), valid, num_keep)
 
-    return failures_last(order)
+    return failures_last(order, "random")
 
 
 @_one_per_settings

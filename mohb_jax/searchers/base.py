@@ -88,6 +88,9 @@ class Searcher(NamedTuple):
     lanes_per_batch: int = 32
     """Of one that learns: lanes that advance together. Many share the price of a call; few keep all that is
     remembered of them in the processor's cache."""
+    tags: tuple[str, ...] = ()
+    """What it does not promise, for ``mohb_jax.testing``: ``lists`` if each call takes rows of its own list,
+    so that four rows and then three are not the seven of one call."""
 
     @property
     def learns(self) -> bool:

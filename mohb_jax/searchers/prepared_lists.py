@@ -50,7 +50,9 @@ class ListState(NamedTuple):
 def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
     """A searcher that goes through the lists that ``prepare`` makes."""
 
-    return Searcher(prepare, _init, _propose_one_by_one if one_by_one else _propose, ignore)
+    if one_by_one:
+        return Searcher(prepare, _init, _propose_one_by_one, ignore)
+    return Searcher(prepare, _init, _propose, ignore, tags=("lists",))
 
 
 def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:

@@ -44,13 +44,25 @@ class Case:
     @functools.cached_property
     def served(self) -> dict[str, AnyTable]:
         """The tables that serve the method; ``InputError`` if there is none."""
-        served = parts.served_by(self.tables, self.method)
+        refusals = {name: self._refusal(table) for name, table in self.tables.items()}
+        served = {name: table for name, table in self.tables.items() if refusals[name] is None}
         if not served:
-            name, table = next(iter(self.tables.items()))
-            missing = parts.lacks(self.method, table)
-            names = ", ".join(self.tables)
-            raise InputError(f"method {self.method.name!r} cannot be checked on {names}: {missing} ({name})")
+            name, reason = next(iter(refusals.items()))
+            raise InputError(f"method {self.method.name!r} cannot be checked on table {name!r}: {reason}")
         return served
+
+    def _refusal(self, table: AnyTable) -> str | None:
+        """Why a table cannot serve the method; what goes wrong otherwise is left for the checks to find."""
+        missing = parts.lacks(self.method, table)
+        if missing is not None:
+            return missing
+        try:
+            self.ready(table)
+        except InputError as error:
+            return str(error)
+        except Exception:  # of the author's code: each check that needs it tells
+            return None
+        return None
 
     @functools.cached_property
     def table(self) -> AnyTable:

@@ -73,9 +73,8 @@ def check_method(
     """
     case = case_of(method, tables)
     expected = dict(expected_failures or {})
-    _require_checks((*(checks or ()), *expected))
-    chosen = [check for name, check in CHECKS.items() if checks is None or name in checks]
-    results = [judged(check, case, expected.get(check.name)) for check in chosen]
+    _require_checks(expected)
+    results = [judged(check, case, expected.get(check.name)) for check in chosen(checks)]
     failed = [f"{result.name}: {result.reason}" for result in results if result.ok is False]
     if failed and on_fail == "raise":
         raise BrokenLawError(f"method {case.method.name!r} breaks {len(failed)} law(s)\n" + "\n".join(failed))
@@ -90,10 +89,16 @@ def case_of(method: Method | str, tables: Mapping[str, AnyTable] | None = None) 
     return case
 
 
+def chosen(names: Collection[str] | None) -> list[Check]:
+    """The checks of those names, in order; all if None, ``InputError`` if one is unknown."""
+    _require_checks(names or ())
+    return [check for name, check in CHECKS.items() if names is None or name in names]
+
+
 def judged(check: Check, case: Case, expected: str | None = None) -> CheckResult:
     """The result of one check, which never raises for what a method does."""
     start = time.perf_counter()
-    concerns = check.applies(case)
+    concerns = check.concern(case)
     if concerns is not None:
         return CheckResult(check.name, None, concerns, 0.0)
     breach, note = check.breach(case)

@@ -29,6 +29,13 @@ class Check:
     judge: Callable[[Case], str | None]
     applies: Callable[[Case], str | None] = _always
 
+    def concern(self, case: Case) -> str | None:
+        """Why the law does not concern a method; None if it does, or if that cannot be told."""
+        try:
+            return self.applies(case)
+        except Exception:  # of the author's code: ``breach`` tells
+            return None
+
     def breach(self, case: Case) -> tuple[str | None, str]:
         """What is wrong with a method, in one or two lines, or None; and what the check measured."""
         try:

@@ -5,7 +5,7 @@ together is a change of this module.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -153,8 +153,3 @@ def _driven(ready: Ready, lanes: Lanes, seed: int) -> RunLog:
 def tags_of(part: Any) -> frozenset[str]:
     """What a searcher or a promotion rule says of itself."""
     return frozenset(getattr(part, "tags", ()))
-
-
-def served_by(tables: Mapping[str, AnyTable], method: Method) -> dict[str, AnyTable]:
-    """The tables that have what a method needs."""
-    return {name: table for name, table in tables.items() if lacks(method, table) is None}

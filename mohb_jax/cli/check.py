@@ -1,0 +1,47 @@
+"""``mohb check``: whether a method keeps the laws that all methods here keep."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mohb_jax.cli.app import app
+
+
+@app.command()
+def check(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="my_module:my_method, or a known name.")],
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table (.npz) to check it on, in place of the ten small ones; repeatable."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="Make this check only; repeatable.")
+    ] = None,
+) -> int:
+    """Check a method against the laws that all methods here keep; exit code 1 if it breaks one."""
+    from mohb_jax.programs import use_compilation_cache
+    from mohb_jax.testing import kit
+
+    use_compilation_cache()
+    case = kit.case_of(method, _tables(table))
+    failed = []
+    for law in kit.chosen(only):
+        result = kit.judged(law, case)
+        print(_line(result), flush=True)
+        failed += [f"{result.name}: {result.reason}"] if result.ok is False else []
+    if failed:
+        print(f"\n{case.method.name} breaks {len(failed)} law(s)", *failed, sep="\n")
+    return 1 if failed else 0
+
+
+def _tables(paths: list[Path] | None) -> Any:
+    from mohb_jax.benchmarks import load_table
+
+    return None if paths is None else {str(path): load_table(path) for path in paths}
+
+
+def _line(result: Any) -> str:
+    words = {True: "ok", False: "FAILED", None: "not applicable"}[result.ok]
+    note = "" if result.ok is False else result.reason
+    return f"{result.name:22} {words:15} {result.seconds:6.1f} s  {note}".rstrip()
