@@ -156,7 +156,9 @@ def test_descriptions_need_no_data(cache):
     described = benchmarks.describe()
     assert tuple(entry["name"] for entry in described) == benchmarks.names()
     for entry in described:
-        assert set(entry) == {"name", "summary", "needs", "tasks", "rows", "objectives", "fidelities"}
+        facts = {"name", "summary", "needs", "tasks", "rows", "objectives", "fidelities"}
+        assert set(entry) == facts | {"from"}
+        assert entry["from"] == "mohb-jax"
     assert not cache.exists()
 
 

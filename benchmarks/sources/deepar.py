@@ -19,6 +19,7 @@ import os
 import numpy as np
 import polars as pl
 from jaxtyping import Float
+from mohb_jax.benchmarks.benchmark import Benchmark, on_every_instance
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
 from mohb_jax.benchmarks.sources.geoalgo import GEOALGO, read_zipped_csv
@@ -97,3 +98,17 @@ def _configs(frame: pl.DataFrame) -> Float[np.ndarray, "rows columns"]:
     configs[:, WHOLE] = np.rint(configs[:, WHOLE])
     configs[:, 0] = np.searchsorted(LAYERS, configs[:, 0])
     return configs
+
+
+_DEEPAR = Benchmark(
+    name="deepar",
+    summary="forecasting network on 11 tasks, each with configurations of its own (measured)",
+    needs="download, 0.2 MB",
+    tasks=TASKS,
+    rows=2510,
+    objectives=("crps", "runtime"),
+    fidelities=(1,),
+    files=(FILE,),
+    load=load_deepar,
+)
+BENCHMARKS = (_DEEPAR, on_every_instance(_DEEPAR))

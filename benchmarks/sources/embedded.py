@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from mohb_jax.benchmarks.benchmark import Benchmark
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.hardware import cross, instance_column, instances
 from mohb_jax.benchmarks.table import Table
@@ -139,3 +140,21 @@ def _rows(
     """Merges configurations and instance types into rows."""
     tasks, configs, epochs, num_instances = crossed.shape
     return crossed.swapaxes(2, 3).reshape(tasks, configs * num_instances, epochs)
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="embedded",
+        summary="small networks on 7 tasks (measured) x 37 instance types (cited)",
+        needs="nothing",
+        tasks=(
+            *("digits", "digits-parity", "digits-upper", "digits-noisy"),
+            *("patch-source", "breast-cancer", "diabetes"),
+        ),
+        rows=256 * 37,
+        objectives=("error", "runtime", "cost"),
+        fidelities=tuple(range(1, 28)),
+        files=(),
+        load=lambda data: load_embedded(),
+    ),
+)

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 from mohb_jax.benchmarks import download
+from mohb_jax.benchmarks.benchmark import Benchmark, on_every_instance
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
 from mohb_jax.benchmarks.table import Table
@@ -263,3 +264,17 @@ def _write(path: Path, answers: Answers) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_LCBENCH = Benchmark(
+    name="lcbench",
+    summary="learning curves of networks on 34 tasks (modelled by a published surrogate)",
+    needs="download, 2 MB; extra yahpo",
+    tasks=TASKS,
+    rows=NUM_CONFIGS,
+    objectives=("error", "runtime"),
+    fidelities=EPOCHS,
+    files=FILES,
+    load=load_lcbench,
+)
+BENCHMARKS = (_LCBENCH, on_every_instance(_LCBENCH))

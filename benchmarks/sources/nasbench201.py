@@ -20,6 +20,7 @@ import os
 
 import numpy as np
 import polars as pl
+from mohb_jax.benchmarks.benchmark import Benchmark
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
 from mohb_jax.benchmarks.sources.geoalgo import GEOALGO, read_zipped_csv
@@ -86,3 +87,18 @@ def _costs(frame: pl.DataFrame) -> np.ndarray:
     return np.stack(
         [frame["metric_error"].to_numpy(), frame["metric_latency"].to_numpy(), parameters], axis=-1
     )
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="nasbench201",
+        summary="15,625 cells on three image tasks, without training time (measured)",
+        needs="download, 2 MB",
+        tasks=TASKS,
+        rows=15625,
+        objectives=("error", "latency", "parameters"),
+        fidelities=(1,),
+        files=(FILE,),
+        load=load_nasbench201,
+    ),
+)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from mohb_jax.benchmarks.benchmark import Benchmark, on_every_instance
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.table import Table
 
@@ -176,3 +177,17 @@ def _runtime(
     """Seconds proportional to the fidelity, at a speed of the row's own that varies by about a decade."""
     speed = rng.lognormal(0.0, 0.5, (num_tasks, num_rows, 1))
     return speed * fidelities
+
+
+_SYNTHETIC = Benchmark(
+    name="synthetic",
+    summary="a formula whose Pareto front is known (nothing measured)",
+    needs="nothing",
+    tasks=("task-0",),
+    rows=2000,
+    objectives=("objective-0", "objective-1"),
+    fidelities=(1, 3, 9, 27, 81),
+    files=(),
+    load=lambda data: synthetic(),
+)
+BENCHMARKS = (_SYNTHETIC, on_every_instance(_SYNTHETIC))

@@ -15,13 +15,16 @@ authors' loader does it: workers and one parameter server at the flavour's price
 """
 
 import csv
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from mohb_jax.benchmarks.benchmark import Benchmark
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
+from mohb_jax.benchmarks.joining import join_tables
 from mohb_jax.benchmarks.table import Table
 
 _COMMIT = "a9dec1f1ac610e6ec6d54cfaf5f9c93bc4f80f97"
@@ -126,3 +129,33 @@ def _objectives(record: dict[str, str]) -> Float[np.ndarray, " objectives"]:
     machines = int(record["n_workers"]) + int(record["n_ps"])
     price = machines * PRICES[FLAVOURS.index(record["vm_flavor"])] + HELPER_PRICE
     return np.array([1 - float(record["acc"]), seconds, seconds * price / 3600])
+
+
+def _benchmark(network: str, kind: str) -> Benchmark:
+    return Benchmark(
+        name=f"trimtuner-{network}",
+        summary=f"{kind} on MNIST, trained on 24 clusters of cloud machines (measured)",
+        needs="download, 2 MB",
+        tasks=(network,),
+        rows=288,
+        objectives=("error", "runtime", "cost"),
+        fidelities=SIZES,
+        files=(FILES[network],),
+        load=lambda data: load_trimtuner(network, data),
+    )
+
+
+_CNN = _benchmark("cnn", "convolutional network")
+BENCHMARKS = (
+    _CNN,
+    _benchmark("rnn", "recurrent network"),
+    dataclasses.replace(
+        _CNN,
+        name="trimtuner",
+        summary="both networks of trimtuner as two tasks, for methods that transfer (measured)",
+        needs="download, 4 MB",
+        tasks=tuple(FILES),
+        files=tuple(FILES.values()),
+        load=lambda data: join_tables([load_trimtuner(network, data) for network in FILES], "trimtuner"),
+    ),
+)

@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Float
+from mohb_jax.benchmarks.benchmark import Benchmark
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
 from mohb_jax.benchmarks.table import Table
@@ -172,3 +173,18 @@ def _measured(epochs: pl.DataFrame, power: dict[str, Path]) -> pl.DataFrame:
         epochs, on=["dataset", "network", "batch_size", "optimizer"], how="inner"
     )
     return joined.with_columns(caps)
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="zeus",
+        summary="six workloads x four GPU models x power caps, time and energy to a target (measured)",
+        needs="download, 0.3 MB",
+        tasks=tuple(WORKLOADS),
+        rows=591,
+        objectives=("runtime", "energy"),
+        fidelities=FIDELITIES,
+        files=FILES,
+        load=load_zeus,
+    ),
+)

@@ -178,15 +178,16 @@ def made(loaded: Loaded, wanted: type[Wanted], kind: str, settings: tuple[Any, .
     if isinstance(loaded.object, wanted):
         return loaded.object
     label = f"{kind} {loaded.path!r}"
-    accepted = f"accepted is a {wanted.__name__}, or a function without arguments that returns one"
+    name = wanted.__name__
+    accepted = f"accepted is {_a(name)} {name}, or a function without arguments that returns one"
     if not callable(loaded.object) or isinstance(loaded.object, type) or not _takes(loaded.object, settings):
-        raise InputError(f"{label} is {_article(loaded.object)}: {accepted}")
+        raise InputError(f"{label} is {_article(loaded.object)}{_origin(loaded)}: {accepted}")
     try:
         result = loaded.object(*settings)
     except Exception as error:
         raise blaming.blame(error, label, loaded.files) from error
     if not isinstance(result, wanted):
-        raise InputError(f"{label} returned {_article(result)}: {accepted}")
+        raise InputError(f"{label} returned {_article(result)}{_origin(loaded)}: {accepted}")
     return result
 
 
@@ -200,7 +201,19 @@ def _article(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    return f"{_a(name)} {name}"
+
+
+def _a(word: str) -> str:
+    return "an" if word[:1].lower() in "aeiou" else "a"
+
+
+def _origin(loaded: Loaded) -> str:
+    """The file of a user's object, and the line where it is a function's."""
+    code = getattr(loaded.object, "__code__", None)
+    if code is not None:
+        return f" ({code.co_filename}, line {code.co_firstlineno})"
+    return "" if loaded.file is None else f" ({loaded.file})"
 
 
 def _takes(function: Any, arguments: tuple[Any, ...]) -> bool:
