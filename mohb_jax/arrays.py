@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from mohb_jax.errors import InputError
 from mohb_jax.kernels import crowding, dominance, epsilon_net, indicators
 from mohb_jax.kernels import hypervolume as volume
+from mohb_jax.precision import in_64_bits
 from mohb_jax.types import Array
 
 SMALLEST_SIZE = 8
@@ -29,6 +30,7 @@ class _Rows(NamedTuple):
     num_rows: int
 
 
+@in_64_bits
 def pareto_rank(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.ndarray, " n"]:
     """Non-dominated sorting: index of the front that each row falls in, minimising every objective.
 
@@ -51,6 +53,7 @@ def pareto_rank(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.ndar
     return np.minimum(rank, rows.num_rows)
 
 
+@in_64_bits
 def epsilon_net_order(
     costs: ArrayLike, valid: ArrayLike | None = None, seed_objective: int = 0, scale: str = "minmax"
 ) -> Int[np.ndarray, " n"]:
@@ -89,6 +92,7 @@ def epsilon_net_order(
     return order[: rows.num_rows].astype(np.int32)
 
 
+@in_64_bits
 def crowding_order(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.ndarray, " n"]:
     """Rows by ascending front, then descending crowding distance, then index, minimising every objective.
 
@@ -110,6 +114,7 @@ def crowding_order(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.n
     return np.array(_crowding_order(rows.costs, rows.valid))[: rows.num_rows]
 
 
+@in_64_bits
 def hypervolume(costs: ArrayLike, reference: ArrayLike, valid: ArrayLike | None = None) -> float:
     """Exact hypervolume below a reference point, minimising, for at most four objectives.
 
@@ -133,6 +138,7 @@ def hypervolume(costs: ArrayLike, reference: ArrayLike, valid: ArrayLike | None 
     return float(_hypervolume(rows.costs, _point(reference, rows), rows.valid))
 
 
+@in_64_bits
 def hypervolume_contributions(
     costs: ArrayLike, reference: ArrayLike, valid: ArrayLike | None = None
 ) -> Float[np.ndarray, " n"]:
@@ -158,6 +164,7 @@ def hypervolume_contributions(
     return np.array(shares)[: rows.num_rows]
 
 
+@in_64_bits
 def hypervolume_monte_carlo(
     costs: ArrayLike,
     reference: ArrayLike,
@@ -186,6 +193,7 @@ def hypervolume_monte_carlo(
     return float(_monte_carlo(key, rows.costs, _point(reference, rows), num_samples, rows.valid))
 
 
+@in_64_bits
 def igd_plus(
     costs: ArrayLike,
     front: ArrayLike,
@@ -215,6 +223,7 @@ def igd_plus(
     return float(_igd_plus(*_compared(costs, front, valid, front_valid, reference)))
 
 
+@in_64_bits
 def additive_epsilon(
     costs: ArrayLike,
     front: ArrayLike,

@@ -26,6 +26,7 @@ from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.precision import in_64_bits
 from mohb_jax.schedule import (
     Bracket,
     asha_rungs,
@@ -770,6 +771,7 @@ def require_known(kind: str, name: str, known: Collection[str]) -> None:
     raise InputError(f"{kind} {name!r} is unknown{hint}: accepted are {', '.join(known)}")
 
 
+@in_64_bits
 def simulate(
     table: AnyTable | str,
     method: str,

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mohb_jax.errors import InputError
+from mohb_jax.precision import in_64_bits
 from mohb_jax.types import RunLog
 
 FORMAT = "mohb-unit-1"
@@ -73,6 +74,7 @@ def changed(unit: AnyUnit, change: Callable[[RunLog], RunLog]) -> StoredUnit:
     return StoredUnit(unit.spec, lambda: change(unit.log))
 
 
+@in_64_bits
 def versions() -> dict[str, str]:
     """Versions of what computed a result."""
     return {

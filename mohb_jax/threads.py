@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from mohb_jax.precision import in_64_bits
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,8 +20,9 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
     """``function`` of every item, in order, in as many threads as there are processors.
 
     The first item is worked on by itself: what it compiles is then there for the others, and nothing is
-    compiled twice.
+    compiled twice. Precision is a matter of each thread, so all of them are told.
     """
+    function = in_64_bits(function)
     first = [function(item) for item in items[:1]]
     with concurrent.futures.ThreadPoolExecutor(num_processors()) as pool:
         return first + list(pool.map(function, items[1:]))

@@ -18,6 +18,7 @@ from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.errors import InputError
+from mohb_jax.precision import in_64_bits
 from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 from mohb_jax.surrogates.prior_network import (
     FittedNetwork,
@@ -78,6 +79,7 @@ class Prior:
             )
 
 
+@in_64_bits
 def learn_prior(table: AnyTable, seed: int = 0, training: Training | None = None) -> Prior:
     """Fits the networks of all tasks and objectives of a table together, and predicts all its rows.
 
@@ -138,6 +140,7 @@ def require_other_tasks(table: AnyTable) -> None:
                 )
 
 
+@in_64_bits
 def z_values(
     table: AnyTable, task: int
 ) -> tuple[Float[np.ndarray, "objectives rows"], Bool[np.ndarray, " rows"]]:
@@ -172,6 +175,7 @@ def _training_rows(
     return np.concatenate(values, axis=1), np.concatenate(tasks), np.concatenate(rows)
 
 
+@in_64_bits
 def calibration(table: AnyTable, prior: Prior) -> list[dict[str, Any]]:
     """How well a prior predicts each held-out task: coverage of central intervals, and log-likelihood.
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import pytest
 from mohb_jax.surrogates.prior_network import Training
 
-import mohb_jax  # noqa: F401  (turns on 64 bits before anything is traced)
 from mohb_jax import transfer
 from mohb_jax.programs import release_programs
 
+# Our own calls see to this themselves (tests/test_precision.py); kernels that a test calls do not.
+jax.config.update("jax_enable_x64", True)
 # Most kernels compile in less than the time from which jax would keep a program.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))

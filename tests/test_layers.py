@@ -22,23 +22,24 @@ def layer(name: str, *uses: str) -> None:
 
 
 layer("errors")
+layer("precision")
 layer("types")
-layer("plugins", "errors")
+layer("plugins", "errors", "precision")
 layer("benchmarks", "errors", "plugins")
 layer("surrogates")
-layer("threads")
+layer("threads", "precision")
 layer("programs")
 layer("scaffold", "errors")
 layer("schedule", "errors")
 layer("kernels", "types", "errors")
-layer("arrays", "kernels")
-layer("transfer", "types", "surrogates", "benchmarks")
+layer("arrays", "kernels", "precision")
+layer("transfer", "precision", "types", "surrogates", "benchmarks")
 layer("searchers", "kernels", "schedule", "surrogates", "transfer", "threads")
 layer("guards", "searchers")
 layer("drivers", "searchers", "threads")
 layer("methods", "drivers", "guards", "plugins")
 layer("testing", "methods", "programs")
-layer("store", "types", "errors")
+layer("store", "types", "errors", "precision")
 layer("calibration", "errors")
 layer("study", "methods", "store", "calibration", "programs")
 layer("analysis", "store", "kernels", "calibration", "benchmarks")
@@ -99,7 +100,7 @@ def test_imports_point_down(path):
 
 
 def test_the_leaves_import_nothing_else():
-    assert BELOW["benchmarks"] == {"benchmarks", "errors", "plugins"}
+    assert BELOW["benchmarks"] == {"benchmarks", "errors", "plugins", "precision"}
     assert BELOW["surrogates"] == {"surrogates"}
 
 

@@ -14,6 +14,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
 from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
+from mohb_jax.precision import in_64_bits
 from mohb_jax.types import Array
 
 LANES_PER_CALL = 512
@@ -36,6 +37,7 @@ class TaskScale:
     """Shortest time in seconds in which any configuration reaches the highest fidelity."""
 
 
+@in_64_bits
 def task_scale(table: AnyTable, task: int, scale: Normalisation) -> TaskScale:
     """Normalised costs, true front and its hypervolume of one task, at the table's highest fidelity.
 
@@ -133,6 +135,7 @@ _JIT_PROGRESS = jax.jit(jax.vmap(hypervolume_progress, in_axes=(0, None, 0)))
 _JIT_DISTANCES = jax.jit(_distances)
 
 
+@in_64_bits
 def improving(
     group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
 ) -> Int[np.ndarray, " kept"]:
@@ -160,6 +163,7 @@ def improving(
     return kept
 
 
+@in_64_bits
 def indicators(
     lanes: Lanes, scales: dict[int, TaskScale]
 ) -> tuple[Float[np.ndarray, " events"], Float[np.ndarray, " lanes"], Float[np.ndarray, " lanes"]]:

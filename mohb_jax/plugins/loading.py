@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from mohb_jax.errors import InputError
 from mohb_jax.plugins import blaming
 from mohb_jax.plugins.sources import hash_of, source_files
+from mohb_jax.precision import in_64_bits
 
 SHAPE = "my_module:my_object or path/to/file.py:my_object"
 """What a name of a plug-in looks like, for people."""
@@ -76,6 +77,7 @@ def is_path(name: str) -> bool:
     return ":" in name
 
 
+@in_64_bits
 def load_object(name: str, folder: Path | None = None, kind: str = "plug-in") -> Loaded:
     """Imports a module and takes an object from it.
 
@@ -122,6 +124,7 @@ def entry_points(group: str) -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
+@in_64_bits
 def entry_point(group: str, name: str, kind: str = "plug-in") -> Loaded | None:
     """The object that an installed distribution publishes under a name; None if none does.
 
@@ -168,6 +171,7 @@ def _require_allowed(label: str) -> None:
 Wanted = TypeVar("Wanted")
 
 
+@in_64_bits
 def made(loaded: Loaded, wanted: type[Wanted], kind: str, settings: tuple[Any, ...] = ()) -> Wanted:
     """The object itself if it is one of ``wanted``, else what it returns when called with ``settings``.
 

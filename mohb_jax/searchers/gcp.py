@@ -21,6 +21,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
 from mohb_jax.kernels.selection import largest
+from mohb_jax.precision import in_64_bits
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prepared_lists import Lists, ListState, list_searcher
 from mohb_jax.searchers.random import Candidates, all_candidates, random_subset
@@ -308,6 +309,7 @@ def _observe(capacity: int, state: ProcessState, seen: Seen) -> ProcessState:
     return state._replace(row=row[kept], value=value[kept], num_observed=num_observed)
 
 
+@in_64_bits
 def process_calibration(table: AnyTable, prior: Prior, seed: int) -> list[dict[str, Any]]:
     """How well the process on residuals predicts rows of a task from ``CALIBRATION_ROWS`` random others.
 

@@ -19,7 +19,7 @@ from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
 SAMPLE = 10
-"""Members of which the best becomes a parent, in regularised evolution; half of a population below 20."""
+"""Members of which the best becomes a parent; half of a population below 20."""
 
 
 class Ring(NamedTuple):

@@ -22,11 +22,11 @@ from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
 TOURNAMENT = 3
-"""Distinct members of which the best becomes a parent, in SH-EMOA."""
+"""Distinct members of which the best becomes a parent."""
 RECOMBINATION_SHARE = 0.5
-"""Children that come from two parents, in SH-EMOA; the others are mutated."""
+"""Children that come from two parents; the others are mutated."""
 MUTATED_SHARE = 0.5
-"""Columns that a mutation of SH-EMOA draws anew."""
+"""Columns that a mutation draws anew."""
 
 
 class Emoa(NamedTuple):

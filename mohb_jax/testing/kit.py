@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.methods import Method, method_named
+from mohb_jax.precision import in_64_bits
 from mohb_jax.testing import method_checks, rule_checks, searcher_checks
 from mohb_jax.testing.case import BrokenLawError, Case
 from mohb_jax.testing.fixtures import tables as all_tables
@@ -81,6 +82,7 @@ def check_method(
     return results
 
 
+@in_64_bits
 def case_of(method: Method | str, tables: Mapping[str, AnyTable] | None = None) -> Case:
     """What checks look at; ``InputError`` if no table serves the method."""
     found = method_named(method) if isinstance(method, str) else method
@@ -95,6 +97,7 @@ def chosen(names: Collection[str] | None) -> list[Check]:
     return [check for name, check in CHECKS.items() if names is None or name in names]
 
 
+@in_64_bits
 def judged(check: Check, case: Case, expected: str | None = None) -> CheckResult:
     """The result of one check, which never raises for what a method does."""
     start = time.perf_counter()

@@ -1,0 +1,20 @@
+"""The public names, and where each is at home: one line adds a name.
+
+``import mohb_jax`` imports none of these: ``__init__.py`` reads this file and fetches a name at first use.
+"""
+
+from mohb_jax.arrays import additive_epsilon as additive_epsilon
+from mohb_jax.arrays import crowding_order as crowding_order
+from mohb_jax.arrays import epsilon_net_order as epsilon_net_order
+from mohb_jax.arrays import hypervolume as hypervolume
+from mohb_jax.arrays import hypervolume_contributions as hypervolume_contributions
+from mohb_jax.arrays import hypervolume_monte_carlo as hypervolume_monte_carlo
+from mohb_jax.arrays import igd_plus as igd_plus
+from mohb_jax.arrays import pareto_rank as pareto_rank
+from mohb_jax.errors import InputError as InputError
+from mohb_jax.methods import METHODS as METHODS
+from mohb_jax.methods import Settings as Settings
+from mohb_jax.methods import simulate as simulate
+from mohb_jax.transfer import Prior as Prior
+from mohb_jax.transfer import learn_prior as learn_prior
+from mohb_jax.types import RunLog as RunLog
