@@ -22,8 +22,7 @@ import json, sys
 import numpy as np
 import mohb_jax
 import jax, jax.numpy as jnp
-from mohb_jax import benchmarks, study as studies
-from mohb_jax.analysis import indicators, curves
+from mohb_jax.cli import main
 from mohb_jax.surrogates.prior_network import Training
 from pathlib import Path
 from scripts.record_golden import PATH, integer_log, small_table
@@ -56,13 +55,14 @@ prior = mohb_jax.learn_prior(small_table(num_tasks=2), training=training)
 assert isinstance(prior.mu, np.ndarray)
 unchanged()
 
-study = studies.make_study(
-    {"name": "tiny", "benchmarks": [{"name": "embedded", "tasks": ["digits"]}], "methods": ["random"],
-     "seeds": 2, "evaluations": 5}, "options")
-tables, folder = studies.load_tables(study), Path(sys.argv[1])
-studies.run_study(study, tables, folder, "test", on_unit=lambda *_: unchanged())
-assert json.loads((folder / "study.json").read_text())["versions"]["dtype"] == "float64"
+folder = Path(sys.argv[1])
+options = ("--benchmark", "embedded", "--task", "digits", "--method", "random", "--seeds", "2")
+try:
+    main(["run", *options, "--evaluations", "5", "--out", str(folder)])  # runs, then prints indicators
+except SystemExit as end:
+    assert not end.code
 unchanged()
+assert json.loads((folder / "study.json").read_text())["versions"]["dtype"] == "float64"
 print("unchanged")
 """
 
