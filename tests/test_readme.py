@@ -32,6 +32,12 @@ def test_python_examples_give_the_values_beside_them():
     assert checked == 3
 
 
+def test_the_method_is_that_of_the_page_which_a_test_runs():
+    (file,) = re.findall(r'```python title="my_rule.py"\n(.*?)```', README, re.DOTALL)
+    page = Path(__file__).parents[1].joinpath("docs/howto/promotion.md").read_text(encoding="utf-8")
+    assert file in page
+
+
 def test_yaml_examples_are_valid():
     spec, study = (yaml.safe_load(block) for block in blocks("yaml"))
     read_spec(spec)
