@@ -1,6 +1,6 @@
 """All methods of the package keep the laws of the kit: to register a method is to check it.
 
-The quick test takes three tables of one shape, so that a method is compiled once; the slow one takes all ten,
+The quick test takes four tables of one shape, so that a method is compiled once; the slow one takes all ten,
 and makes the checks that compile programs of their own.
 """
 
@@ -9,7 +9,7 @@ import pytest
 from mohb_jax.methods import METHODS
 from mohb_jax.testing import CHECKS, check_method, tables
 
-QUICK_TABLES = ("mixed", "ties", "failing")
+QUICK_TABLES = ("mixed", "ties", "constant", "failing")
 SAME_ROWS = ("one-fidelity",)
 """For methods that need the same rows in every task."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")

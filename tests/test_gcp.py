@@ -227,19 +227,6 @@ def test_finds_the_optimum_sooner_than_chance_and_a_good_prior_sooner_still():
     assert np.median(with_prior) <= np.median(without) <= 20
 
 
-def test_lane_of_a_batch_equals_the_lane_alone():
-    prior = prior_of(TABLE, np.random.default_rng(5).normal(size=(2, 1, NUM_ROWS)), 0.7)
-    together, _, _ = run(GCP_PRIOR, TABLE, prior, num_steps=14)
-    context, task, state = start(GCP_PRIOR, TABLE, prior, NUM_SEEDS)
-    alone = jax.tree.map(lambda leaf: leaf[13:14], state)
-    rows = []
-    for _ in range(14):
-        values = jnp.asarray(TABLE.costs[:, :, 0, 0])
-        alone, row, _ = step(GCP_PRIOR, 1)(context, values, task[13:14], alone)
-        rows.append(int(row[0, 0]))
-    assert rows == together[13].tolist()
-
-
 def test_equally_promising_rows_are_chosen_by_chance():
     """With one column that says nothing, all unseen rows at equal distance are alike."""
     row = jnp.arange(NUM_ROWS, dtype=jnp.int32)

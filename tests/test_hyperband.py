@@ -13,10 +13,7 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
 import mohb_jax.drivers.synchronous as driver
-from mohb_jax.drivers.asynchronous import AshaPlan
-from mohb_jax.drivers.steady import SteadyPlan
 from mohb_jax.errors import InputError
-from mohb_jax.kernels import promotion
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
 from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
@@ -24,12 +21,6 @@ from tests import reference, reference_driver
 FIDELITIES = (1, 3, 9, 27)
 ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3, "draws": 40, "population": 6}
 """Eight lanes; brackets of 27, 9, 3, 1 and of 12, 4, 1 configurations."""
-
-
-@pytest.fixture(scope="module", params=METHODS)
-def method(request):
-    """Each method; tests of one method follow one another."""
-    return request.param
 
 
 def integer_table(
@@ -128,21 +119,6 @@ def test_other_methods_equal_plain_python(name):
         assert entries(log, lane) == expected
 
 
-def test_every_method_keeps_the_contract(method):
-    table = integer_table()
-    log = simulate(table, method, evaluations=60, **ALIKE)
-    assert log.valid.all(axis=1).all()
-    for lane in range(8):
-        pairs = list(zip(log.row[lane].tolist(), log.fidelity[lane].tolist(), strict=True))
-        assert len(set(pairs)) == len(pairs)  # nothing is evaluated twice at one fidelity
-        expected = table.costs[log.task[lane], log.row[lane], log.fidelity[lane]]
-        np.testing.assert_array_equal(log.costs[lane], expected)
-        assert (log.end[lane] > log.start[lane]).all()
-        for worker in range(3):
-            mine = log.worker[lane] == worker
-            assert (log.start[lane][mine][1:] >= log.end[lane][mine][:-1]).all()
-
-
 def check_lane_alone(method, **settings):
     table = synthetic(num_rows=60, num_tasks=2, fidelities=FIDELITIES, num_objectives=3)
     seconds = float(table.runtime[0, :, -1].mean()) * 5
@@ -162,10 +138,6 @@ def check_lane_alone(method, **settings):
         )
 
 
-def test_lane_alone_is_the_lane_in_a_batch(method):
-    check_lane_alone(method)
-
-
 def test_lane_alone_is_the_lane_in_a_batch_that_overlaps():
     check_lane_alone("mo-hb", brackets=None, mode="overlap")
 
@@ -182,22 +154,6 @@ def test_methods_are_paired_by_run():
     ]
     np.testing.assert_array_equal(first[0], first[1])
     np.testing.assert_array_equal(first[0], first[2])
-
-
-def test_second_study_of_the_same_shapes_traces_nothing(monkeypatch):
-    simulate(integer_table(), "mo-hb", evaluations=60, **ALIKE)
-    traced = []
-    for module, name in (
-        (promotion, "pareto_rank"),
-        (promotion, "epsilon_net_order"),
-        (driver, "list_schedule"),
-    ):
-        kernel = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *a, kernel=kernel: traced.append(1) or kernel(*a))
-    simulate(integer_table(seed=1), "mo-hb", first_run=2, evaluations=60, seed=9, **ALIKE)
-    assert not traced
-    simulate(integer_table(num_rows=61), "mo-hb", evaluations=27, brackets=1)
-    assert traced  # the counters do count
 
 
 def test_nothing_is_read_back_inside_the_loop():
@@ -239,26 +195,6 @@ def test_one_configuration_and_one_fidelity():
         np.testing.assert_array_equal(a, b)  # without fidelities Hyperband is random search
 
 
-def test_failed_evaluations_are_never_promoted_while_others_are_left(method):
-    table = integer_table()
-    plan = make_plan(table, METHODS[method], make_settings(), None)
-    if isinstance(plan, AshaPlan | SteadyPlan) or all(len(bracket.sizes) == 1 for bracket in plan.brackets):
-        return  # promotes nothing; asynchronous methods have tests of their own
-    available = np.random.default_rng(0).random(table.mask.shape) < 0.5
-    costs = np.where(available[..., None], table.costs, np.nan)
-    holes = Table(**{**vars_of(table), "costs": costs, "available": available})
-    plan = make_plan(table, METHODS[method], make_settings(brackets=2), None)
-    num_started, num_promoted = plan.brackets[0].sizes[:2]
-    first = sum(bracket.num_evaluations for bracket in plan.opening)
-    end = first + num_started
-    log = simulate(holes, method, evaluations=end + num_promoted, **ALIKE)
-    for lane in range(8):
-        finite = np.isfinite(log.costs[lane]).all(axis=1)
-        promoted = set(log.row[lane][end:].tolist())
-        good = set(log.row[lane][first:end][finite[first:end]].tolist())
-        assert len(promoted & good) == min(num_promoted, len(good))
-
-
 def vars_of(table):
     return {name: getattr(table, name) for name in table.__dataclass_fields__}
 
@@ -280,12 +216,14 @@ def test_failures_are_promoted_in_launch_order_when_nothing_else_is_left():
     assert log.row[0][27:36].tolist() == [rows[i] for i in (5, 0, 1, 2, 3, 4, 6, 7, 8)]
 
 
-def test_constant_and_equal_objectives(method):
-    if METHODS[method].transfers:
-        with pytest.raises(InputError, match="objective 'f0' is constant in task 'task-0'"):
-            simulate(integer_table(levels=1), method, evaluations=40)
-        return
-    log = simulate(integer_table(levels=1), method, evaluations=40, **ALIKE)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.transfers])
+def test_methods_that_transfer_refuse_constant_objectives(method):
+    with pytest.raises(InputError, match="objective 'f0' is constant in task 'task-0'"):
+        simulate(integer_table(levels=1), method, evaluations=40)
+
+
+def test_equal_results_throughout():
+    log = simulate(integer_table(levels=1), "mo-hb", evaluations=40, **ALIKE)
     assert log.valid.all()
     assert all(len(set(zip(*lane, strict=True))) == 40 for lane in zip(log.row, log.fidelity, strict=True))
 

@@ -9,12 +9,10 @@ from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, simulate
+from mohb_jax.methods import simulate
 from mohb_jax.transfer import calibration, learn_prior
 from tests.transfer_tables import poisoned, related_tasks
 
-TRANSFERS = [name for name, method in METHODS.items() if method.transfers and method.policy is None]
-"""Policies propose by the run's own results; what those know before is compared in test_primo.py."""
 SHORT = Training(num_phases=1, steps_per_phase=600, steps_per_validation=100)
 
 
@@ -24,23 +22,6 @@ def test_the_held_out_task_is_never_read():
     np.testing.assert_array_equal(hidden.mu[0], known.mu[0])
     np.testing.assert_array_equal(hidden.sigma[0], known.sigma[0])
     assert not np.array_equal(hidden.mu[1], known.mu[1])  # the others do learn from it
-
-
-@pytest.mark.parametrize("method", TRANSFERS)
-def test_proposals_are_the_same_when_the_task_has_no_results_yet(method):
-    table = related_tasks()
-    budget = {"evaluations": 5 if "hb" in method else 20, "num_seeds": 4, "tasks": ["task-0"], "draws": 8}
-    known, hidden = (simulate(t, method, **budget) for t in (table, poisoned(table)))
-    if "asha" in method:  # jobs differ with the results; the configurations that are started do not
-        for ours, theirs in zip(hidden.row.tolist(), known.row.tolist(), strict=True):
-            started = [list(dict.fromkeys(rows)) for rows in (ours, theirs)]
-            both = min(map(len, started))
-            assert both > 4
-            assert started[0][:both] == started[1][:both]
-        return
-    # Later rows follow from the run's own results: promoted ones, and proposals of a model fitted to them.
-    num_proposed = {"hb+prior": 3, "mo-hb+prior": 3, "gcp-prior": 5}.get(method, 20)
-    np.testing.assert_array_equal(hidden.row[:, :num_proposed], known.row[:, :num_proposed])
 
 
 def test_only_the_order_of_the_other_tasks_matters():

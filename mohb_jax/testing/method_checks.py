@@ -83,7 +83,7 @@ def held_out(case: Case) -> None:
                 "With its own results dealt out anew a task gets other proposals: prepare may read only the "
                 "configurations of the tasks that it is given; of all others the results, too"
             )
-        if case.method.transfers and _same_beginning(own, _beginning(case, shuffled_results(case.table, 1))):
+        if case.method.transfers and _knows_the_same(own, _beginning(case, shuffled_results(case.table, 1))):
             broken(
                 "Other results of the other task changed nothing: it does not transfer; say transfers=False"
             )
@@ -96,9 +96,13 @@ def _beginning(case: Case, table: AnyTable) -> tuple[Any, Any, Ready]:
 
 def _same_beginning(first: tuple[Any, Any, Ready], second: tuple[Any, Any, Ready]) -> bool:
     """Whether two beginnings propose alike; nothing is compiled if they know the same."""
-    if first[1] == second[1] and different_leaf(first[0], second[0]) is None:
+    if _knows_the_same(first, second):
         return True
     return different_leaf(_first_rows(first[2]), _first_rows(second[2])) is None
+
+
+def _knows_the_same(first: tuple[Any, Any, Ready], second: tuple[Any, Any, Ready]) -> bool:
+    return first[1] == second[1] and different_leaf(first[0], second[0]) is None
 
 
 def _first_rows(ready: Ready) -> Any:
@@ -113,9 +117,12 @@ def _first_rows(ready: Ready) -> Any:
     return jax.jit(jax.vmap(lane, (None, 0)))(ready.context, jax.random.split(jax.random.key(3), 8))
 
 
-@law("failures", "A run in which every evaluation fails ends like any other")
+@law("failures", "A failed result goes on after all others, and a run in which all fail ends like any other")
 def failures(case: Case) -> None:
-    """All costs are infinite: rows are still those of the task, and no time is NaN."""
+    """All costs infinite: rows are still those of the task, and no time is NaN. Some costs infinite: in the
+    first rung that is cut, what failed goes on only if nothing else is left."""
+    if "failing" in case.served:
+        _judge_cut(case, case.served["failing"])
     ready = parts.make_ready(case.method, case.table, results=all_failed(case.table))
     log = parts.run(ready, lanes_of(case.table))
     _judge_rows(case, log)
@@ -124,6 +131,20 @@ def failures(case: Case) -> None:
     idle = np.flatnonzero(~log.valid.any(axis=1))
     if idle.size:
         broken(f"Lane {idle[0]} evaluated nothing")
+
+
+def _judge_cut(case: Case, table: AnyTable) -> None:
+    cut, log = parts.first_cut(case.ready(table)), case.log(table)
+    if cut is None:
+        return
+    for lane in np.flatnonzero(log.valid[:, : cut[1].stop].all(axis=1)):
+        finite = np.isfinite(log.costs[lane, cut[0]]).all(axis=1)
+        good, kept = set(log.row[lane, cut[0]][finite].tolist()), log.row[lane, cut[1]].tolist()
+        if len(good & set(kept)) < min(len(kept), len(good)):
+            broken(
+                f"On 'failing', in lane {lane} rows {kept} went on where {sorted(good)} had not failed: wrap "
+                "the rule in failures_last"
+            )
 
 
 def _judge_rows(case: Case, log: RunLog) -> None:
@@ -203,19 +224,34 @@ def _is_program(value: Any) -> bool:
     return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
-@law("budget", "A run has at most as many evaluations as its budget, and starts none after its horizon")
+@law("budget", "A run keeps its budget, its horizon and its clock")
 def budget(case: Case) -> None:
     """On every table: the budget; on one: a horizon of half the time, too."""
     for name, table in case.served.items():
         most = int(case.log(table).valid.sum(axis=1).max())
         if most > EVALUATIONS:
             broken(f"On {name!r} a lane has {most} evaluations where {EVALUATIONS} are the budget")
+        _judge_clock(name, table, case.log(table))
     log = case.log()
     horizon = float(np.median(log.end[log.valid]))
     short = parts.run(case.ready(), lanes_of(case.table), horizon=horizon)
     late = short.start[short.valid].max(initial=0.0)
     if late >= horizon:
         broken(f"An evaluation starts at {late:g} s where the horizon is {horizon:g} s")
+
+
+def _judge_clock(name: str, table: AnyTable, log: RunLog) -> None:
+    """Costs are the table's, and a worker does one thing at a time."""
+    costs = table.cells(range(table.num_fidelities))[0]
+    for lane, task in enumerate(log.task.tolist()):
+        own = np.flatnonzero(log.valid[lane])
+        row, level, worker = (field[lane][own] for field in (log.row, log.fidelity, log.worker))
+        if not np.array_equal(log.costs[lane][own], costs[task, row, level]):
+            broken(f"On {name!r}, lane {lane} has costs that the table does not hold")
+        for number in set(worker.tolist()):
+            mine = own[worker == number]
+            if (log.start[lane][mine][1:] < log.end[lane][mine][:-1]).any():
+                broken(f"On {name!r}, worker {number} of lane {lane} begins before it has ended")
 
 
 @law("speed", "Reported, never failed")

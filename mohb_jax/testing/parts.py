@@ -17,6 +17,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.asynchronous import AshaPlan, simulate_asha
 from mohb_jax.drivers.lanes import Cells, Lanes
 from mohb_jax.drivers.steady import SteadyPlan, simulate_steady
+from mohb_jax.drivers.synchronous import Plan as SynchronousPlan
 from mohb_jax.drivers.synchronous import simulate_lanes, simulate_learners
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.methods import PROMOTIONS, Method, Settings
@@ -148,6 +149,19 @@ def _driven(ready: Ready, lanes: Lanes, seed: int) -> RunLog:
     if plan.searcher.learns:
         return simulate_learners(plan, cells, context, most_rows, lanes, devices)
     return simulate_lanes(plan, cells, context, most_rows, lanes)
+
+
+def first_cut(ready: Ready) -> tuple[slice, slice] | None:
+    """Slots of the first rung that is cut, and of what goes on from it, in a run whose rungs are full.
+
+    None where nothing is cut, or results are judged as they arrive.
+    """
+    plan = ready.plan
+    if not isinstance(plan, SynchronousPlan) or len(plan.brackets[0].sizes) == 1:
+        return None
+    first = sum(bracket.num_evaluations for bracket in plan.opening)
+    started, kept = plan.brackets[0].sizes[:2]
+    return slice(first, first + started), slice(first + started, first + started + kept)
 
 
 def tags_of(part: Any) -> frozenset[str]:
