@@ -13,7 +13,9 @@ from mohb_jax import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
-HOW_TO = [page for page in PAGES if page.stem == "table"]
+HOW_TO = [
+    page for page in PAGES if page.parent.name == "howto" and "```sh" in page.read_text(encoding="utf-8")
+]
 MOST_CHARACTERS = 110
 FEW_RUNS = "4"
 BLOCK = re.compile(r'```(?P<language>\w+)(?: title="(?P<file>[^"]+)")?\n(?P<text>.*?)```', re.DOTALL)

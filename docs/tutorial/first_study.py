@@ -54,17 +54,19 @@ results = mohb.run_study(study)
 # ## What came out
 #
 # Hypervolume says how much of the true front's trade-offs a method has found when its time is over: 1 is
-# everything. `low` and `high` are the ends of the 95 % interval.
+# everything. `low` and `high` are the ends of the 95 % interval. The task `all` is the mean over the tasks.
 
 # %%
-print(results.summary().select("task", "method", "hypervolume", "low", "high"))
+shown = ["task", "method", "hypervolume_mean", "hypervolume_low", "hypervolume_high"]
+print(results.summary().select(shown))
 
 # %% [markdown]
 # Are the differences real? Run i of one method and run i of another share their random numbers, so
 # differences are compared run by run.
 
 # %%
-print(results.compare("mo-hb-overlap", "random"))
+difference = results.compare("mo-hb-overlap", "random")
+print(difference.select("task", "difference", "low", "high", "p"))
 
 # %% [markdown]
 # ## A figure
