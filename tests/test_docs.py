@@ -17,7 +17,11 @@ HOW_TO = [
     page for page in PAGES if page.parent.name == "howto" and "```sh" in page.read_text(encoding="utf-8")
 ]
 MOST_CHARACTERS = 110
-FEW_RUNS = "4"
+SHORTER = {
+    "run": ("--seeds", "4"),
+    "check": ("--only", "promotion-basic", "--only", "state"),
+}
+"""What is added to a command, so that a test need not wait for thousands of runs or all laws."""
 BLOCK = re.compile(r'```(?P<language>\w+)(?: title="(?P<file>[^"]+)")?\n(?P<text>.*?)```', re.DOTALL)
 
 
@@ -40,16 +44,14 @@ def steps(page: str) -> list[Step]:
 
 
 def type_in(command: str) -> None:
-    """A command as it stands on the page, but for the number of runs."""
+    """A command as it stands on the page, but for ``SHORTER``."""
     program, *arguments = shlex.split(command, comments=True)
     if program == "python":
         subprocess.run([sys.executable, *arguments], check=True, timeout=120)
         return
     assert program == "mohb", command
-    if arguments[0] == "run":
-        arguments += ["--seeds", FEW_RUNS]
     with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
+        cli.main([*arguments, *SHORTER.get(arguments[0], ())])
     assert not stop.value.code, command
 
 
