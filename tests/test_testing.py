@@ -10,6 +10,7 @@ import pytest
 from mohb_jax.errors import InputError
 from mohb_jax.methods import PROMOTIONS, Method, Promotion
 from mohb_jax.schedule import Bracket, full_fidelity
+from mohb_jax.searchers.base import Searcher
 from mohb_jax.testing import CHECKS, BrokenLawError, check_method, parametrize_with_checks, tables
 from mohb_jax.testing.kit import case_of
 from tests import faulty
@@ -44,13 +45,12 @@ def mixed():
     return {"mixed": tables()["mixed"]}
 
 
-def searcher_method(searcher):
-    """A method that evaluates eight proposals at a time at the highest fidelity."""
+def searcher_method(searcher, **more):
+    """A method that evaluates eight proposals at a time at the highest fidelity; ``searcher`` may be a
+    factory."""
+    make = (lambda settings: searcher) if isinstance(searcher, Searcher) else (lambda settings: searcher())
     return Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: searcher,
+        "faulty", "for tests", lambda table, settings: full_fidelity(table.fidelities, 8), make, **more
     )
 
 
@@ -98,23 +98,12 @@ def test_sound_parts_pass():
 
 
 def test_a_factory_without_a_cache_is_caught():
-    method = Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: faulty.reversed_chunks(),
-    )
+    method = searcher_method(faulty.reversed_chunks)
     assert set(findings(method, ["rows", "random-repeat", "no-retrace", "traceable"])) == {"no-retrace"}
 
 
 def test_a_method_that_does_not_transfer_is_caught():
-    method = Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: faulty.SOUND,
-        transfers=True,
-    )
+    method = searcher_method(faulty.SOUND, transfers=True)
     assert set(findings(method, ["rows", "held-out"])) == {"held-out"}
 
 
