@@ -8,7 +8,7 @@ import numpy as np
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
 from mohb_jax import store
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 
@@ -110,7 +110,7 @@ def one_lane(table: Table, rows: Sequence[int], ends: Sequence[float], fidelity:
     return Unit(make_spec(table, "m") | {"tasks": [table.tasks[0]]}, log)
 
 
-def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -> Study:
+def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -> FinishedStudy:
     """A study in memory."""
     methods = tuple(dict.fromkeys(unit.spec["method"] for unit in units))
     fields: dict[str, Any] = {
@@ -126,7 +126,7 @@ def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -
         "units": tuple(units),
         "num_units": len(units),
     }
-    return Study(**(fields | changes))
+    return FinishedStudy(**(fields | changes))
 
 
 def write_folder(directory: Path, tables: Sequence[Table], units: Sequence[Unit]) -> None:

@@ -17,7 +17,7 @@ from mohb_jax.analysis.curves import study_cells
 from mohb_jax.analysis.effects import effects, unit_settings
 from mohb_jax.analysis.lanes import collect
 from mohb_jax.analysis.ranks import Ranking, ranking
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.figures import files
 from mohb_jax.report.figures.attainment import attainment_figure, heights
 from mohb_jax.report.figures.effects import effect_figure
@@ -30,13 +30,13 @@ from tests.fake_study import make_study, make_table, make_unit
 LONG = "a-method-with-a-name-that-is-far-too-long-for-any-figure"
 
 
-def small_study(num_tasks: int = 6, names: tuple[str, ...] = ("x", "y", "z")) -> Study:
+def small_study(num_tasks: int = 6, names: tuple[str, ...] = ("x", "y", "z")) -> FinishedStudy:
     table = make_table(tasks=tuple(f"t{i}" for i in range(num_tasks)), num_objectives=2)
     units = [make_unit(table, name, 1 + 2 * i, num_seeds=4, seed=i) for i, name in enumerate(names)]
     return make_study([table], units)
 
 
-def write(study: Study, out: Path, **options: object) -> Drawn:
+def write(study: FinishedStudy, out: Path, **options: object) -> Drawn:
     return write_comparison_figures(study, study_cells(study), out, **options)  # type: ignore[arg-type]
 
 

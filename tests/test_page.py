@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mohb_jax.analysis.curves import study_cells
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import summary_rows
 from mohb_jax.report import report_study
 from mohb_jax.report.page import page_html
@@ -165,7 +165,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pair(tmp_path_factory.mktemp("pair"))[1]
 
 
-def write_pair(directory: Path) -> tuple[Study, Path]:
+def write_pair(directory: Path) -> tuple[FinishedStudy, Path]:
     tables = [make_table(), make_table("lone", ("single",), num_objectives=2, seed=5)]
     units = [
         make_unit(table, method, skill, num_seeds=3)

@@ -20,7 +20,7 @@ from mohb_jax.benchmarks.table import Table
 from mohb_jax import cli
 from mohb_jax.analysis.curves import study_cells
 from mohb_jax.analysis.prices import reprice
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.errors import InputError
 from mohb_jax.report import report_folder, report_study, write_report
@@ -62,7 +62,7 @@ def unit_of(table: AnyTable, method: str, skill: float, log_of: Unit | None = No
     return Unit(unit.spec, log._replace(costs=scaled))
 
 
-def rows_of(study: Study) -> list[Row]:
+def rows_of(study: FinishedStudy) -> list[Row]:
     return summary_rows(study_cells(study), study.reference)
 
 

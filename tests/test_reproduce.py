@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from mohb_jax import cli, store
+from mohb_jax.analysis.results import load_study
 from mohb_jax.errors import InputError
 from mohb_jax.papers import PAPERS, paper_named, prepare, salinas2021
 from mohb_jax.papers.bootstrap import (
@@ -440,7 +441,7 @@ def test_stored_runs_are_those_of_the_units(tmp_path, table):
     ]
     second = units[1]._replace(spec=units[1].spec | {"first_run": 3})
     fake_study.write_folder(tmp_path, [table], [second, units[0]])
-    found = read_runs(tmp_path, table)
+    found = read_runs(load_study(tmp_path), table.name)
     assert set(found) == {(task, "m") for task in table.tasks}
     for task, runs in ((name, found[name, "m"]) for name in table.tasks):
         assert runs.run.tolist() == list(range(6))
@@ -450,7 +451,7 @@ def test_stored_runs_are_those_of_the_units(tmp_path, table):
         np.testing.assert_allclose(runs.total, np.concatenate([part.total[place] for part in whole]))
     store.unit_path(tmp_path, second.spec).unlink()
     with pytest.raises(InputError, match="not finished"):
-        read_runs(tmp_path, table)
+        read_runs(load_study(tmp_path), table.name)
 
 
 def test_page_escapes_names(tmp_path, table):
@@ -459,7 +460,7 @@ def test_page_escapes_names(tmp_path, table):
     claim = salinas2021.CLAIMS[0]._replace(benchmarks=(evil,), title=evil, statement=evil)
     units = [fake_study.make_unit(named, method, skill) for method, skill in ((evil, 3), ("hb", 1))]
     fake_study.write_folder(tmp_path, [named], units)
-    found = reduction_rows(named, read_runs(tmp_path, named), [(evil, "hb")])
+    found = reduction_rows(named, read_runs(load_study(tmp_path), named.name), [(evil, "hb")])
     judged_rows = [judged([claim], row) for row in found]
     part = Part(evil, salinas2021.make_benchmark_study("embedded", 5, ("hb",)), [], tmp_path)
     paper = dataclasses.replace(salinas2021.PAPER, title=evil)

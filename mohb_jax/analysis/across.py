@@ -14,7 +14,7 @@ from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, s
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
 from mohb_jax.analysis.prices import DECISIONS
 from mohb_jax.analysis.ranks import Ranking, ranking
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Across:
         return dict(json.loads(json.dumps(found)))  # lists for tuples, as in the file
 
 
-def across_tasks(study: Study, cells: Sequence[Cell]) -> Across | None:
+def across_tasks(study: FinishedStudy, cells: Sequence[Cell]) -> Across | None:
     """None where there are no two methods with results on a common task."""
     data = comparison(cells, study.methods)
     if len(data.methods) < 2 or not data.tasks:
@@ -51,7 +51,7 @@ def across_tasks(study: Study, cells: Sequence[Cell]) -> Across | None:
     return Across(ranking(data), task_pairs(data, study.reference), within, found)
 
 
-def comparison_frames(study: Study, across: Across | None) -> dict[str, pl.DataFrame]:
+def comparison_frames(study: FinishedStudy, across: Across | None) -> dict[str, pl.DataFrame]:
     """CSV tables by file name; after re-pricing with a column that says so, as in ``marked``."""
     if across is None:
         return {}

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.indicators import TaskScale, indicators, task_scale
 from mohb_jax.analysis.lanes import Lanes, collect, horizons, usd_objective
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation
 from mohb_jax.store import AnyUnit
@@ -228,7 +228,7 @@ def _first_visit(lanes: Lanes, num_rows: int) -> Bool[np.ndarray, " events"]:
     return first
 
 
-def study_cells(study: Study) -> list[Cell]:
+def study_cells(study: FinishedStudy) -> list[Cell]:
     """Curves and indicators of every benchmark, task and method that has a finished run."""
     cells: list[Cell] = []
     for name, table in study.tables.items():

@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.analysis.lanes import check_rows
-from mohb_jax.analysis.results import Study, load_study
+from mohb_jax.analysis.lanes import check_rows, log_arrays
+from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
-from mohb_jax.store import AnyUnit, read_study, write_atomically
+from mohb_jax.store import AnyUnit, write_atomically
 from mohb_jax.types import RunLog
 
 SUFFIXES = (".parquet", ".csv")
@@ -91,21 +91,11 @@ def export_runs(directory: Path, out: Path) -> int:
     if out.suffix not in SUFFIXES or out.is_dir():
         raise InputError(f"{out} cannot be written: accepted is a file ending in {' or '.join(SUFFIXES)}")
     study = load_study(directory)
-    export = _columns(study, _fidelities(read_study(directory)))
+    export = _columns(study)
     write_atomically(out.with_suffix(".columns.csv"), functools.partial(_write_meanings, export.meanings))
     counts: list[int] = []
     write_atomically(out, lambda partial: counts.append(_write(partial, out.suffix, study, export)))
     return counts[0]
-
-
-def _fidelities(meta: dict[str, Any]) -> dict[str, list[float | int]]:
-    """The fidelities of each benchmark; empty in folders of before they were kept."""
-    stated = {entry["name"]: entry.get("fidelities") for entry in meta["benchmarks"]}
-    return {name: values if _are_numbers(values) else [] for name, values in stated.items()}
-
-
-def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
 
 
 def _write_meanings(meanings: Iterable[Meaning], path: Path) -> None:
@@ -116,7 +106,7 @@ def _write_meanings(meanings: Iterable[Meaning], path: Path) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _write(path: Path, suffix: str, study: Study, export: _Export) -> int:
+def _write(path: Path, suffix: str, study: FinishedStudy, export: _Export) -> int:
     """Writes the table and returns its number of rows; one work unit is in memory at a time."""
     schema = _schema(export)
     num_rows = 0
@@ -153,12 +143,12 @@ def _united(texts: Iterable[tuple[str, str]]) -> str:
     return distinct.pop() if len(distinct) == 1 else "; ".join(f"{b}: {text}" for b, text in own.items())
 
 
-def _parts(study: Study) -> Iterator[_Part]:
+def _parts(study: FinishedStudy) -> Iterator[_Part]:
     """The evaluations of one unit after the other; a run that stands in two units counts in the first."""
     earlier: list[dict[str, Any]] = []
     for unit in study.units:
         table = study.tables[unit.spec["benchmark"]]
-        log = RunLog(*(np.asarray(part) for part in unit.log))
+        log = log_arrays(unit)
         lane, slot = np.nonzero(log.valid & ~_repeated(unit.spec, log, earlier)[:, None])
         part = _Part(unit, table, log, lane, slot)
         check_rows(table, part.row)
@@ -199,7 +189,7 @@ def _repeated(
 # What stands in the columns
 
 
-def _columns(study: Study, fidelities: dict[str, list[float | int]]) -> _Export:
+def _columns(study: FinishedStudy) -> _Export:
     export = _Export({}, {}, [])
     _add(
         export, "study", pa.string(), lambda part: pa.repeat(study.name, part.lane.size), "name of the study"
@@ -225,7 +215,7 @@ def _columns(study: Study, fidelities: dict[str, list[float | int]]) -> _Export:
     _add_hardware(export, study)
     _add_configs(export, study)
     _add(export, "fidelity_index", pa.int64(), _logged("fidelity", np.int64), "index of the fidelity, from 0")
-    _add_fidelity(export, study, fidelities)
+    _add_fidelity(export, study)
     _add_objectives(export, study)
     _add(export, "start", pa.float64(), _logged("start", np.float64), "simulated time of the start", "s")
     _add(export, "end", pa.float64(), _logged("end", np.float64), "simulated time of the end", "s")
@@ -250,7 +240,7 @@ def _logged(name: str, kind: type) -> Values:
     return lambda part: pa.array(np.asarray(getattr(part.log, name))[part.lane, part.slot].astype(kind))
 
 
-def _add_settings(export: _Export, study: Study) -> None:
+def _add_settings(export: _Export, study: FinishedStudy) -> None:
     """One column for each setting of which the units hold different values."""
     settings = [unit.spec.get("settings", {}) for unit in study.units]
     for name in dict.fromkeys(name for own in settings for name in own):
@@ -268,7 +258,7 @@ def _setting(part: _Part, name: str, kind: pa.DataType) -> pa.Array:
     return pa.array([plain], kind).take(pa.array(np.zeros(part.lane.size, np.int64)))
 
 
-def _add_hardware(export: _Export, study: Study) -> None:
+def _add_hardware(export: _Export, study: FinishedStudy) -> None:
     if any(_types(table) for table in study.tables.values()):
         _add(export, "hardware", pa.string(), _hardware, "type of machine, from the configuration")
 
@@ -288,7 +278,7 @@ def _hardware(part: _Part) -> pa.Array:
     )
 
 
-def _add_configs(export: _Export, study: Study) -> None:
+def _add_configs(export: _Export, study: FinishedStudy) -> None:
     for full, name, owners in _shared(study, "config", "columns", _is_text):
         kind = pa.string() if _is_text(next(iter(owners.values()))) else pa.float64()
         export.types[full] = kind
@@ -315,7 +305,7 @@ def _config(part: _Part, name: str, kind: pa.DataType, owners: Sequence[str] | N
 
 
 def _shared(
-    study: Study, prefix: str, field: str, signature: Callable[[Any], Any]
+    study: FinishedStudy, prefix: str, field: str, signature: Callable[[Any], Any]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name in the export, own name, and by benchmark what bears it; benchmarks that disagree are apart."""
     entries = [(b, entry) for b, table in study.tables.items() for entry in getattr(table, field)]
@@ -327,25 +317,25 @@ def _shared(
             yield from ((f"{prefix}_{name}@{b}", name, {b: entry}) for b, entry in owners.items())
 
 
-def _add_fidelity(export: _Export, study: Study, fidelities: dict[str, list[float | int]]) -> None:
+def _add_fidelity(export: _Export, study: FinishedStudy) -> None:
     export.types["fidelity"] = pa.float64()
-    export.values["fidelity"] = functools.partial(_fidelity, fidelities=fidelities)
+    export.values["fidelity"] = functools.partial(_fidelity, fidelities=study.fidelities)
     for benchmark, table in study.tables.items():
         meaning = f"fidelity: {table.fidelity_name}; empty: not known"
         export.meanings.append(Meaning("fidelity", benchmark, meaning, table.fidelity_unit))
 
 
-def _fidelity(part: _Part, fidelities: dict[str, list[float | int]]) -> pa.Array:
+def _fidelity(part: _Part, fidelities: Mapping[str, Sequence[float | int]]) -> pa.Array:
     """The fidelity itself; of folders that do not list them only the highest is known."""
     highest = part.unit.spec["highest_fidelity"]
-    known: list[float | int | None] = list(fidelities[part.unit.spec["benchmark"]])
+    known: list[float | int | None] = list(fidelities.get(part.unit.spec["benchmark"], ()))
     if len(known) != highest + 1:
         known = [None] * highest + [part.table.fidelities[-1]]
     index = np.asarray(part.log.fidelity)[part.lane, part.slot].astype(np.int64)
     return pa.array(known, pa.float64()).take(pa.array(index))
 
 
-def _add_objectives(export: _Export, study: Study) -> None:
+def _add_objectives(export: _Export, study: FinishedStudy) -> None:
     for full, name, owners in _shared(study, "objective", "objectives", lambda goal: (goal.sense, goal.unit)):
         export.types[full] = pa.float64()
         export.values[full] = functools.partial(_objective, name=name, owners=tuple(owners))

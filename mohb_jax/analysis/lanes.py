@@ -84,9 +84,8 @@ def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
 
 def _unit_lanes(table: AnyTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
     """One work unit's lanes, with its events at the highest fidelity in order of lane and slot."""
-    log = RunLog(*(np.asarray(part) for part in unit.log))
-    full = log.valid & (log.fidelity == unit.spec["highest_fidelity"]) & np.isfinite(log.costs).all(axis=-1)
-    lane, slot = np.nonzero(full)
+    log = log_arrays(unit)
+    lane, slot = np.nonzero(is_result(log, unit.spec["highest_fidelity"]))
     row = np.asarray(log.row[lane, slot], np.int64)
     check_rows(table, row)
     return Lanes(
@@ -95,11 +94,21 @@ def _unit_lanes(table: AnyTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes
         run=np.asarray(log.run, np.int64),
         evaluations=np.asarray(log.valid.sum(axis=1), np.int64),
         seconds=np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0),
-        spent=_spent(table, log, _resumable(table, unit)),
+        spent=_spent(table, log, pays_difference(table, unit)),
         lane=lane,
         row=row,
         end=np.asarray(log.end[lane, slot], np.float64),
     )
+
+
+def log_arrays(unit: AnyUnit) -> RunLog:
+    """A unit's log as NumPy arrays, read when it is asked for."""
+    return RunLog(*(np.asarray(part) for part in unit.log))
+
+
+def is_result(log: RunLog, highest_fidelity: int) -> Bool[np.ndarray, "lanes slots"]:
+    """True for evaluations that ended at the highest fidelity and did not fail: only those count."""
+    return np.asarray(log.valid & (log.fidelity == highest_fidelity) & np.isfinite(log.costs).all(axis=-1))
 
 
 def check_rows(table: AnyTable, row: Int[np.ndarray, "..."]) -> None:
@@ -119,7 +128,7 @@ def usd_objective(table: AnyTable) -> int | None:
     return next((i for i, objective in enumerate(table.objectives) if objective.unit == "USD"), None)
 
 
-def _resumable(table: AnyTable, unit: AnyUnit) -> bool:
+def pays_difference(table: AnyTable, unit: AnyUnit) -> bool:
     """Whether promotion paid the difference: a setting that overrides the table's own answer."""
     stated = unit.spec.get("settings", {}).get("resumable")
     return table.resumable if stated is None else bool(stated)

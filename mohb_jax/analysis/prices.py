@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mohb_jax.analysis.lanes import check_rows
-from mohb_jax.analysis.results import PriceChange, Repricing, Study
+from mohb_jax.analysis.results import FinishedStudy, PriceChange, Repricing
 from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import Pricing, price_ratios, priced, pricing, with_prices
@@ -23,7 +23,7 @@ DECISIONS = "decisions were made under the old prices"
 """What every file of a re-priced report says."""
 
 
-def reprice(study: Study, prices: Mapping[str, float], source: str) -> Study:
+def reprice(study: FinishedStudy, prices: Mapping[str, float], source: str) -> FinishedStudy:
     """The study as if its results had cost other prices; nothing is run again.
 
     Tables at the highest fidelity are re-priced (and with them fronts, normalisation and all indicators), and
@@ -60,7 +60,7 @@ def reprice(study: Study, prices: Mapping[str, float], source: str) -> Study:
     return dataclasses.replace(study, tables=tables, units=_units(study, found, chosen), prices=repricing)
 
 
-def _pricings(study: Study, prices: Mapping[str, float]) -> tuple[dict[str, Pricing], dict[str, str]]:
+def _pricings(study: FinishedStudy, prices: Mapping[str, float]) -> tuple[dict[str, Pricing], dict[str, str]]:
     """What can be re-priced in each benchmark, and why nothing can in the others."""
     found: dict[str, Pricing] = {}
     kept: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _changes(found: Pricing, prices: Mapping[str, float]) -> tuple[PriceChange, 
 
 
 def _units(
-    study: Study, found: Mapping[str, Pricing], prices: Mapping[str, Mapping[str, float]]
+    study: FinishedStudy, found: Mapping[str, Pricing], prices: Mapping[str, Mapping[str, float]]
 ) -> tuple[AnyUnit, ...]:
     """The work units with their logged costs re-priced, each when it is read."""
     changes = {

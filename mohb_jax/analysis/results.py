@@ -38,7 +38,7 @@ class Repricing:
 
 
 @dataclass(frozen=True)
-class Study:
+class FinishedStudy:
     """A study folder in memory."""
 
     name: str
@@ -60,6 +60,8 @@ class Study:
     """The finished work units."""
     num_units: int
     """Work units of the whole study; more than ``units`` holds while the study is incomplete."""
+    fidelities: dict[str, tuple[float | int, ...]] = field(default_factory=dict)
+    """All fidelities of each benchmark; empty in folders of before they were kept."""
     prices: Repricing | None = None
     """None: results are shown at the prices under which they were made."""
     compilation: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Study:
     """How well the models behind the methods knew how far off they were; empty if there are none."""
 
 
-def load_study(directory: Path) -> Study:
+def load_study(directory: Path) -> FinishedStudy:
     """Reads a study folder.
 
     Args:
@@ -89,7 +91,7 @@ def load_study(directory: Path) -> Study:
         raise InputError(f"{str(directory / 'study.json')!r} is not a study written by 'mohb run'") from error
 
 
-def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) -> Study:
+def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) -> FinishedStudy:
     methods = tuple(method["name"] for method in meta["methods"])
     names = [benchmark["name"] for benchmark in meta["benchmarks"]]
     used = {unit.spec["benchmark"] for unit in units}
@@ -98,7 +100,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         raise InputError(
             f"a result names the unknown benchmark {unknown[0]!r}; the study has {', '.join(names)}"
         )
-    return Study(
+    return FinishedStudy(
         name=str(meta["name"]),
         command=str(meta.get("command", "")),
         versions={str(key): str(value) for key, value in meta.get("versions", {}).items()},
@@ -110,9 +112,15 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         tables={name: load_table(table_path(directory, name)) for name in names if name in used},
         units=units,
         num_units=len(meta["units"]),
+        fidelities={item["name"]: _numbers(item.get("fidelities")) for item in meta["benchmarks"]},
         compilation=read_compilation(directory),
         calibration=read_calibration(directory, names),
     )
+
+
+def _numbers(values: Any) -> tuple[float | int, ...]:
+    known = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    return tuple(values) if known else ()
 
 
 def _reference(stated: str | None, methods: Sequence[str]) -> str:

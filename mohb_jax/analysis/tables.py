@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import SPREAD, Row
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import true_front
@@ -67,7 +67,7 @@ def _cell_curves(cell: Cell) -> pl.DataFrame:
     )
 
 
-def front_frame(study: Study, cells: Sequence[Cell]) -> pl.DataFrame:
+def front_frame(study: FinishedStudy, cells: Sequence[Cell]) -> pl.DataFrame:
     """Points of the true fronts and of each method's median run: row, published objectives, configuration."""
     frames = []
     for name, table in study.tables.items():

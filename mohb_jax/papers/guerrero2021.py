@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mohb_jax.analysis.results import Study as FinishedStudy
-from mohb_jax.analysis.results import load_study
+from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import ALL_TASKS
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.methods import Settings, lacking, method_named

@@ -1,17 +1,17 @@
 """What each tuning run of a finished study had found, and when: read unit by unit, so that memory stays
 small."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mohb_jax import store
+from mohb_jax.analysis.lanes import is_result, log_arrays, pays_difference
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.columns import SECONDS
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
+from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 
 ENERGIES = ("J", "Wh", "kWh")
@@ -73,12 +73,12 @@ def _first(units: list[str], accepted: tuple[str, ...]) -> int | None:
     return next((index for index, unit in enumerate(units) if unit in accepted), None)
 
 
-def read_runs(directory: Path, table: AnyTable) -> dict[Key, Runs]:
-    """All runs of a finished study of one benchmark.
+def read_runs(study: FinishedStudy, benchmark: str) -> dict[Key, Runs]:
+    """All runs of a study of one benchmark.
 
     Args:
-        directory: the study folder.
-        table: its benchmark, at least at the highest fidelity.
+        study: as its folder holds it.
+        benchmark: its benchmark.
 
     Returns:
         Runs by task and method.
@@ -86,22 +86,21 @@ def read_runs(directory: Path, table: AnyTable) -> dict[Key, Runs]:
     Raises:
         InputError: a unit is missing or damaged.
     """
+    missing = study.num_units - len(study.units)
+    if missing:
+        raise InputError(
+            f"study {study.name}: {missing} of {study.num_units} units are not finished; the same command "
+            "goes on from there"
+        )
     parts: dict[Key, list[Runs]] = {}
-    for unit in _units(directory):
-        method, tasks = unit.spec["method"], unit.spec["tasks"]
-        runs, task = unit_runs(table, unit), np.asarray(unit.log.task)
-        for index, name in enumerate(tasks):
-            parts.setdefault((name, method), []).append(runs.take(np.flatnonzero(task == index)))
-        del unit  # before the next is read, for units are large
+    for unit in study.units:  # each is read once, and let go before the next, for units are large
+        held = Unit(unit.spec, log_arrays(unit))
+        runs = unit_runs(study.tables[benchmark], held)
+        for index, name in enumerate(held.spec["tasks"]):
+            own = runs.take(np.flatnonzero(held.log.task == index))
+            parts.setdefault((name, held.spec["method"]), []).append(own)
+        del held
     return {key: _joined(pieces) for key, pieces in parts.items()}
-
-
-def _units(directory: Path) -> Iterator[store.Unit]:
-    for name in store.read_study(directory)["units"]:
-        path = directory / "units" / f"{name}.parquet"
-        if not path.is_file():
-            raise InputError(f"{directory}: unit {name} is not finished; the same command goes on from there")
-        yield store.read_unit(path)
 
 
 def _joined(parts: list[Runs]) -> Runs:
@@ -126,7 +125,7 @@ def _widened(values: np.ndarray, width: int, filler: float) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=filler)
 
 
-def unit_runs(table: AnyTable, unit: store.Unit) -> Runs:
+def unit_runs(table: AnyTable, unit: Unit) -> Runs:
     """The runs of one work unit, lanes in its order (so ``run`` need not ascend).
 
     Args:
@@ -134,7 +133,7 @@ def unit_runs(table: AnyTable, unit: store.Unit) -> Runs:
         unit: a finished work unit; a task without a stated horizon ends with the lane's last evaluation.
     """
     stated = np.array([unit.spec["horizon"].get(name) or np.nan for name in unit.spec["tasks"]], np.float64)
-    about = _About(stated, unit.spec["highest_fidelity"], roles(table), _resumable(table, unit))
+    about = _About(stated, unit.spec["highest_fidelity"], roles(table), pays_difference(table, unit))
     num_lanes, num_slots = unit.log.valid.shape
     size = max(CACHED_SLOTS // max(num_slots, 1), 1)
     blocks = [
@@ -158,7 +157,7 @@ def _block_runs(log: RunLog, about: _About) -> Runs:
     order = np.argsort(end, axis=1)
     end = np.take_along_axis(end, order, axis=1)
     spent = _spent(log, order, end, about)
-    full = log.valid & (log.fidelity == about.highest_fidelity) & np.isfinite(costs).all(axis=-1)
+    full = is_result(log, about.highest_fidelity)
     lane, place = np.nonzero(np.take_along_axis(full, order, axis=1))
     result = costs[lane, order[lane, place]]
     horizon = about.horizon[log.task]
@@ -184,11 +183,6 @@ def _spent(
     price = np.where(log.valid & np.isfinite(cost), cost, 0.0)
     price, row = (np.take_along_axis(np.asarray(part), order, axis=1) for part in (price, log.row))
     return spent_by_end(price, row, end, about.resumable)
-
-
-def _resumable(table: AnyTable, unit: store.Unit) -> bool:
-    stated = unit.spec.get("settings", {}).get("resumable")
-    return table.resumable if stated is None else bool(stated)
 
 
 def spent_by_end(

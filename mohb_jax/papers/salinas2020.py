@@ -9,9 +9,10 @@ import polars as pl
 from jaxtyping import Float
 
 from mohb_jax import store
+from mohb_jax.analysis.lanes import log_arrays
+from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import CONFIDENCE
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.files import load_table
 from mohb_jax.papers.adtm_page import page_html, write_figure
 from mohb_jax.papers.bootstrap import sample_counts
 from mohb_jax.papers.paper import Paper, Part, Reproduction
@@ -62,21 +63,21 @@ def make_benchmark_study(benchmark: str, seeds: int) -> Study:
     return make_study(content, "salinas2020")
 
 
-def read_adtm(directory: Path, table: AnyTable) -> dict[str, Float[np.ndarray, "tasks runs iterations"]]:
+def read_adtm(study: FinishedStudy, table: AnyTable) -> dict[str, Float[np.ndarray, "tasks runs iterations"]]:
     """Each method's normalised distance to the task's least error after every evaluation (ADTM).
 
     ``(best - least) / (greatest - least)`` of the table's values in the task; a failed evaluation counts as
     the greatest.
     """
     found: dict[str, list[np.ndarray]] = {}
-    for unit in store.read_units(directory):
+    for unit in study.units:
         shape = (table.num_tasks, unit.spec["num_seeds"], -1)
         found.setdefault(unit.spec["method"], []).append(_distances(unit, table).reshape(shape))
     return {method: np.concatenate(parts, axis=1) for method, parts in found.items()}
 
 
 def _distances(unit: store.AnyUnit, table: AnyTable) -> Float[np.ndarray, "lanes iterations"]:
-    log = unit.log
+    log = log_arrays(unit)
     distance = np.empty(log.valid.shape)
     for task in range(table.num_tasks):
         costs = table.final_costs(task)[:, 0]
@@ -99,8 +100,9 @@ def improvement(
 
 def scores(part: Part) -> list[Score]:
     """Every method of a finished study against random search."""
-    table = load_table(store.table_path(part.directory, part.benchmark))
-    distance = read_adtm(part.directory, table)
+    study = load_study(part.directory)
+    table = study.tables[part.benchmark]
+    distance = read_adtm(study, table)
     return [_score(part.benchmark, table, method, distance) for method in METHODS if method in distance]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mohb_jax import store
-from mohb_jax.benchmarks.files import load_table
+from mohb_jax.analysis.results import load_study
 from mohb_jax.papers.claims import Claim, claims_frame, judged
 from mohb_jax.papers.claims_figures import write_figures
 from mohb_jax.papers.claims_page import page_html
@@ -68,11 +68,11 @@ def claim_rows(reproduction: Reproduction) -> list[Row]:
 
 
 def _benchmark_rows(part: Part) -> list[Row]:
-    table = load_table(store.table_path(part.directory, part.benchmark))
-    runs = read_runs(part.directory, table)
+    study = load_study(part.directory)
+    runs = read_runs(study, part.benchmark)
     methods = {method for _, method in runs}
     pairs = [pair for pair in PAIRS if methods.issuperset(pair)]
-    return [judged(CLAIMS, row) for row in reduction_rows(table, runs, pairs)]
+    return [judged(CLAIMS, row) for row in reduction_rows(study.tables[part.benchmark], runs, pairs)]
 
 
 def write_claims(reproduction: Reproduction) -> Path:

@@ -11,7 +11,7 @@ from mohb_jax.analysis.across import across_tasks, comparison_frames
 from mohb_jax.analysis.calibration import calibration_frame, calibration_rows
 from mohb_jax.analysis.curves import Cell, study_cells
 from mohb_jax.analysis.prices import marked, price_frame, prices_json, reprice
-from mohb_jax.analysis.results import Study, load_study
+from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import ALL_TASKS, Row, summary_rows
 from mohb_jax.analysis.tables import curve_frame, front_frame, json_text, summary_frame
 from mohb_jax.benchmarks.prices import read_prices
@@ -77,7 +77,7 @@ def write_report(
 
 
 def report_study(
-    study: Study, out: Path, first: Callable[[dict[str, Any]], Section] | None = None
+    study: FinishedStudy, out: Path, first: Callable[[dict[str, Any]], Section] | None = None
 ) -> dict[str, Any]:
     """Writes the report of a study that is already in memory; see ``write_report``.
 
@@ -108,7 +108,7 @@ def report_study(
     return summary
 
 
-def _frames(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> dict[str, pl.DataFrame]:
+def _frames(study: FinishedStudy, cells: Sequence[Cell], rows: Sequence[Row]) -> dict[str, pl.DataFrame]:
     """The report's CSV tables by file name."""
     frames = {
         "summary.csv": marked(summary_frame(rows), study.prices),
@@ -152,7 +152,7 @@ def summarise(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return _summary(study, study_cells(study))
 
 
-def _summary(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
+def _summary(study: FinishedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
     return {
         "study": study.name,
         "command": study.command,

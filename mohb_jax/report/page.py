@@ -12,7 +12,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import NUM_RESAMPLES, Row
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.report.assets import asset, filled
@@ -32,7 +32,7 @@ from mohb_jax.report.style import listed, seeds_text
 
 
 def page_html(
-    study: Study,
+    study: FinishedStudy,
     cells: Sequence[Cell],
     rows: Sequence[Row],
     files: Sequence[str],
@@ -69,7 +69,11 @@ def page_html(
 
 
 def _sections(
-    study: Study, cells: Sequence[Cell], rows: Sequence[Row], files: Sequence[str], more: Sequence[Section]
+    study: FinishedStudy,
+    cells: Sequence[Cell],
+    rows: Sequence[Row],
+    files: Sequence[str],
+    more: Sequence[Section],
 ) -> list[Section]:
     """The page's parts in their order; those that this report does not have are left out."""
     paired = any(table.num_objectives > 1 for table in study.tables.values())
@@ -101,7 +105,7 @@ def embedded_json(value: Any) -> str:
     return text
 
 
-def _notice(study: Study) -> str:
+def _notice(study: FinishedStudy) -> str:
     """What is missing from an incomplete study; nothing for a whole one."""
     finished = len(study.units)
     if finished >= study.num_units:
@@ -113,7 +117,7 @@ def _notice(study: Study) -> str:
     )
 
 
-def _setting(study: Study, cells: Sequence[Cell]) -> str:
+def _setting(study: FinishedStudy, cells: Sequence[Cell]) -> str:
     """What was compared, in a sentence."""
     methods = [method for method in study.methods if any(cell.method == method for cell in cells)]
     tables = ", ".join(_setting_of(name, table, cells) for name, table in study.tables.items())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 
 
 class Figure(NamedTuple):
@@ -32,7 +32,7 @@ class Section(NamedTuple):
     figures: tuple[Figure, ...] = ()
 
 
-def section_html(study: Study, section: Section, folder: Path) -> str:
+def section_html(study: FinishedStudy, section: Section, folder: Path) -> str:
     """A section with its heading and figures.
 
     Args:
@@ -45,7 +45,7 @@ def section_html(study: Study, section: Section, folder: Path) -> str:
     return "\n".join([*parts, section.html, *figures, "</section>"])
 
 
-def _figure_html(study: Study, figure: Figure, folder: Path) -> str:
+def _figure_html(study: FinishedStudy, figure: Figure, folder: Path) -> str:
     path = folder / f"{figure.stem}.png"
     if not path.is_file():
         return ""
@@ -64,7 +64,7 @@ def downloads(stem: str) -> dict[str, str]:
     return {"PNG": f"{stem}.png", "PDF": f"{stem}.pdf"}
 
 
-def made(study: Study, files: Mapping[str, str]) -> str:
+def made(study: FinishedStudy, files: Mapping[str, str]) -> str:
     """The line under a table or figure: files to download by label, and the command, folded, to copy."""
     links = [
         f'<a href="{html.escape(path)}" download>{html.escape(label)}</a>' for label, path in files.items()
@@ -75,13 +75,13 @@ def made(study: Study, files: Mapping[str, str]) -> str:
     )
 
 
-def command_html(study: Study) -> str:
+def command_html(study: FinishedStudy) -> str:
     """The commands as text with a button, which the page's script gives a meaning."""
     text = html.escape(commands(study))
     return f'<div class="command"><pre>{text}</pre><button type="button" class="copy">Copy</button></div>'
 
 
-def commands(study: Study) -> str:
+def commands(study: FinishedStudy) -> str:
     """What to type to have the numbers again: the study's own command, then that of the report."""
     words = _words(study.command)
     lines = [study.command] if study.command else []
@@ -108,7 +108,7 @@ def _folder(name: str, words: Sequence[str]) -> str:
     return f"runs/{name}" if words[1:2] == ["run"] else "DIR"
 
 
-def marks(study: Study, benchmark: str | None = None, method: str | None = None) -> str:
+def marks(study: FinishedStudy, benchmark: str | None = None, method: str | None = None) -> str:
     """Attributes by which the page's filters know what an element is about; numbers, so nothing to escape."""
     names = list(study.tables)
     text = f' data-benchmark="{names.index(benchmark)}"' if benchmark in names else ""
@@ -116,7 +116,7 @@ def marks(study: Study, benchmark: str | None = None, method: str | None = None)
 
 
 def table_html(
-    study: Study,
+    study: FinishedStudy,
     caption: str,
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -159,7 +159,7 @@ def folded(label: str, content: str, opened: bool = False, attributes: str = "")
     )
 
 
-def plot_files(study: Study, benchmark: str, choice: str, files: dict[str, str]) -> str:
+def plot_files(study: FinishedStudy, benchmark: str, choice: str, files: dict[str, str]) -> str:
     """Files of a plot as it is with one choice made; the page's script shows those of the choice in force."""
     label = f'<span class="which">{html.escape(benchmark)}, all tasks and methods</span>'
     attributes = f'{marks(study, benchmark)} data-choice="{choice}"'

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.style import duration, look, objective_pairs, seeds_text
@@ -30,7 +30,7 @@ SYMBOLS = {
 }
 
 
-def plot_data(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
+def plot_data(study: FinishedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
     """Everything that the page's script needs."""
     looks = [look(index) for index in range(len(study.methods))]
     return {
@@ -47,7 +47,7 @@ def plot_data(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def _benchmark(study: Study, name: str, table: AnyTable, cells: Sequence[Cell]) -> dict[str, Any]:
+def _benchmark(study: FinishedStudy, name: str, table: AnyTable, cells: Sequence[Cell]) -> dict[str, Any]:
     own = [cell for cell in cells if cell.benchmark == name]
     scale = normalisation(table)
     stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
@@ -79,7 +79,7 @@ def thinned(rows: Int[np.ndarray, " rows"], limit: int) -> Int[np.ndarray, " kep
 
 
 def _panel(
-    study: Study,
+    study: FinishedStudy,
     table: AnyTable,
     scale: Normalisation,
     cells: Sequence[Cell],

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import true_front
@@ -19,7 +19,7 @@ def front_sizes(table: AnyTable, tasks: Sequence[str]) -> str:
     return f"true front{'s' * (len(tasks) > 1)} of {size} configuration{'s' * (high > 1)}"
 
 
-def summary_table(study: Study, caption: str, rows: Sequence[Row]) -> str:
+def summary_table(study: FinishedStudy, caption: str, rows: Sequence[Row]) -> str:
     """Methods of one task, the best mean hypervolume in bold."""
     money = any("spent_usd" in row for row in rows)
     heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found", "Rank"]
@@ -40,7 +40,7 @@ def summary_table(study: Study, caption: str, rows: Sequence[Row]) -> str:
     return table_html(study, caption, heads, cells, "summary.csv", rows[0]["benchmark"], attributes, note)
 
 
-def _table_row(study: Study, row: Row, money: bool) -> list[str]:
+def _table_row(study: FinishedStudy, row: Row, money: bool) -> list[str]:
     """Cells as HTML."""
     colour = look(study.methods.index(row["method"])).colour
     method = html.escape(row["method"])

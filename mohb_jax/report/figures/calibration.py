@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mohb_jax.analysis.calibration import Aggregate, aggregates
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.calibration import LEVELS
 from mohb_jax.report.figures.panels import Panels, save_figure, small_multiples
 from mohb_jax.report.style import TRUE_FRONT_COLOUR, look
@@ -19,7 +19,7 @@ _MODELS = {"prior network": (6, "o", -0.6), "gaussian process": (7, "s", 0.6)}
 """Colour and marker, which are not those of a study's first methods, and a shift in % that parts the bars."""
 
 
-def write_calibration(study: Study, stem: Path) -> list[Path]:
+def write_calibration(study: FinishedStudy, stem: Path) -> list[Path]:
     content: dict[str, list[Aggregate]] = {}
     for item in aggregates(study.calibration):
         content.setdefault(f"{item.benchmark}: {item.objective}", []).append(item)

@@ -15,7 +15,7 @@ from mohb_jax.analysis.effects import METHOD, effects, mean_responses, swept, un
 from mohb_jax.analysis.lanes import collect
 from mohb_jax.analysis.prices import DECISIONS
 from mohb_jax.analysis.ranks import rank_curves, ranking
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.normalise import normalisation
 from mohb_jax.errors import InputError
 from mohb_jax.report.figures.attainment import attainment_figure
@@ -35,7 +35,7 @@ from mohb_jax.report.style import (
 )
 
 
-def write_figures(study: Study, cells: Sequence[Cell], out: Path) -> list[Path]:
+def write_figures(study: FinishedStudy, cells: Sequence[Cell], out: Path) -> list[Path]:
     """Draws all figures of a study, each as PDF and PNG.
 
     Args:
@@ -66,7 +66,7 @@ def _tasks(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.task for cell in cells))
 
 
-def _title(study: Study, name: str) -> str:
+def _title(study: FinishedStudy, name: str) -> str:
     """A benchmark's name as titles have it."""
     return f"{name}, re-priced" if study.prices and name in study.prices.changes else name
 
@@ -81,7 +81,7 @@ def _figures(name: str, view: View) -> list[tuple[str, Panels]]:
     return [*figures, ("hypervolume", hypervolume(name, view)), ("front-found", found_share(name, view))]
 
 
-def _footer(study: Study, name: str, cells: Sequence[Cell]) -> str:
+def _footer(study: FinishedStudy, name: str, cells: Sequence[Cell]) -> str:
     """Seeds and horizons, and whether prices are other ones than the runs knew: every figure states it."""
     horizons = sorted(cell.horizon for cell in cells)
     ends = list(dict.fromkeys([duration(horizons[0]), duration(horizons[-1])]))
@@ -106,7 +106,10 @@ class Drawn(NamedTuple):
 
 
 def write_comparison_figures(
-    study: Study, cells: Sequence[Cell], out: Path, settings: Mapping[str, Mapping[str, Any]] | None = None
+    study: FinishedStudy,
+    cells: Sequence[Cell],
+    out: Path,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Drawn:
     """Draws all figures across tasks, each as PDF and PNG.
 
@@ -139,7 +142,7 @@ def write_comparison_figures(
     return drawn
 
 
-def _shows_other_prices(study: Study, stem: str) -> bool:
+def _shows_other_prices(study: FinishedStudy, stem: str) -> bool:
     """True for figures of a benchmark that was re-priced, and for those across tasks if any was."""
     if study.prices is None:
         return False
@@ -168,7 +171,7 @@ def _across_tasks(data: Comparison, cells: Sequence[Cell], colour: Mapping[str, 
     yield "profiles", profile_figure(data, colour)
 
 
-def _attainment(study: Study, colour: Mapping[str, int]) -> Named:
+def _attainment(study: FinishedStudy, colour: Mapping[str, int]) -> Named:
     if len(study.methods) > MOST_METHODS:
         return
     for name, start in file_names(study.tables).items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mohb_jax.analysis.comparison import everywhere
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.outcome import Outcome, outcome
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
 from mohb_jax.report.parts import marks
 from mohb_jax.report.style import listed, seeds_text
@@ -87,7 +87,7 @@ def _mean(summary: Row) -> str:
     return f'{summary["mean"]:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
 
 
-def answers(study: Study, cells: Sequence[Cell], rows: Sequence[Row]) -> str:
+def answers(study: FinishedStudy, cells: Sequence[Cell], rows: Sequence[Row]) -> str:
     """The outcome over all benchmarks, then on each, in a few sentences."""
     parts = []
     if len(study.tables) > 1:
@@ -107,7 +107,7 @@ _SURENESS = (
 )
 
 
-def reference_answer(study: Study, benchmark: str, rows: Sequence[Row]) -> str:
+def reference_answer(study: FinishedStudy, benchmark: str, rows: Sequence[Row]) -> str:
     """Where the reference stands on one benchmark."""
     own = [row for row in rows if row["benchmark"] == benchmark and row["task"] == ALL_TASKS]
     base = next((row for row in own if row["method"] == study.reference), None)
@@ -153,7 +153,7 @@ def _gap(row: Row) -> str:
     return f"<strong>{html.escape(row['method'])}</strong> ({signed_text(row['difference'])})"
 
 
-def overview(study: Study, rows: Sequence[Row]) -> str:
+def overview(study: FinishedStudy, rows: Sequence[Row]) -> str:
     """A table over all tasks of each benchmark."""
     parts = []
     for name in study.tables:

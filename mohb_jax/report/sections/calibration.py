@@ -4,14 +4,14 @@ import html
 from collections.abc import Sequence
 
 from mohb_jax.analysis.calibration import KNOWS_NOTHING, Aggregate, Spread, aggregates
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.calibration import LEVELS
 from mohb_jax.report.parts import Figure, Section, table_html
 
 CALIBRATION_STEM = "figures/calibration"
 
 
-def calibration_section(study: Study) -> Section | None:
+def calibration_section(study: FinishedStudy) -> Section | None:
     """Whether fitted models knew how far off they were; None where none was measured."""
     if not study.calibration:
         return None
@@ -35,7 +35,7 @@ _CALIBRATION_NOTES = (
 )
 
 
-def _calibration_table(study: Study, name: str, items: Sequence[Aggregate]) -> str:
+def _calibration_table(study: FinishedStudy, name: str, items: Sequence[Aggregate]) -> str:
     heads = ["Objective", "Model", *(f"Within {float(level):.0%}".replace("%", " %") for level in LEVELS)]
     heads += ["Negative log-likelihood [nats]", "Held-out tasks", "Values"]
     rows = [

@@ -3,11 +3,11 @@
 import html
 
 from mohb_jax.analysis.across import Across
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.parts import Figure, Section, table_html
 
 
-def contributions(study: Study, across: Across, stems: dict[str, str]) -> Section:
+def contributions(study: FinishedStudy, across: Across, stems: dict[str, str]) -> Section:
     single = [effect for effect in across.effects if len(effect.settings) == 1]
     cells = [
         [

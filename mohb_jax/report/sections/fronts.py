@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.assets import filled
 from mohb_jax.report.parts import downloads, plot_files
@@ -12,7 +12,7 @@ from mohb_jax.report.plot_data import point_limits
 from mohb_jax.report.style import file_names, objective_pairs
 
 
-def fronts(study: Study, cells: Sequence[Cell]) -> str:
+def fronts(study: FinishedStudy, cells: Sequence[Cell]) -> str:
     """The plot of fronts, and its figures on paper."""
     links = []
     for name, stem in file_names(study.tables).items():
@@ -24,7 +24,7 @@ def fronts(study: Study, cells: Sequence[Cell]) -> str:
     return filled("fronts.html", note=fronts_note(study, cells), made="\n".join(links))
 
 
-def fronts_note(study: Study, cells: Sequence[Cell]) -> str:
+def fronts_note(study: FinishedStudy, cells: Sequence[Cell]) -> str:
     """What the plot leaves out."""
     most, attained = point_limits(cells)
     fronts = [

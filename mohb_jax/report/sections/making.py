@@ -3,12 +3,12 @@
 import html
 from collections.abc import Sequence
 
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.report.parts import command_html
 
 
-def making(study: Study, files: Sequence[str]) -> str:
+def making(study: FinishedStudy, files: Sequence[str]) -> str:
     """Command, versions, tables and files."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
     settings = _settings(study)
@@ -25,7 +25,7 @@ def making(study: Study, files: Sequence[str]) -> str:
     return "\n".join([*parts, f'<p class="note">Files beside this page: {links}</p>'])
 
 
-def _settings(study: Study) -> str:
+def _settings(study: FinishedStudy) -> str:
     """The settings that were given, those of single methods after their names."""
     stated = {key: value for key, value in study.settings.items() if isinstance(value, (int, float, str))}
     stated |= dict(study.settings.get("settings") or {})
@@ -38,7 +38,7 @@ def _settings(study: Study) -> str:
     return "; ".join(parts)
 
 
-def _provenance(study: Study, name: str, table: AnyTable) -> str:
+def _provenance(study: FinishedStudy, name: str, table: AnyTable) -> str:
     fingerprint = study.fingerprints.get(name) or table.fingerprint
     here = " (as it was run; re-priced here)" if study.prices and name in study.prices.changes else ""
     return (

@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 
 from mohb_jax.analysis.prices import DECISIONS
-from mohb_jax.analysis.results import PriceChange, Repricing, Study
+from mohb_jax.analysis.results import FinishedStudy, PriceChange, Repricing
 from mohb_jax.report.parts import Section, folded, marks, table_html
 from mohb_jax.report.style import number
 
@@ -25,7 +25,7 @@ def price_notice(prices: Repricing | None) -> str:
     return f'<p class="notice" role="note">{html.escape(text)}</p>'
 
 
-def price_section(study: Study) -> Section | None:
+def price_section(study: FinishedStudy) -> Section | None:
     """Old and new price of each type that changed, and why other benchmarks stay as they are."""
     prices = study.prices
     if prices is None:
@@ -42,7 +42,7 @@ def price_section(study: Study) -> Section | None:
     return Section("prices", "Prices, old and new", "\n".join(parts))
 
 
-def _price_table(study: Study, name: str, changes: Sequence[PriceChange]) -> str:
+def _price_table(study: FinishedStudy, name: str, changes: Sequence[PriceChange]) -> str:
     if not changes:
         return f"<p>{html.escape(name)}: the file's prices are the old ones, so nothing changes.</p>"
     rows = [

@@ -1,12 +1,12 @@
 """Progress over simulated time: a plot of curves to look into."""
 
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.assets import filled
 from mohb_jax.report.parts import downloads, plot_files
 from mohb_jax.report.style import file_names
 
 
-def progress(study: Study) -> str:
+def progress(study: FinishedStudy) -> str:
     """The plot of curves, and its figures on paper."""
     links = []
     for name, stem in file_names(study.tables).items():

@@ -7,7 +7,7 @@ import numpy as np
 
 from mohb_jax.analysis.across import Across
 from mohb_jax.analysis.ranks import Ranking
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.parts import Figure, Section, marks, table_html
 from mohb_jax.report.sections.contributions import contributions
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it needs plotting libraries, which the summary that ends a 
     from mohb_jax.report.figures.files import Drawn
 
 
-def comparison_sections(study: Study, across: Across | None, drawn: "Drawn") -> list[Section]:
+def comparison_sections(study: FinishedStudy, across: Across | None, drawn: "Drawn") -> list[Section]:
     """Ranks across tasks, trade-offs that all runs attain, and what swept settings contribute."""
     if across is None:
         return []
@@ -33,7 +33,7 @@ def comparison_sections(study: Study, across: Across | None, drawn: "Drawn") -> 
     return sections
 
 
-def _ranks(study: Study, across: Across, stems: dict[str, str]) -> Section:
+def _ranks(study: FinishedStudy, across: Across, stems: dict[str, str]) -> Section:
     found = across.ranking
     captions = {
         "ranks": "Average ranks; a bar joins methods that the Nemenyi test does not tell apart.",
@@ -68,7 +68,7 @@ def _unranked(found: Ranking) -> str:
     )
 
 
-def _rank_table(study: Study, found: Ranking) -> str:
+def _rank_table(study: FinishedStudy, found: Ranking) -> str:
     order = np.argsort(found.average_ranks, kind="stable")
     table, attributes = [], []
     for place in order:
@@ -83,7 +83,7 @@ MOST_PAIRS = 200
 """Rows of the table of pairs; the CSV file has all."""
 
 
-def _pair_table(study: Study, across: Across) -> str:
+def _pair_table(study: FinishedStudy, across: Across) -> str:
     shown = sorted(across.pairs, key=lambda pair: pair.p_holm)[:MOST_PAIRS]
     cells = [
         [

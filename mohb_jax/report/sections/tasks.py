@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from mohb_jax.analysis.results import Study
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
 from mohb_jax.report.parts import folded, marks
 from mohb_jax.report.summary_table import front_sizes, summary_table
 
 
-def by_task(study: Study, rows: Sequence[Row]) -> str:
+def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
     """A table for each task; folded where there are many."""
     parts = []
     for name, own_table in study.tables.items():
