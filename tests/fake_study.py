@@ -145,6 +145,6 @@ def write_folder(directory: Path, tables: Sequence[Table], units: Sequence[Unit]
     store.write_json(directory / "study.json", description)
     (directory / "tables").mkdir()
     for table in tables:
-        table.save(directory / "tables" / f"{table.name}.npz")
+        table.save(store.table_path(directory, table.name))
     for unit in units:
         store.write_unit(directory, unit)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mohb_jax.analysis import analysis
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.attainment import attained, attainment_surfaces
 from mohb_jax.analysis.comparison import comparison
 from mohb_jax.analysis.curves import study_cells
@@ -18,10 +21,11 @@ from mohb_jax.analysis.effects import effects, unit_settings
 from mohb_jax.analysis.lanes import collect
 from mohb_jax.analysis.ranks import Ranking, ranking
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.report.figures import files
+from mohb_jax.report.figures import attainment, profiles, ranks
+from mohb_jax.report.figures import effects as figures_of_effects
 from mohb_jax.report.figures.attainment import attainment_figure, heights
 from mohb_jax.report.figures.effects import effect_figure
-from mohb_jax.report.figures.files import Drawn, write_comparison_figures
+from mohb_jax.report.figures.files import Drawn, write_figures
 from mohb_jax.report.figures.panels import STYLE
 from mohb_jax.report.figures.profiles import profile_figure
 from mohb_jax.report.figures.ranks import rank_diagram
@@ -36,8 +40,14 @@ def small_study(num_tasks: int = 6, names: tuple[str, ...] = ("x", "y", "z")) ->
     return make_study([table], units)
 
 
-def write(study: FinishedStudy, out: Path, **options: object) -> Drawn:
-    return write_comparison_figures(study, study_cells(study), out, **options)  # type: ignore[arg-type]
+ACROSS = (ranks.draw, profiles.draw, attainment.draw, figures_of_effects.draw)
+
+
+def write(study: FinishedStudy, out: Path, settings: dict[str, dict[str, Any]] | None = None) -> Drawn:
+    whole = Analysis(study)
+    if settings is not None:
+        whole.settings = settings
+    return write_figures(whole, out, ACROSS)
 
 
 def ranked(ranks: list[float], difference: float | None, names: list[str] | None = None) -> Ranking:
@@ -120,7 +130,7 @@ def test_settings_are_those_of_the_units(tmp_path):
 def test_methods_without_swept_settings_do_not_enter_sensitivity(tmp_path, monkeypatch):
     """Otherwise a baseline would be averaged with the variant whose settings are all at their defaults."""
     seen = []
-    monkeypatch.setattr(files, "effects", lambda *args: seen.append(args) or effects(*args))
+    monkeypatch.setattr(analysis, "effects", lambda *args: seen.append(args) or effects(*args))
     study = small_study()
     write(study, tmp_path, settings={"z": {"eta": 2}, "x": {}})
     variants, responses, order = seen[0]

@@ -15,10 +15,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from mohb_jax.analysis.curves import study_cells
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.analysis.statistics import summary_rows
-from mohb_jax.report import report_study
+from mohb_jax.report import write_analysis
 from mohb_jax.report.page import page_html
 from mohb_jax.report.parts import Figure, Section, marks, table_html
 from tests.fake_study import make_study, make_table, make_unit
@@ -68,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     units = [make_unit(table, NASTY, 1, num_seeds=3), make_unit(table, "mo-hb", 3, num_seeds=3)]
     study = make_study([table], units, name=NASTY, command=NASTY, versions={NASTY: NASTY}, reference="mo-hb")
     directory = tmp_path_factory.mktemp("page")
-    report_study(study, directory)
+    write_analysis(Analysis(study), directory)
     return directory
 
 
@@ -109,7 +108,7 @@ def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, 
     costs[0, 7] = costs.min(axis=(0, 1)) / 2  # the true front is this row alone
     table = dataclasses.replace(table, costs=costs)
     units = [make_unit(table, f"m{index}", 60, num_seeds=1) for index in range(9)]
-    report_study(make_study([table], units), tmp_path)
+    write_analysis(Analysis(make_study([table], units)), tmp_path)
     dom = browse(chromium, tmp_path / "index.html", "--dump-dom")
     drawn = dom[dom.index('id="front-plot"') : dom.index('id="progress"')]
     dashes = re.findall(r'class="js-line" d="M5,0h30" style="([^"]*)"', drawn)
@@ -173,7 +172,7 @@ def write_pair(directory: Path) -> tuple[FinishedStudy, Path]:
         for method, skill in (("mo-hb", 3), ("hb", 1), ("a&b, c", 2))
     ]
     study = make_study(tables, units, command="mohb run --benchmark toy --out 'my runs'")
-    report_study(study, directory)
+    write_analysis(Analysis(study), directory)
     return study, directory
 
 
@@ -459,9 +458,8 @@ def test_a_further_section_has_an_entry_pictures_downloads_and_filters(chromium,
         Figure("figures/lone-hypervolume", "lone's", "lone"),
         Figure("figures/missing", "is left out"),
     ]
-    cells = study_cells(study)
     section = Section("ranks", NASTY, table, tuple(figures))
-    text = page_html(study, cells, summary_rows(cells, study.reference), [], folder, [section])
+    text = page_html(Analysis(study), [], folder, [lambda _: section])
     (folder / "index.html").write_text(text)
     found = probe(
         chromium,

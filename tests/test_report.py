@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.benchmarks.table import Table
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell, benchmark_cells, step_curve, study_cells, time_grid
+from mohb_jax.analysis.final import result_rows
+from mohb_jax.analysis.final import summarise as summarise_folder
 from mohb_jax.analysis.indicators import improving
 from mohb_jax.analysis.statistics import average_ranks, intervals, summarise, summary_rows
 from mohb_jax.errors import InputError
-from mohb_jax.report import page, plot_data, report_study, result_rows, summary_table, write_report
-from mohb_jax.report import summarise as summarise_folder
+from mohb_jax.report import page, plot_data, summary_table, write_analysis, write_report
 from mohb_jax.report.figures.files import write_figures
 from mohb_jax.report.figures.fronts import staircase
 from mohb_jax.report.figures.panels import plain
@@ -327,7 +329,7 @@ def test_report_writes_every_file(folder):
     attained = {f"{name}-attained-error-cost" for name in ("toy", "lone")} | {"toy-attained-error-runtime"}
     across = {"ranks", "ranks-over-time", "profiles"} | attained
     figures = {f"figures/{stem}.{ending}" for stem in toy | lone | across for ending in ("pdf", "png")}
-    tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "pairs")}
+    tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "pairs", "columns")}
     assert names == figures | tables | {"index.html", "summary.json"}
 
 
@@ -394,7 +396,7 @@ def test_one_seed_gives_a_report_without_intervals(tmp_path):
 
 def test_a_run_without_any_result_still_gives_a_report(tmp_path):
     table = make_table(tasks=("only",))
-    summary = report_study(make_study([table], [one_lane(table, [], [])]), tmp_path)
+    summary = write_analysis(Analysis(make_study([table], [one_lane(table, [], [])])), tmp_path)
     assert summary["rows"][0]["hypervolume"]["mean"] == 0
 
 
@@ -538,7 +540,7 @@ def test_names_from_data_are_drawn_as_they_are(tmp_path):
     table = make_table(r"$\frac{1}$ ../../x", tasks=("$x$ _", "<b>"))
     units = [make_unit(table, "_hidden $\\alpha$", 1, num_seeds=2)]
     study = make_study([table], units)
-    written = write_figures(study, study_cells(study), tmp_path / "figures")
+    written = write_figures(Analysis(study), tmp_path / "figures").files
     assert all(path.parent == tmp_path / "figures" and path.stat().st_size > 5000 for path in written)
     assert plain("_x\n$y$") == " _x $y$"
 
@@ -596,7 +598,8 @@ NASTY = '</script><script>document.title="owned"</script><img src=x onerror=\'do
 def test_page_is_self_contained_small_and_reads_no_markup_from_data(tmp_path):
     table = make_table(NASTY, tasks=(NASTY, "<b>bold</b>"), levels=(NASTY, "plain"))
     units = [make_unit(table, NASTY, 1, num_seeds=2), make_unit(table, "mo-hb", 3, num_seeds=2)]
-    report_study(make_study([table], units, name=NASTY, command=NASTY, versions={NASTY: NASTY}), tmp_path)
+    study = make_study([table], units, name=NASTY, command=NASTY, versions={NASTY: NASTY})
+    write_analysis(Analysis(study), tmp_path)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     elements = Elements()
     elements.feed(text)
@@ -616,7 +619,7 @@ def test_page_says_when_it_thins_points(tmp_path, monkeypatch):
     monkeypatch.setattr(plot_data, "POINTS_ON_PAGE", 0)  # down to the smallest allowance: 20 and 10 points
     table = make_table(num_rows=400)
     study = make_study([table], [make_unit(table, "m", 1, num_seeds=1, num_slots=300)])
-    text = page.page_html(study, study_cells(study), summary_rows(study_cells(study), "m"), [])
+    text = page.page_html(Analysis(study), [])
     assert "at most 20 points of a true front and 10 of a method" in text
     data = json.loads(re.search(r'id="report-data">(.*?)</script>', text, re.S)[1])
     panel = data["benchmarks"][0]["panels"][0]

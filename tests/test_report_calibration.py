@@ -11,12 +11,14 @@ import pytest
 from mohb_jax.surrogates.calibration import LEVELS
 
 from mohb_jax import calibration
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.calibration import aggregates
+from mohb_jax.analysis.final import summarise
 from mohb_jax.analysis.results import load_study
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
-from mohb_jax.report import summarise, write_report
-from mohb_jax.report.sections.calibration import calibration_section
+from mohb_jax.report import write_report
+from mohb_jax.report.sections.calibration import build
 from tests.fake_study import make_table, make_unit, write_folder
 
 MODELS = ("prior network", "gaussian process")
@@ -127,10 +129,10 @@ def test_figure_shows_both_models(folder):
 def test_one_held_out_task_has_no_range(folder):
     (folder / "calibration.json").read_text()
     study = load_study(folder)
-    alone = calibration_section(type(study)(**{**vars(study), "calibration": study.calibration[:1]}))
+    alone = build(Analysis(type(study)(**{**vars(study), "calibration": study.calibration[:1]})))
     assert alone
     assert "interval" not in alone.html.split("<tbody>")[1]
-    assert calibration_section(type(study)(**{**vars(study), "calibration": ()})) is None
+    assert build(Analysis(type(study)(**{**vars(study), "calibration": ()}))) is None
 
 
 def test_equal_stores_give_equal_files(folder, tmp_path):

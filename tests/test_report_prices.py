@@ -18,12 +18,13 @@ from mohb_jax.benchmarks.prices import price_ratios, pricing, read_prices
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax import cli
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import study_cells
 from mohb_jax.analysis.prices import reprice
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.errors import InputError
-from mohb_jax.report import report_folder, report_study, write_report
+from mohb_jax.report import report_folder, write_analysis, write_report
 from mohb_jax.store import Unit
 from tests.fake_study import make_study, make_table, make_unit, write_folder
 
@@ -238,7 +239,7 @@ def test_names_of_a_price_list_are_read_as_text(tmp_path):
     nasty = "<img src=x onerror='1'>"
     table = priced_table({nasty: 0.2, "big": 1.0}, tasks=("only",), num_objectives=2)
     study = reprice(make_study([table], [unit_of(table, "m", 1)]), {nasty: 3.0}, f"{nasty}.csv")
-    report_study(study, tmp_path)
+    write_analysis(Analysis(study), tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert "<img" not in page
     assert "&lt;img src=x onerror=&#x27;1&#x27;&gt;.csv" in page

@@ -17,9 +17,9 @@ from mohb_jax.benchmarks.table import Table
 
 from mohb_jax import store
 from mohb_jax import study as studies
+from mohb_jax.analysis.final import summarise
 from mohb_jax.calibration import read_calibration
 from mohb_jax.errors import InputError
-from mohb_jax.report import summarise
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
 from tests.transfer_tables import related_tasks

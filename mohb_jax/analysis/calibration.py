@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from mohb_jax.analysis.columns import framed
 from mohb_jax.calibration import LEVELS, CalibrationRow
 
 KNOWS_NOTHING = 1.42
@@ -76,4 +77,4 @@ def calibration_frame(rows: Sequence[CalibrationRow]) -> pl.DataFrame:
         values, score = row.pop("num_values"), row.pop("negative_log_likelihood")
         shares = {f"coverage_{level}": coverage[level] for level in LEVELS}
         flat.append(row | shares | {"negative_log_likelihood": score, "num_values": values})
-    return pl.DataFrame(flat)
+    return framed("calibration", flat)

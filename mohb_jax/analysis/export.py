@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.analysis.columns import REAL, TEXT, WHOLE, described
 from mohb_jax.analysis.lanes import check_rows, log_arrays
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.benchmarks.columns import Column
@@ -112,10 +114,24 @@ def _write(path: Path, suffix: str, study: FinishedStudy, export: _Export) -> in
     num_rows = 0
     with path.open("wb") as file, _writer(file, suffix, schema) as writer:
         for part in _parts(study):
-            table = pa.table([export.values[name](part) for name in schema.names], schema=schema)
+            table = _part_table(part, export, schema)
             writer.write_table(table)
             num_rows += table.num_rows
     return num_rows
+
+
+def _part_table(part: _Part, export: _Export, schema: pa.Schema) -> pa.Table:
+    return pa.table([export.values[name](part) for name in schema.names], schema=schema)
+
+
+def evaluation_frame(study: FinishedStudy) -> pl.DataFrame:
+    """Every finished evaluation of a study as one frame, with the columns of ``export_runs``."""
+    export = _columns(study)
+    schema = _schema(export)
+    tables = [_part_table(part, export, schema) for part in _parts(study)]
+    whole = pl.from_arrow(pa.concat_tables(tables))
+    assert isinstance(whole, pl.DataFrame)
+    return whole
 
 
 def _writer(file: Any, suffix: str, schema: pa.Schema) -> Any:
@@ -191,41 +207,32 @@ def _repeated(
 
 def _columns(study: FinishedStudy) -> _Export:
     export = _Export({}, {}, [])
-    _add(
-        export, "study", pa.string(), lambda part: pa.repeat(study.name, part.lane.size), "name of the study"
-    )
-    _add(export, "benchmark", pa.string(), _stated("benchmark"), "table that was tuned on")
-    _add(export, "task", pa.string(), _task, "task of the benchmark")
-    _add(export, "method", pa.string(), _stated("method"), "tuning method, by its name in the study")
+    _add_known(export, "study", lambda part: pa.repeat(study.name, part.lane.size))
+    _add_known(export, "benchmark", _stated("benchmark"))
+    _add_known(export, "task", _task)
+    _add_known(export, "method", _stated("method"))
     _add_settings(export, study)
-    _add(
-        export,
-        "run",
-        pa.int64(),
-        lambda part: pa.array(np.asarray(part.log.run)[part.lane].astype(np.int64)),
-        "tuning run, from 0; equal runs of different methods are paired",
-    )
-    _add(
-        export,
-        "slot",
-        pa.int64(),
-        lambda part: pa.array(part.slot.astype(np.int64)),
-        "place of the evaluation in its run, in order of launch, from 0",
-    )
+    _add_known(export, "run", lambda part: pa.array(np.asarray(part.log.run)[part.lane].astype(np.int64)))
+    _add_known(export, "slot", lambda part: pa.array(part.slot.astype(np.int64)))
     _add_hardware(export, study)
     _add_configs(export, study)
-    _add(export, "fidelity_index", pa.int64(), _logged("fidelity", np.int64), "index of the fidelity, from 0")
+    _add_known(export, "fidelity_index", _logged("fidelity", np.int64))
     _add_fidelity(export, study)
     _add_objectives(export, study)
-    _add(export, "start", pa.float64(), _logged("start", np.float64), "simulated time of the start", "s")
-    _add(export, "end", pa.float64(), _logged("end", np.float64), "simulated time of the end", "s")
-    _add(export, "worker", pa.int64(), _logged("worker", np.int64), "which of the workers, from 0")
+    _add_known(export, "start", _logged("start", np.float64))
+    _add_known(export, "end", _logged("end", np.float64))
+    _add_known(export, "worker", _logged("worker", np.int64))
     return export
 
 
-def _add(export: _Export, name: str, kind: pa.DataType, values: Values, meaning: str, unit: str = "") -> None:
-    export.types[name], export.values[name] = kind, values
-    export.meanings.append(Meaning(name, "", meaning, unit))
+_ARROW = {TEXT: pa.string(), WHOLE: pa.int64(), REAL: pa.float64()}
+
+
+def _add_known(export: _Export, name: str, values: Values) -> None:
+    """A column as ``columns.EVALUATIONS`` describes it."""
+    column = described("evaluations", name)
+    export.types[name], export.values[name] = _ARROW[column.kind], values
+    export.meanings.append(Meaning(name, "", column.meaning, column.unit))
 
 
 def _stated(key: str) -> Values:
@@ -249,7 +256,9 @@ def _add_settings(export: _Export, study: FinishedStudy) -> None:
             numbers = all(value is None or type(value) in (int, float) for value in found)
             kind = pa.float64() if numbers else pa.string()
             values = functools.partial(_setting, name=name, kind=kind)
-            _add(export, f"setting_{name}", kind, values, f"setting {name}; empty: none")
+            full = f"setting_{name}"
+            export.types[full], export.values[full] = kind, values
+            export.meanings.append(Meaning(full, "", f"setting {name}; empty: none", ""))
 
 
 def _setting(part: _Part, name: str, kind: pa.DataType) -> pa.Array:
@@ -260,7 +269,7 @@ def _setting(part: _Part, name: str, kind: pa.DataType) -> pa.Array:
 
 def _add_hardware(export: _Export, study: FinishedStudy) -> None:
     if any(_types(table) for table in study.tables.values()):
-        _add(export, "hardware", pa.string(), _hardware, "type of machine, from the configuration")
+        _add_known(export, "hardware", _hardware)
 
 
 def _types(table: AnyTable) -> list[Column]:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mohb_jax.analysis.columns import framed
 from mohb_jax.analysis.lanes import check_rows
 from mohb_jax.analysis.results import FinishedStudy, PriceChange, Repricing
 from mohb_jax.benchmarks.columns import require_choice
@@ -148,11 +149,9 @@ def changed_types(repricing: Repricing) -> list[dict[str, Any]]:
     ]
 
 
-def price_frame(repricing: Repricing) -> pl.DataFrame:
+def price_frame(repricing: Repricing | None) -> pl.DataFrame:
     """``changed_types`` as a table."""
-    types: dict[str, Any] = dict.fromkeys(("benchmark", "instance_type"), pl.String)
-    types |= dict.fromkeys(("old_usd_per_hour", "new_usd_per_hour"), pl.Float64)
-    return pl.DataFrame(changed_types(repricing), schema=types)
+    return framed("prices", [] if repricing is None else changed_types(repricing))
 
 
 def prices_json(repricing: Repricing | None) -> dict[str, Any] | None:
@@ -172,7 +171,10 @@ def marked(frame: pl.DataFrame, repricing: Repricing | None) -> pl.DataFrame:
     """A report's table; after re-pricing with a last column that says at which prices each row is shown."""
     if repricing is None:
         return frame
-    says = dict.fromkeys(repricing.changes, f"{repricing.source}; {DECISIONS}")
+    text = f"{repricing.source}; {DECISIONS}"
+    if "benchmark" not in frame.columns:  # a table across benchmarks
+        return frame.with_columns(pl.lit(text).alias("prices"))
+    says = dict.fromkeys(repricing.changes, text)
     return frame.with_columns(
         pl.col("benchmark").replace_strict(says, default="as in the runs").alias("prices")
     )

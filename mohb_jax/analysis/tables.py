@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.effects import Effect
+from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import SPREAD, Row
 from mohb_jax.benchmarks.contract import AnyTable
@@ -22,12 +24,13 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def summary_frame(rows: Sequence[Row]) -> pl.DataFrame:
-    """``summary.json``'s rows with one plain column per number."""
-    return pl.DataFrame([_flat(row) for row in rows], infer_schema_length=None)
+def plain_json(value: Any) -> Any:
+    """The value as a JSON file gives it back: lists for tuples."""
+    return json.loads(json.dumps(value))
 
 
-def _flat(row: Row) -> Row:
+def summary_row(row: Row) -> Row:
+    """A row of ``summary.json`` with one plain column per number."""
     flat: Row = {}
     for key, value in row.items():
         if key in SPREAD:
@@ -44,6 +47,32 @@ def _flat(row: Row) -> Row:
         else:
             flat[key] = value
     return flat
+
+
+def rank_rows(found: Ranking) -> list[Row]:
+    """One row per method."""
+    ends = found.ci95 or ((None, None),) * len(found.methods)
+    return [
+        {"method": method, "average_rank": rank, "low": low, "high": high}
+        for method, rank, (low, high) in zip(found.methods, found.average_ranks, ends, strict=True)
+    ]
+
+
+def effect_row(effect: Effect) -> Row:
+    """An effect with one plain column per number."""
+    low, high = effect.ci95 or (None, None)
+    effect_low, effect_high = effect.effect_ci95 or (None, None)
+    return {
+        "settings": " x ".join(effect.settings),
+        "levels": " x ".join(effect.levels),
+        "mean": effect.mean,
+        "low": low,
+        "high": high,
+        "effect": effect.effect,
+        "effect_low": effect_low,
+        "effect_high": effect_high,
+        "num_blocks": effect.num_blocks,
+    }
 
 
 def curve_frame(cells: Sequence[Cell]) -> pl.DataFrame:

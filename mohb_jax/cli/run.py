@@ -207,7 +207,7 @@ def _progress() -> Progress:
 
 
 def _print_results(directory: Path) -> None:
-    from mohb_jax.report import final_rows
+    from mohb_jax.analysis.final import final_rows
 
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("benchmark", "method"):

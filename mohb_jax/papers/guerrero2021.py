@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import ALL_TASKS
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.methods import Settings, lacking, method_named
 from mohb_jax.papers.paper import Paper, Reproduction
-from mohb_jax.report import report_study
+from mohb_jax.report import write_analysis
 from mohb_jax.report.parts import Section
 from mohb_jax.study import Study, make_study
 
@@ -72,7 +73,9 @@ def write_comparison(reproduction: Reproduction) -> Path:
     study = dataclasses.replace(study, name=reproduction.paper.name, command=reproduction.command)
     tables = {part.benchmark: part.tables[0].whole for part in reproduction.parts}
     out = reproduction.claims
-    report_study(study, out, lambda summary: beside_the_paper(reproduction, summary["rows"], tables))
+    write_analysis(
+        Analysis(study), out, [lambda analysis: beside_the_paper(reproduction, analysis.rows, tables)]
+    )
     return out / "index.html"
 
 

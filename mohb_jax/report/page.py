@@ -11,84 +11,53 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.analysis.statistics import NUM_RESAMPLES, Row
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.report.assets import asset, filled
-from mohb_jax.report.parts import (
-    Section,
-    section_html,
-)
+from mohb_jax.report.assets import asset
+from mohb_jax.report.parts import Builder, section_html, shown
 from mohb_jax.report.plot_data import plot_data
-from mohb_jax.report.sections.answer import answers, overview
-from mohb_jax.report.sections.calibration import calibration_section
-from mohb_jax.report.sections.fronts import fronts
-from mohb_jax.report.sections.making import making
-from mohb_jax.report.sections.prices import price_notice, price_section
-from mohb_jax.report.sections.progress import progress
-from mohb_jax.report.sections.tasks import by_task
+from mohb_jax.report.sections.order import SECTIONS
+from mohb_jax.report.sections.prices import price_notice
 from mohb_jax.report.style import listed, seeds_text
 
 
 def page_html(
-    study: FinishedStudy,
-    cells: Sequence[Cell],
-    rows: Sequence[Row],
-    files: Sequence[str],
-    out: Path = Path(),
-    more: Sequence[Section] = (),
-    first: Sequence[Section] = (),
+    analysis: Analysis, files: Sequence[str], out: Path = Path(), sections: Sequence[Builder] = SECTIONS
 ) -> str:
     """The page's HTML; it needs no network, and nothing from data is read as markup or script.
 
     Args:
-        study: names, methods, tables and provenance.
-        cells: curves and fronts of every benchmark, task and method.
-        rows: what ``summary_rows`` made of them.
+        analysis: what the study shows.
         files: what lies beside the page, relative to it.
         out: the page's folder, from which figures are taken into the page.
-        more: sections of other modules, which stand after the results by task.
-        first: those with which the page begins.
+        sections: what the page is made of, in order.
     """
+    study, cells = analysis.study, analysis.cells
     plotly, script = get_plotlyjs(), asset("page.js")
-    sections = [*first, *_sections(study, cells, rows, files, more)]
+    built = [shown(section, out) for build in sections if (section := build(analysis)) is not None]
+    parts = [section for section in built if section.html or section.figures]
     return Template(asset("template.html")).substitute(
         script_hashes=" ".join(_script_hash(text) for text in (plotly, script)),
         title=html.escape(f"{study.name} · {'re-priced ' * (study.prices is not None)}tuning report"),
         study=html.escape(study.name),
         style=asset("page.css"),
-        contents="\n".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in sections),
+        contents="\n".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in parts),
         notice=_notice(study) + price_notice(study.prices),
         setting=_setting(study, cells),
-        sections="\n".join(section_html(study, section, out) for section in sections),
+        sections="\n".join(section_html(study, section, out) for section in parts),
+        files=_files(files),
         data=embedded_json(plot_data(study, cells)),
         plotly=plotly,
         script=script,
     )
 
 
-def _sections(
-    study: FinishedStudy,
-    cells: Sequence[Cell],
-    rows: Sequence[Row],
-    files: Sequence[str],
-    more: Sequence[Section],
-) -> list[Section]:
-    """The page's parts in their order; those that this report does not have are left out."""
-    paired = any(table.num_objectives > 1 for table in study.tables.values())
-    sections = [
-        Section("answer", "In short", f"{answers(study, cells, rows)}\n{overview(study, rows)}"),
-        Section("fronts", "The trade-offs found", fronts(study, cells)) if paired else None,
-        Section("progress", "Progress over simulated time", progress(study)),
-        Section("results", "Results by task", by_task(study, rows)),
-        *more,
-        calibration_section(study),
-        price_section(study),
-        Section("reading", "How to read the numbers", filled("reading.html", resamples=f"{NUM_RESAMPLES:,}")),
-        Section("making", "How this report was made", making(study, files)),
-    ]
-    return [section for section in sections if section is not None]
+def _files(files: Sequence[str]) -> str:
+    """Links to what lies beside the page."""
+    links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
+    return f'<p class="note">Files beside this page: {links}</p>'
 
 
 def _script_hash(text: str) -> str:

@@ -4,10 +4,11 @@ import base64
 import html
 import itertools
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
 
 
@@ -32,12 +33,23 @@ class Section(NamedTuple):
     figures: tuple[Figure, ...] = ()
 
 
+Builder = Callable[[Analysis], Section | None]
+"""Makes a section of a page; None: this study has nothing to show there."""
+
+
+def shown(section: Section, folder: Path) -> Section:
+    """The section without the figures that were not drawn."""
+    return section._replace(
+        figures=tuple(figure for figure in section.figures if (folder / f"{figure.stem}.png").is_file())
+    )
+
+
 def section_html(study: FinishedStudy, section: Section, folder: Path) -> str:
     """A section with its heading and figures.
 
     Args:
         study: whose commands stand under the figures.
-        section: what to show; figures whose PNG is missing are left out.
+        section: what to show, see ``shown``.
         folder: where the page lies; pictures are taken from there into the page.
     """
     figures = [_figure_html(study, figure, folder) for figure in section.figures]
@@ -46,10 +58,7 @@ def section_html(study: FinishedStudy, section: Section, folder: Path) -> str:
 
 
 def _figure_html(study: FinishedStudy, figure: Figure, folder: Path) -> str:
-    path = folder / f"{figure.stem}.png"
-    if not path.is_file():
-        return ""
-    picture = base64.b64encode(path.read_bytes()).decode()
+    picture = base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode()
     caption = html.escape(figure.caption)
     return (
         f"<figure{marks(study, figure.benchmark)}>"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
 
 # Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white,
@@ -65,6 +66,14 @@ def objective_label(table: AnyTable, index: int) -> str:
 def objective_pairs(num_objectives: int) -> list[tuple[int, int]]:
     """Pairs (x, y) shown as fronts: the first objective against each of the others."""
     return [(other, 0) for other in range(1, num_objectives)]
+
+
+def front_stems(study: FinishedStudy, benchmark: str, kind: str) -> list[tuple[str, int, int]]:
+    """File name stems of a benchmark's figures of two objectives, with the objectives across and upwards."""
+    objectives = study.tables[benchmark].objectives
+    start = file_names(study.tables)[benchmark]
+    words = list(file_names(objective.name for objective in objectives).values())
+    return [(f"{start}-{kind}-{words[y]}-{words[x]}", x, y) for x, y in objective_pairs(len(objectives))]
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

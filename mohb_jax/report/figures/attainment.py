@@ -9,19 +9,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mohb_jax.analysis.attainment import Attained, attainment_surfaces
+from mohb_jax.analysis.analysis import Analysis
+from mohb_jax.analysis.attainment import Attained, attained, attainment_surfaces
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import normalisation, true_front
-from mohb_jax.report.figures.common import log_axis, method_handles
+from mohb_jax.errors import InputError
+from mohb_jax.report.figures.common import (
+    MOST_METHODS,
+    Named,
+    log_axis,
+    method_colours,
+    method_handles,
+    say_prices,
+)
 from mohb_jax.report.figures.fronts import staircase
 from mohb_jax.report.figures.panels import Panels, small_multiples
-from mohb_jax.report.style import TRUE_FRONT_COLOUR, Look, look, objective_label, seeds_text
+from mohb_jax.report.style import TRUE_FRONT_COLOUR, Look, front_stems, look, objective_label, seeds_text
 
 MOST_BANDS = 3
 """More methods than this in a panel are drawn without bands, which would hide each other."""
 TRUE_FRONT: Any = {"color": TRUE_FRONT_COLOUR, "lw": 3, "alpha": 0.35, "marker": "o", "ms": 6, "mew": 0}
 Key = tuple[str, str]
 """A task and a method."""
+
+
+def draw(analysis: Analysis) -> Named:
+    """For each benchmark the first objective against each of the others."""
+    study = analysis.study
+    if len(study.methods) > MOST_METHODS:
+        return
+    for name, table in study.tables.items():
+        lanes = analysis.lanes(name)
+        for stem, x, y in front_stems(study, name, "attained"):
+            found = attained(table, lanes, study.methods, x, y)
+            try:
+                figure = attainment_figure(name, table, found, method_colours(study), x, y)
+            except InputError as error:
+                yield stem, str(error)
+            else:
+                yield stem, say_prices(study, figure, name)
 
 
 def attainment_figure(

@@ -1,16 +1,18 @@
 """Observed against nominal coverage of the models' intervals."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.calibration import Aggregate, aggregates
-from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.calibration import LEVELS
-from mohb_jax.report.figures.panels import Panels, save_figure, small_multiples
+from mohb_jax.report.figures.common import (
+    Named,
+)
+from mohb_jax.report.figures.panels import Panels, small_multiples
 from mohb_jax.report.style import TRUE_FRONT_COLOUR, look
 
 CALIBRATION = "calibration"
@@ -19,11 +21,13 @@ _MODELS = {"prior network": (6, "o", -0.6), "gaussian process": (7, "s", 0.6)}
 """Colour and marker, which are not those of a study's first methods, and a shift in % that parts the bars."""
 
 
-def write_calibration(study: FinishedStudy, stem: Path) -> list[Path]:
+def draw(analysis: Analysis) -> Named:
+    """One figure; none without models."""
     content: dict[str, list[Aggregate]] = {}
-    for item in aggregates(study.calibration):
+    for item in aggregates(analysis.study.calibration):
         content.setdefault(f"{item.benchmark}: {item.objective}", []).append(item)
-    return save_figure(small_multiples(_calibration(content), content), stem)
+    if content:
+        yield CALIBRATION, small_multiples(_calibration(content), content)
 
 
 def _calibration(content: Mapping[str, list[Aggregate]]) -> Panels:

@@ -1,27 +1,40 @@
 """What several figures share: the view of one benchmark, legends, axes, footers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import Comparison
 from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.prices import DECISIONS
+from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.normalise import Normalisation
+from mohb_jax.benchmarks.normalise import Normalisation, normalisation
 from mohb_jax.report.figures.panels import plain
 from mohb_jax.report.style import (
     TRUE_FRONT_COLOUR,
+    duration,
     look,
     number,
     seeds_text,
     time_unit,
 )
 
+GREY = "#444444"
 # Points larger than a method's, which lie in front of them: a true front may be a single point.
 TRUE_FRONT: Any = {"color": TRUE_FRONT_COLOUR, "lw": 3, "alpha": 0.35, "ms": 6, "mew": 0}
+
+
+MOST_METHODS = 20
+"""A figure of all methods shows no more."""
+Named = Iterator[tuple[str, Figure | str]]
+"""Figures by file name stem, or why there is none."""
+Family = Callable[[Analysis], Named]
 
 
 class View(NamedTuple):
@@ -33,6 +46,58 @@ class View(NamedTuple):
     colour: dict[str, int]
     """Each method's place in the study, which decides its look."""
     footer: str
+
+
+def method_colours(study: FinishedStudy) -> dict[str, int]:
+    """Each method's place in the study."""
+    return {method: index for index, method in enumerate(study.methods)}
+
+
+def view_of(analysis: Analysis, name: str) -> View:
+    """The view of one benchmark."""
+    study, own = analysis.study, analysis.cells_of(name)
+    table = study.tables[name]
+    return View(table, own, normalisation(table), method_colours(study), _view_footer(study, name, own))
+
+
+def _view_footer(study: FinishedStudy, name: str, cells: Sequence[Cell]) -> str:
+    """Seeds and horizons, and whether prices are other ones than the runs knew: every figure states it."""
+    horizons = sorted(cell.horizon for cell in cells)
+    ends = list(dict.fromkeys([duration(horizons[0]), duration(horizons[-1])]))
+    seeds = seeds_text([cell.runs.size for cell in cells])
+    text = f"{seeds} per method and task; runs end at {' to '.join(ends)} of simulated time."
+    if study.prices and name in study.prices.changes:
+        text += f"\nRe-priced with {study.prices.source}: nothing was run again, {DECISIONS}."
+    return text
+
+
+def view_title(study: FinishedStudy, name: str) -> str:
+    """A benchmark's name as titles have it."""
+    return f"{name}, re-priced" if study.prices and name in study.prices.changes else name
+
+
+def by_task(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """What each panel shows."""
+    tasks = dict.fromkeys(cell.task for cell in cells)
+    return {task: [cell for cell in cells if cell.task == task] for task in tasks}
+
+
+def say_prices(study: FinishedStudy, figure: Figure, benchmark: str | None = None) -> Figure:
+    """The figure; where its benchmark, or any for None, was re-priced, it says so."""
+    if study.prices and (study.prices.changes if benchmark is None else benchmark in study.prices.changes):
+        text = f"Re-priced with {study.prices.source}: {DECISIONS}."
+        figure.text(0.99, 0.995, text, ha="right", va="top", fontsize=7, color=GREY)
+    return figure
+
+
+def too_few(analysis: Analysis) -> str:
+    """Why there is no figure of methods across tasks; empty where there is."""
+    num_methods, num_tasks = len(analysis.comparison.methods), len(analysis.comparison.tasks)
+    if num_methods > MOST_METHODS:
+        return f"{num_methods} methods are too many for one figure; ranks.csv and pairs.csv have all"
+    if num_methods < 2 or num_tasks < 2:
+        return f"it compares methods across tasks; there are {num_methods} methods on {num_tasks} tasks"
+    return ""
 
 
 def time_label(cells: list[Cell]) -> str:
@@ -68,9 +133,6 @@ def view_handles(view: View, markers: bool = False) -> list[Line2D]:
                 Line2D([], [], color=style.colour, ls=style.line, marker=marker, ms=4, label=plain(method))
             )
     return handles
-
-
-GREY = "#444444"
 
 
 def basis(data: Comparison) -> str:

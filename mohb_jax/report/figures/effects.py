@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import Comparison
 from mohb_jax.analysis.effects import Effect
-from mohb_jax.report.figures.common import GREY, basis
+from mohb_jax.report.figures.common import (
+    GREY,
+    Named,
+    basis,
+    say_prices,
+)
 from mohb_jax.report.figures.panels import Panels, plain, small_multiples
 from mohb_jax.report.style import look
 
@@ -26,6 +32,22 @@ _LEGEND: Any = {
     "columnspacing": 0.8,
     "labelspacing": 0.3,
 }
+
+
+_KINDS = (
+    ("main-effects", 1, "no setting was tried at all its levels while the others stayed equal"),
+    ("interactions", 2, "no two settings were tried at all pairs of levels while the others stayed equal"),
+)
+
+
+def draw(analysis: Analysis) -> Named:
+    """Main effects, and interactions."""
+    for stem, order, reason in _KINDS:
+        found = [effect for effect in analysis.effects if len(effect.settings) == order]
+        if found:
+            yield stem, say_prices(analysis.study, effect_figure(found, analysis.comparison))
+        else:
+            yield stem, reason if analysis.is_sweep else "no setting differs between the methods"
 
 
 def effect_figure(found: Sequence[Effect], data: Comparison) -> Figure:

@@ -1,16 +1,51 @@
 """Attained fronts before the true one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.normalise import non_dominated, true_front
-from mohb_jax.report.figures.common import TRUE_FRONT, View, log_axis, view_handles
-from mohb_jax.report.figures.panels import Panels
-from mohb_jax.report.style import look, objective_label
+from mohb_jax.report.figures.common import (
+    TRUE_FRONT,
+    Named,
+    View,
+    by_task,
+    log_axis,
+    view_handles,
+    view_of,
+    view_title,
+)
+from mohb_jax.report.figures.panels import Panels, small_multiples
+from mohb_jax.report.style import front_stems, look, objective_label
+
+
+def draw(analysis: Analysis) -> Named:
+    """For each benchmark the first objective against each of the others."""
+    for name in analysis.study.tables:
+        for stem, x, y in front_stems(analysis.study, name, "front"):
+            yield stem, front_figure(analysis, name, x, y)
+
+
+def front_figure(analysis: Analysis, name: str, x: int, y: int, tasks: Sequence[str] = ()) -> Figure:
+    """Fronts on one benchmark, a panel per task.
+
+    Args:
+        analysis: what the study shows.
+        name: the benchmark.
+        x: objective across.
+        y: objective upwards.
+        tasks: some of them; all if empty.
+    """
+    view = view_of(analysis, name)
+    content = {task: own for task, own in by_task(view.cells).items() if not tasks or task in tasks}
+    return small_multiples(fronts(view_title(analysis.study, name), view, x, y), content)
 
 
 def fronts(name: str, view: View, x: int, y: int) -> Panels:

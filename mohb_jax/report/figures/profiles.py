@@ -8,14 +8,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import Comparison
 from mohb_jax.analysis.profiles import gap_ratios, performance_profile
-from mohb_jax.report.figures.common import basis, method_handles
+from mohb_jax.report.figures.common import (
+    Named,
+    basis,
+    method_colours,
+    method_handles,
+    say_prices,
+    too_few,
+)
 from mohb_jax.report.figures.panels import Panels, small_multiples
 from mohb_jax.report.style import look, number
 
 MOST_TAU = 100.0
 """Performance profiles are drawn up to this multiple of the best distance."""
+
+
+def draw(analysis: Analysis) -> Named:
+    """One figure."""
+    reason, study = too_few(analysis), analysis.study
+    if reason:
+        yield "profiles", reason
+        return
+    yield "profiles", say_prices(study, profile_figure(analysis.comparison, method_colours(study)))
 
 
 def profile_figure(data: Comparison, colour: Mapping[str, int]) -> Figure:

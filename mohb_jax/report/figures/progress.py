@@ -1,18 +1,57 @@
 """Hypervolume and share of the true front found, against simulated time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.report.figures.common import View, log_axis, time_label, view_handles
-from mohb_jax.report.figures.panels import Panels
-from mohb_jax.report.style import look, time_unit
+from mohb_jax.report.figures.common import (
+    Named,
+    View,
+    by_task,
+    log_axis,
+    time_label,
+    view_handles,
+    view_of,
+    view_title,
+)
+from mohb_jax.report.figures.panels import Panels, small_multiples
+from mohb_jax.report.style import file_names, look, time_unit
 
+MEASURES = ("hypervolume", "front_found")
+"""What there are curves of."""
 SMALLEST_GAP = 1e-3
 """On the stretched hypervolume axis everything above ``1 - SMALLEST_GAP`` is drawn there."""
 GAP_TICKS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+
+
+def draw(analysis: Analysis) -> Named:
+    """For each benchmark both curves."""
+    for name, stem in file_names(analysis.study.tables).items():
+        for measure in MEASURES:
+            yield f"{stem}-{measure.replace('_', '-')}", curve_figure(analysis, name, measure)
+
+
+def curve_figure(
+    analysis: Analysis, name: str, measure: str = "hypervolume", tasks: Sequence[str] = ()
+) -> Figure:
+    """Curves on one benchmark, a panel per task.
+
+    Args:
+        analysis: what the study shows.
+        name: the benchmark.
+        measure: ``hypervolume`` or ``front_found``.
+        tasks: some of them; all if empty.
+    """
+    view = view_of(analysis, name)
+    content = {task: own for task, own in by_task(view.cells).items() if not tasks or task in tasks}
+    panels = hypervolume if measure == "hypervolume" else found_share
+    return small_multiples(panels(view_title(analysis.study, name), view), content)
 
 
 def hypervolume(name: str, view: View) -> Panels:

@@ -8,14 +8,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import Comparison
 from mohb_jax.analysis.ranks import RankCurves, Ranking, groups
-from mohb_jax.report.figures.common import GREY, basis, method_handles, tasks_text, without_text
+from mohb_jax.report.figures.common import (
+    GREY,
+    Named,
+    basis,
+    method_colours,
+    method_handles,
+    say_prices,
+    tasks_text,
+    too_few,
+    without_text,
+)
 from mohb_jax.report.figures.panels import Panels, plain, small_multiples, wrapped_footer
 from mohb_jax.report.style import look, number
 
 _WIDTH, _SIDE, _LINE, _BAR = 7.0, 2.1, 0.19, 0.09
 """Inches of the critical-difference diagram: width, margin for names, height of a name and of a bar."""
+
+
+def draw(analysis: Analysis) -> Named:
+    """Ranks at the end, and against time."""
+    reason, study = too_few(analysis), analysis.study
+    if reason:
+        yield from ((stem, reason) for stem in ("ranks", "ranks-over-time"))
+        return
+    colour = method_colours(study)
+    yield "ranks", say_prices(study, rank_diagram(analysis.ranking, colour))
+    curves = rank_figure(analysis.rank_curves, analysis.comparison, colour)
+    yield "ranks-over-time", say_prices(study, curves)
 
 
 def rank_diagram(found: Ranking, colour: Mapping[str, int]) -> Figure:

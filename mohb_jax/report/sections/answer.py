@@ -3,14 +3,21 @@
 import html
 from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import everywhere
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.outcome import Outcome, outcome
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
-from mohb_jax.report.parts import marks
+from mohb_jax.report.parts import Section, marks
 from mohb_jax.report.style import listed, seeds_text
 from mohb_jax.report.summary_table import front_sizes, signed_text, spread_text, summary_table
+
+
+def build(analysis: Analysis) -> Section:
+    """Sentences on each benchmark and over all, then a table over the tasks of each."""
+    study, rows = analysis.study, analysis.rows
+    return Section("answer", "In short", f"{answers(study, analysis.cells, rows)}\n{overview(study, rows)}")
 
 
 def verdict(where: str, cells: Sequence[Cell]) -> str:

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.calibration import KNOWS_NOTHING, Aggregate, Spread, aggregates
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.calibration import LEVELS
@@ -11,8 +12,9 @@ from mohb_jax.report.parts import Figure, Section, table_html
 CALIBRATION_STEM = "figures/calibration"
 
 
-def calibration_section(study: FinishedStudy) -> Section | None:
+def build(analysis: Analysis) -> Section | None:
     """Whether fitted models knew how far off they were; None where none was measured."""
+    study = analysis.study
     if not study.calibration:
         return None
     found = aggregates(study.calibration)

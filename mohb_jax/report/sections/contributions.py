@@ -2,13 +2,15 @@
 
 import html
 
-from mohb_jax.analysis.across import Across
-from mohb_jax.analysis.results import FinishedStudy
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.report.parts import Figure, Section, table_html
 
 
-def contributions(study: FinishedStudy, across: Across, stems: dict[str, str]) -> Section:
-    single = [effect for effect in across.effects if len(effect.settings) == 1]
+def build(analysis: Analysis) -> Section | None:
+    """None where nothing was swept."""
+    if not analysis.effects:
+        return None
+    single = [effect for effect in analysis.effects if len(effect.settings) == 1]
     cells = [
         [
             html.escape(effect.settings[0]),
@@ -23,12 +25,12 @@ def contributions(study: FinishedStudy, across: Across, stems: dict[str, str]) -
         for effect in single
     ]
     heads = ["Setting", "Value", "Mean hypervolume", "Effect", "95 % interval", "Combinations of the others"]
-    table = table_html(study, "Main effects of settings", heads, cells, "effects.csv")
+    table = table_html(analysis.study, "Main effects of settings", heads, cells, "effects.csv")
     captions = {
         "main-effects": "Mean final hypervolume at each value, averaged over all combinations of the others.",
         "interactions": "The same by pairs: lines that are not parallel interact.",
     }
-    figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
+    figures = tuple(Figure(f"figures/{name}", text) for name, text in captions.items())
     text = (
         "<p>Mean final hypervolume over tasks and runs at each value of a setting, averaged over all "
         "combinations of the others; its effect is the difference to the mean over the values.</p>"

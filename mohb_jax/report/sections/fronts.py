@@ -3,23 +3,29 @@
 import html
 from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.assets import filled
-from mohb_jax.report.parts import downloads, plot_files
+from mohb_jax.report.parts import Section, downloads, plot_files
 from mohb_jax.report.plot_data import point_limits
-from mohb_jax.report.style import file_names, objective_pairs
+from mohb_jax.report.style import front_stems
+
+
+def build(analysis: Analysis) -> Section | None:
+    """None where no table has two objectives."""
+    if all(table.num_objectives < 2 for table in analysis.study.tables.values()):
+        return None
+    return Section("fronts", "The trade-offs found", fronts(analysis.study, analysis.cells))
 
 
 def fronts(study: FinishedStudy, cells: Sequence[Cell]) -> str:
     """The plot of fronts, and its figures on paper."""
     links = []
-    for name, stem in file_names(study.tables).items():
-        objectives = [objective.name for objective in study.tables[name].objectives]
-        words = list(file_names(objectives).values())
-        for pair, (x, y) in enumerate(objective_pairs(len(objectives))):
-            files = downloads(f"figures/{stem}-front-{words[y]}-{words[x]}") | {"CSV": "front.csv"}
+    for name in study.tables:
+        for pair, (stem, _, _) in enumerate(front_stems(study, name, "front")):
+            files = downloads(f"figures/{stem}") | {"CSV": "front.csv"}
             links.append(plot_files(study, name, f"pair={pair}", files))
     return filled("fronts.html", note=fronts_note(study, cells), made="\n".join(links))
 

@@ -1,15 +1,20 @@
 """How the report was made: commands, settings, versions, tables and files."""
 
 import html
-from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.report.parts import command_html
+from mohb_jax.report.parts import Section, command_html
 
 
-def making(study: FinishedStudy, files: Sequence[str]) -> str:
-    """Command, versions, tables and files."""
+def build(analysis: Analysis) -> Section:
+    """The last section; the page lists its files below."""
+    return Section("making", "How this report was made", making(analysis.study))
+
+
+def making(study: FinishedStudy) -> str:
+    """Command, settings, versions and tables."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))
     settings = _settings(study)
     parts = [command_html(study)]
@@ -21,8 +26,7 @@ def making(study: FinishedStudy, files: Sequence[str]) -> str:
         ]
     parts += [f"<p>Versions: {html.escape(versions)}.</p>"] if versions else []
     parts += [_provenance(study, name, table) for name, table in study.tables.items()]
-    links = " · ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in files)
-    return "\n".join([*parts, f'<p class="note">Files beside this page: {links}</p>'])
+    return "\n".join(parts)
 
 
 def _settings(study: FinishedStudy) -> str:

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.prices import DECISIONS
 from mohb_jax.analysis.results import FinishedStudy, PriceChange, Repricing
 from mohb_jax.report.parts import Section, folded, marks, table_html
@@ -25,8 +26,9 @@ def price_notice(prices: Repricing | None) -> str:
     return f'<p class="notice" role="note">{html.escape(text)}</p>'
 
 
-def price_section(study: FinishedStudy) -> Section | None:
+def build(analysis: Analysis) -> Section | None:
     """Old and new price of each type that changed, and why other benchmarks stay as they are."""
+    study = analysis.study
     prices = study.prices
     if prices is None:
         return None

@@ -1,9 +1,15 @@
 """Progress over simulated time: a plot of curves to look into."""
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.assets import filled
-from mohb_jax.report.parts import downloads, plot_files
+from mohb_jax.report.parts import Section, downloads, plot_files
 from mohb_jax.report.style import file_names
+
+
+def build(analysis: Analysis) -> Section:
+    """The plot of curves."""
+    return Section("progress", "Progress over simulated time", progress(analysis.study))
 
 
 def progress(study: FinishedStudy) -> str:

@@ -1,48 +1,31 @@
 """Ranks across tasks, and what the tests say of them."""
 
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from mohb_jax.analysis.across import Across
+from mohb_jax.analysis.analysis import Analysis
+from mohb_jax.analysis.pairs import Pair
 from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.report.parts import Figure, Section, marks, table_html
-from mohb_jax.report.sections.contributions import contributions
 
-if TYPE_CHECKING:  # it needs plotting libraries, which the summary that ends a run does not
-    from mohb_jax.report.figures.files import Drawn
-
-
-def comparison_sections(study: FinishedStudy, across: Across | None, drawn: "Drawn") -> list[Section]:
-    """Ranks across tasks, trade-offs that all runs attain, and what swept settings contribute."""
-    if across is None:
-        return []
-    stems = {path.with_suffix("").name: f"figures/{path.with_suffix('').name}" for path in drawn.files}
-    sections = [_ranks(study, across, stems)]
-    attained = tuple(
-        Figure(stem, "Reached by 25, 50 and 75 % of runs: the median, and the band between the others.")
-        for name, stem in stems.items()
-        if "-attained-" in name
-    )
-    if attained:
-        sections.append(Section("attained", "What most runs attain", "", attained))
-    if across.effects:
-        sections.append(contributions(study, across, stems))
-    return sections
+CAPTIONS = {
+    "ranks": "Average ranks; a bar joins methods that the Nemenyi test does not tell apart.",
+    "ranks-over-time": "Average rank at each share of the horizon.",
+    "profiles": "Share of tasks on which a method is within a factor of the best.",
+}
 
 
-def _ranks(study: FinishedStudy, across: Across, stems: dict[str, str]) -> Section:
-    found = across.ranking
-    captions = {
-        "ranks": "Average ranks; a bar joins methods that the Nemenyi test does not tell apart.",
-        "ranks-over-time": "Average rank at each share of the horizon.",
-        "profiles": "Share of tasks on which a method is within a factor of the best.",
-    }
-    figures = tuple(Figure(stems[name], text) for name, text in captions.items() if name in stems)
+def build(analysis: Analysis) -> Section | None:
+    """None where there is nothing to compare; the page leaves out figures that were not drawn."""
+    if not analysis.is_comparison:
+        return None
+    study, found = analysis.study, analysis.ranking
     said = _verdict(found) + _unranked(found)
-    text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, across)
+    text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, analysis.task_pairs)
+    figures = tuple(Figure(f"figures/{name}", caption) for name, caption in CAPTIONS.items())
     return Section("ranks", "Ranks across tasks", text, figures)
 
 
@@ -83,8 +66,8 @@ MOST_PAIRS = 200
 """Rows of the table of pairs; the CSV file has all."""
 
 
-def _pair_table(study: FinishedStudy, across: Across) -> str:
-    shown = sorted(across.pairs, key=lambda pair: pair.p_holm)[:MOST_PAIRS]
+def _pair_table(study: FinishedStudy, pairs: Sequence[Pair]) -> str:
+    shown = sorted(pairs, key=lambda pair: pair.p_holm)[:MOST_PAIRS]
     cells = [
         [
             html.escape(pair.first),
@@ -99,6 +82,6 @@ def _pair_table(study: FinishedStudy, across: Across) -> str:
     heads = ["Method", "against", "Difference of hypervolume", "Rank-biserial effect", "p", "p (Holm)"]
     caption = "Pairs: Wilcoxon's signed-rank test on task means (in pairs.csv also Mann-Whitney within tasks)"
     attributes = [marks(study, method=pair.first) for pair in shown]
-    left = len(across.pairs) - len(shown)
+    left = len(pairs) - len(shown)
     note = f" ({left:,} more in pairs.csv)" if left else ""
     return table_html(study, caption, heads, cells, "pairs.csv", None, attributes, note)

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
-from mohb_jax.report.parts import folded, marks
+from mohb_jax.report.parts import Section, folded, marks
 from mohb_jax.report.summary_table import front_sizes, summary_table
+
+
+def build(analysis: Analysis) -> Section:
+    """The methods on each task."""
+    return Section("results", "Results by task", by_task(analysis.study, analysis.rows))
 
 
 def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
