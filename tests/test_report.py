@@ -19,10 +19,10 @@ from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell, benchmark_cells, step_curve, study_cells, time_grid
-from mohb_jax.analysis.final import result_rows
+from mohb_jax.analysis.final import final_rows, result_rows
 from mohb_jax.analysis.final import summarise as summarise_folder
 from mohb_jax.analysis.indicators import improving
-from mohb_jax.analysis.statistics import average_ranks, intervals, summarise, summary_rows
+from mohb_jax.analysis.statistics import RANK, average_ranks, intervals, summarise, summary_rows
 from mohb_jax.errors import InputError
 from mohb_jax.report import page, plot_data, summary_table, write_analysis, write_report
 from mohb_jax.report.figures.files import write_figures
@@ -253,6 +253,30 @@ def test_interval_of_constant_values_and_of_one_run():
     constant = summarise(np.full((1, 7), 0.1))[0]
     assert constant == {"mean": pytest.approx(0.1), "median": 0.1, "ci95": [0.1, 0.1]}
     assert summarise(np.array([[0.3]]))[0] == {"mean": 0.3, "median": 0.3, "ci95": None}
+
+
+def test_one_definition_of_rank_everywhere(tmp_path):
+    """On each task by mean final hypervolume, then averaged over tasks: rows, tables, page and terminal."""
+    table, skills = make_table(tasks=tuple("abcde")), {"m": 1, "n": 2, "o": 2}
+    write_folder(tmp_path, [table], [make_unit(table, name, skills[name], seed=ord(name)) for name in skills])
+    summary = write_report(tmp_path)
+    rows = {(row["task"], row["method"]): row for row in summary["rows"]}
+    for task in table.tasks:
+        means = {name: rows[task, name]["hypervolume"]["mean"] for name in skills}
+        for name, mean in means.items():
+            assert rows[task, name]["rank"] == 1 + sum(other > mean for other in means.values())
+    found = {name: np.mean([rows[task, name]["rank"] for task in table.tasks]) for name in skills}
+    ranking = summary["comparison"]["ranking"]
+    assert dict(zip(ranking["methods"], ranking["average_ranks"], strict=True)) == pytest.approx(found)
+    assert {name: rows["all", name]["rank"] for name in skills} == pytest.approx(found)
+    assert {row["method"]: row["rank"] for row in final_rows(tmp_path)[0]} == pytest.approx(found)
+    csv = pl.read_csv(tmp_path / "report" / "ranks.csv")
+    assert dict(csv.select("method", "average_rank").iter_rows()) == pytest.approx(found)
+    text = (tmp_path / "report" / "index.html").read_text()
+    assert text.count("<th scope='col'>Rank</th>") == 1, "one table shows ranks"
+    section = text[text.index('<section id="ranks">') : text.index('<section id="attained">')]
+    assert RANK in section
+    assert all(f"<td>{name}</td><td>{rank:.2f}</td>" in section for name, rank in found.items())
 
 
 def test_ranks_share_ties():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from mohb_jax.analysis.statistics import RANK
 from mohb_jax.errors import InputError
 
 TEXT, WHOLE, REAL = pl.String(), pl.Int64(), pl.Float64()
@@ -68,8 +69,7 @@ SUMMARY = (
     Described(
         "rank",
         REAL,
-        "place of the method by mean final hypervolume on a task, 1 is best, ties share their average; for "
-        "all tasks the mean of the places; empty: no common run",
+        f"rank among the methods of the task or benchmark; empty: no common run. {RANK}",
     ),
     Described("difference_mean", REAL, "hypervolume minus the reference's, run by run: mean; empty: itself"),
     Described("difference_low", REAL, "low end of its 95 % interval"),
@@ -100,7 +100,7 @@ RANKS = (
     Described(
         "average_rank",
         REAL,
-        "mean over tasks of the place by mean final hypervolume, 1 is best, ties share their average",
+        f"rank over the tasks of all benchmarks. {RANK}",
     ),
     Described("low", REAL, "low end of its 95 % interval, runs drawn again; empty: one run"),
     Described("high", REAL, "high end of it"),

@@ -11,6 +11,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 RESULTS = "results.json"
+FORMAT = 2
+"""Of that file; 1 had another definition of rank."""
 
 
 def final_rows(directory: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], bool]:
@@ -19,7 +21,7 @@ def final_rows(directory: str | os.PathLike[str]) -> tuple[list[dict[str, Any]],
     folder = Path(directory)
     held = [path.stem for path in sorted(folder.glob("units/*.parquet"))]
     asked = {name: value for name, value in read_study(folder).items() if name != "command"}
-    key = content_hash({"study": asked, "held": held, "version": versions()["mohb-jax"]})
+    key = content_hash({"format": FORMAT, "study": asked, "held": held, "version": versions()["mohb-jax"]})
     path = folder / RESULTS
     try:
         kept = read_json(path) if path.is_file() else None

@@ -75,13 +75,20 @@ def summarise(values: Float[np.ndarray, "columns runs"]) -> list[Row]:
     ]
 
 
-def average_ranks(values: Float[np.ndarray, "methods runs"]) -> Float[np.ndarray, " methods"]:
-    """Mean over runs of each method's rank by descending value: 1 is best, ties share their average rank.
+RANK = (
+    "On each task methods are placed by their mean final hypervolume over seeds (1 is best, ties share the "
+    "average of their places); a rank is the mean of the places over tasks."
+)
+"""The one definition of rank, as page, tables and docstrings mean it."""
+
+
+def average_ranks(means: Float[np.ndarray, "methods tasks"]) -> Float[np.ndarray, " methods"]:
+    """Mean over tasks of each method's place by descending value, see ``RANK``.
 
     Args:
-        values: larger is better; differences below 1e-12 count as ties.
+        means: larger is better; differences below 1e-12 count as ties.
     """
-    return rankdata(-np.round(values, 12), axis=0).mean(axis=1)
+    return rankdata(-np.round(means, 12), axis=0).mean(axis=1)
 
 
 class Finals(NamedTuple):
@@ -116,9 +123,9 @@ def summary_rows(cells: Sequence[Cell], reference: str) -> list[Row]:
     Returns:
         Rows as ``summary.json`` holds them. ``hypervolume``, ``front_found``, ``igd_plus``, ``anytime`` and
         ``additive_epsilon`` have mean, median and ci95. ``evaluations`` (any fidelity), ``full_evaluations``,
-        ``simulated_seconds`` and ``spent_usd`` are means over runs. ``rank`` is by final hypervolume among
-        the methods. ``difference`` is to the reference, and None for the reference itself. Rows of task
-        ``all`` describe each run's mean over the tasks and come first in their benchmark.
+        ``simulated_seconds`` and ``spent_usd`` are means over runs. ``rank`` (see ``RANK``) is among the
+        methods of the task. ``difference`` is to the reference, and None for the reference itself. Rows of
+        task ``all`` describe each run's mean over the tasks and come first in their benchmark.
     """
     rows: list[Row] = []
     for benchmark in dict.fromkeys(cell.benchmark for cell in cells):
@@ -164,11 +171,11 @@ def _row(item: Finals) -> Row:
 
 
 def _ranks(group: Sequence[Finals]) -> list[float | None]:
-    """Average rank of each method by final hypervolume, over the runs that all have."""
+    """Place of each method by mean final hypervolume over the runs that all have."""
     runs = common_runs(group) if group else np.zeros(0)
     if not runs.size:
         return [None] * len(group)
-    return average_ranks(np.stack([item.at("hypervolume", runs) for item in group])).tolist()
+    return average_ranks(np.array([[item.at("hypervolume", runs).mean()] for item in group])).tolist()
 
 
 def _mean_ranks(over: list[Row], per_task: Sequence[Row]) -> list[Row]:

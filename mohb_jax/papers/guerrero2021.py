@@ -9,7 +9,7 @@ from typing import Any
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy, load_study
-from mohb_jax.analysis.statistics import ALL_TASKS
+from mohb_jax.analysis.statistics import ALL_TASKS, RANK
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.methods import Settings, lacking, method_named
 from mohb_jax.papers.paper import Paper, Reproduction
@@ -50,7 +50,7 @@ CAVEAT = (
     "express inherited weights or distillation, on which BULK & CUT rests: an order found here says nothing "
     "against the paper's."
 )
-CAPTION = "Mean rank by final hypervolume, 1 is best; mean hypervolume in brackets"
+CAPTION = f"Rank on the tasks of each benchmark; mean hypervolume in brackets. {RANK}"
 
 
 def make_benchmark_study(benchmark: str, seeds: int) -> Study:

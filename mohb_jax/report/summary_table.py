@@ -22,7 +22,7 @@ def front_sizes(table: AnyTable, tasks: Sequence[str]) -> str:
 def summary_table(study: FinishedStudy, caption: str, rows: Sequence[Row]) -> str:
     """Methods of one task, the best mean hypervolume in bold."""
     money = any("spent_usd" in row for row in rows)
-    heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found", "Rank"]
+    heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found"]
     heads += [
         f"Difference: method minus {study.reference}",
         "Evaluations (at full fidelity)",
@@ -50,7 +50,6 @@ def _table_row(study: FinishedStudy, row: Row, money: bool) -> list[str]:
         f"{row['hypervolume']['median']:.3f}",
         spread_text(row["hypervolume"]),
         f"{100 * row['front_found']['mean']:.1f} %",
-        "–" if row["rank"] is None else f"{row['rank']:.2f}",
         signed_text(row["difference"]),
         f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
         html.escape(duration(row["simulated_seconds"])),

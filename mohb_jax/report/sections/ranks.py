@@ -9,6 +9,7 @@ from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.pairs import Pair
 from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
+from mohb_jax.analysis.statistics import RANK
 from mohb_jax.report.parts import Figure, Section, marks, table_html
 
 CAPTIONS = {
@@ -34,12 +35,12 @@ def _verdict(found: Ranking) -> str:
         f" ({found.num_left_out} left out, where a method has no result)" if found.num_left_out else ""
     )
     if found.friedman is None or found.friedman_p is None:
-        return f"Average ranks over {tasks}, 1 is best. No test: {found.reason}."
+        return f"{RANK} Here: {tasks}. No test: {found.reason}."
     told = "The methods differ" if found.friedman_p < 0.05 else "The methods cannot be told apart"
     return (
-        f"Average ranks over {tasks}, 1 is best. {told}: Friedman {found.friedman:.2f}, "
+        f"{RANK} Here: {tasks}. {told}: Friedman {found.friedman:.2f}, "
         f"p = {found.friedman_p:.2g}. "
-        f"Average ranks that are {found.critical_difference:.2f} apart differ significantly (Nemenyi, 5 %)."
+        f"Ranks that are {found.critical_difference:.2f} apart differ significantly (Nemenyi, 5 %)."
     )
 
 
@@ -58,8 +59,8 @@ def _rank_table(study: FinishedStudy, found: Ranking) -> str:
         interval = f"{found.ci95[place][0]:.2f} to {found.ci95[place][1]:.2f}" if found.ci95 else "-"
         table.append([html.escape(found.methods[place]), f"{found.average_ranks[place]:.2f}", interval])
         attributes.append(marks(study, method=found.methods[place]))
-    heads = ["Method", "Average rank", "95 % interval (runs resampled)"]
-    return table_html(study, "Average ranks", heads, table, "ranks.csv", None, attributes)
+    heads = ["Method", "Rank", "95 % interval (seeds resampled)"]
+    return table_html(study, "Ranks", heads, table, "ranks.csv", None, attributes)
 
 
 MOST_PAIRS = 200
