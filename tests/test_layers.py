@@ -45,10 +45,23 @@ layer("study", "methods", "store", "calibration", "programs")
 layer("analysis", "store", "kernels", "calibration", "benchmarks")
 layer("report", "analysis")
 layer("papers", "study", "report")
+layer("results", "study", "report")
 layer("engines", "study", "programs")
 layer("bench", "methods", "arrays")
-layer("cli", "scaffold", "testing", "study", "engines", "report", "papers", "bench", "arrays", "programs")
-layer("__init__", "methods", "arrays")
+layer(
+    "cli",
+    "results",
+    "scaffold",
+    "testing",
+    "study",
+    "engines",
+    "report",
+    "papers",
+    "bench",
+    "arrays",
+    "programs",
+)
+layer("__init__", "methods", "arrays", "results")
 
 
 def modules() -> list[Path]:

@@ -119,6 +119,22 @@ PAIRS = (
     Described("p_holm", REAL, "p-value after Holm's correction for the pairs tested together"),
 )
 
+COMPARE = (
+    *_OVER[:2],
+    Described("first", TEXT, "method"),
+    Described("second", TEXT, "method that it is compared with"),
+    Described("num_seeds", WHOLE, "tuning runs of the method that has fewer"),
+    Described("first_hypervolume", REAL, "final relative hypervolume of the first, mean over runs"),
+    Described("second_hypervolume", REAL, "the same of the second"),
+    Described("difference", REAL, "first minus second, run by run, mean over the runs that both have"),
+    Described("low", REAL, "low end of its 95 % interval; empty: one run"),
+    Described("high", REAL, "high end of it"),
+    Described("test", TEXT, "mann-whitney over runs, of a task; wilcoxon over five or more tasks, of all"),
+    Described("effect", TEXT, "vargha-delaney (0 to 1, 0.5: none) or rank-biserial (-1 to 1, 0: none)"),
+    Described("effect_size", REAL, "size of that effect; empty: no test"),
+    Described("p", REAL, "p-value; empty: no test"),
+)
+
 EFFECTS = (
     Described("settings", TEXT, "one swept setting, or two: A x B"),
     Described("levels", TEXT, "a value of each"),
@@ -172,6 +188,7 @@ TABLES: dict[str, tuple[Described, ...]] = {
     "fronts": FRONTS,
     "ranks": RANKS,
     "pairs": PAIRS,
+    "compare": COMPARE,
     "effects": EFFECTS,
     "calibration": CALIBRATION,
     "prices": CHANGED_PRICES,

@@ -3,12 +3,15 @@
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+Drawing = TypeVar("Drawing")
 
 STYLE: Any = {
     "font.size": 8,
@@ -105,6 +108,12 @@ def wrapped_footer(text: str, width: float) -> str:
 def _by_row(handles: list[Line2D], columns: int) -> list[Line2D]:
     """The order in which matplotlib, which fills a legend column by column, shows the handles row by row."""
     return [handle for column in range(columns) for handle in handles[column::columns]]
+
+
+def styled(draw: Callable[[], Drawing]) -> Drawing:
+    """What ``draw`` makes, in the look of all figures; the caller's own settings of matplotlib stay."""
+    with matplotlib.rc_context(STYLE):
+        return draw()
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
