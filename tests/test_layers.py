@@ -48,19 +48,7 @@ layer("papers", "study", "report")
 layer("results", "study", "report")
 layer("engines", "study", "programs")
 layer("bench", "methods", "arrays")
-layer(
-    "cli",
-    "results",
-    "scaffold",
-    "testing",
-    "study",
-    "engines",
-    "report",
-    "papers",
-    "bench",
-    "arrays",
-    "programs",
-)
+layer("cli", "results", "scaffold", "testing", "engines", "papers", "bench")
 layer("__init__", "methods", "arrays", "results")
 
 

@@ -31,7 +31,7 @@ def build(analysis: Analysis) -> Section | None:
 
 
 def _verdict(found: Ranking) -> str:
-    tasks = f"{found.num_tasks} tasks" + (
+    tasks = f"{found.num_tasks} task{'s' * (found.num_tasks != 1)}" + (
         f" ({found.num_left_out} left out, where a method has no result)" if found.num_left_out else ""
     )
     if found.friedman is None or found.friedman_p is None:
