@@ -517,15 +517,14 @@ def test_eight_methods_differ_in_colour_and_marker_and_more_in_line():
     assert {style.marker for style in looks} == plot_data.SYMBOLS.keys()
 
 
-def test_sentence_and_table_give_a_difference_with_one_sign():
+def test_sentence_names_and_table_gives_the_difference():
     table = make_table(tasks=("only",))
     study = make_study([table], [make_unit(table, "best", 1), make_unit(table, "poor", 60)])
     rows = summary_rows(study_cells(study), "best")
     poor = next(row["difference"] for row in rows if row["method"] == "poor")
     assert poor["ci95"][1] < 0  # clearly behind, so the sentence names a size
     text = answer.reference_answer(study, "toy", rows)
-    assert f"It is ahead of <strong>poor</strong> ({summary_table.signed_text(poor)})." in text
-    assert "Differences are the other method minus best, as in the table." in text
+    assert "It is ahead of <strong>poor</strong>. The table has the differences." in text
     overview = answer.overview(study, rows)
     assert summary_table.signed_text(poor) in overview
     assert "Difference: method minus best" in overview

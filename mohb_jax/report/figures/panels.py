@@ -1,7 +1,7 @@
 """What all figures on paper share: fonts and lines, small multiples under one legend, files without dates."""
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -62,7 +62,7 @@ def small_multiples(panels: Panels, content: Mapping[str, list[Any]]) -> Figure:
     columns = min(len(titles), 4 if len(titles) > 6 else 3)
     rows = -(-len(titles) // columns)
     width = max(2.5 * columns + 0.3, 6.0)
-    legend_columns = min(len(panels.handles), max(2, int(width / 1.45)))
+    legend_columns = _legend_columns(panels.handles, width)
     head = 0.45 + 0.17 * -(-len(panels.handles) // legend_columns)
     footer = wrapped_footer(panels.footer, width)
     foot = 0.55 + 0.13 * footer.count("\n")
@@ -98,6 +98,12 @@ def small_multiples(panels: Panels, content: Mapping[str, list[Any]]) -> Figure:
         if index % columns == 0:
             panel.set_ylabel(plain(panels.y_label))
     return figure
+
+
+def _legend_columns(handles: Sequence[Line2D], width: float) -> int:
+    """As many as fit side by side into a figure so many inches wide, by the longest label."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    return min(len(handles), max(1, int(width / max(1.45, 0.5 + 0.062 * longest))))
 
 
 def wrapped_footer(text: str, width: float) -> str:

@@ -11,7 +11,7 @@ from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
 from mohb_jax.report.parts import Section, marks
 from mohb_jax.report.style import listed, seeds_text
-from mohb_jax.report.summary_table import front_sizes, signed_text, spread_text, summary_table
+from mohb_jax.report.summary_table import front_sizes, spread_text, summary_table
 
 
 def build(analysis: Analysis) -> Section:
@@ -132,12 +132,9 @@ def _comparison(others: Sequence[Row]) -> str:
     """Where the reference stands against the others; what its intervals leave open is said to be open."""
     groups: dict[str, list[str]] = {}
     for row in others:
-        groups.setdefault(_standing(row["difference"]), []).append(_gap(row))
+        groups.setdefault(_standing(row["difference"]), []).append(_strong(row["method"]))
     parts = [f"{words} {listed(groups[words])}." for words in _STANDINGS if words in groups]
-    if others:
-        reference = html.escape(others[0]["difference"]["reference"])
-        parts.append(f"Differences are the other method minus {reference}, as in the table.")
-    return " ".join(parts)
+    return " ".join([*parts, "The table has the differences."])
 
 
 _STANDINGS = (
@@ -153,11 +150,6 @@ def _standing(difference: Row) -> str:
         return _STANDINGS[3]
     low, high = difference["ci95"]
     return _STANDINGS[0] if high < 0 else _STANDINGS[1] if low > 0 else _STANDINGS[2]
-
-
-def _gap(row: Row) -> str:
-    """A method and its difference to the reference, with the sign that the table has."""
-    return f"<strong>{html.escape(row['method'])}</strong> ({signed_text(row['difference'])})"
 
 
 def overview(study: FinishedStudy, rows: Sequence[Row]) -> str:

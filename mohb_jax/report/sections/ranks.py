@@ -68,6 +68,8 @@ MOST_PAIRS = 200
 
 
 def _pair_table(study: FinishedStudy, pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return '<p class="note">Tests within each task are in <a href="pairs.csv">pairs.csv</a>.</p>'
     shown = sorted(pairs, key=lambda pair: pair.p_holm)[:MOST_PAIRS]
     cells = [
         [

@@ -9,17 +9,20 @@ from mohb_jax.report.parts import Section, folded, marks
 from mohb_jax.report.summary_table import front_sizes, summary_table
 
 
-def build(analysis: Analysis) -> Section:
-    """The methods on each task."""
-    return Section("results", "Results by task", by_task(analysis.study, analysis.rows))
+def build(analysis: Analysis) -> Section | None:
+    """The methods on each task; None where every benchmark has one task, whose table begins the page."""
+    text = by_task(analysis.study, analysis.rows)
+    return Section("results", "Results by task", text) if text else None
 
 
 def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
-    """A table for each task; folded where there are many."""
+    """A table for each task of benchmarks with several; folded where there are many."""
     parts = []
     for name, own_table in study.tables.items():
         own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
         tasks = list(dict.fromkeys(row["task"] for row in own))
+        if len(tasks) < 2:
+            continue
         tables = [
             summary_table(
                 study,
@@ -28,6 +31,6 @@ def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
             )
             for task in tasks
         ]
-        label = f"{name}: {len(tasks)} task" + "s" * (len(tasks) != 1)
+        label = f"{name}: {len(tasks)} tasks"
         parts.append(folded(label, "\n".join(tables), len(tasks) <= 3, marks(study, name)))
     return "\n".join(parts)
