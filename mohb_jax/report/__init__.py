@@ -96,10 +96,10 @@ def write_analysis(analysis: Analysis, out: Path, first: Sequence[Builder] = ())
     from mohb_jax.report.page import page_html
     from mohb_jax.report.sections.order import SECTIONS
 
-    out.mkdir(parents=True, exist_ok=True)
+    frames = {file: frame for file, name in FILES.items() if (frame := analysis.table(name)).height}
+    out.mkdir(parents=True, exist_ok=True)  # from here on nothing can be wrong with the study
     for path in [*(out / name for name in OPTIONAL), *out.glob("figures/*-attained-*")]:
         path.unlink(missing_ok=True)
-    frames = {file: frame for file, name in FILES.items() if (frame := analysis.table(name)).height}
     for name, frame in frames.items():
         frame.write_csv(out / name)
     column_frame().write_csv(out / COLUMNS)
