@@ -1,5 +1,6 @@
 """Results by task: a table for each."""
 
+import html
 from collections.abc import Sequence
 
 from mohb_jax.analysis.analysis import Analysis
@@ -11,8 +12,9 @@ from mohb_jax.report.summary_table import front_sizes, summary_table
 
 def build(analysis: Analysis) -> Section | None:
     """The methods on each task; None where every benchmark has one task, whose table begins the page."""
-    text = by_task(analysis.study, analysis.rows)
-    return Section("results", "Results by task", text) if text else None
+    if all(len({cell.task for cell in analysis.cells_of(name)}) < 2 for name in analysis.study.tables):
+        return None
+    return Section("results", "Results by task", by_task(analysis.study, analysis.rows))
 
 
 def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
@@ -22,6 +24,8 @@ def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
         own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
         tasks = list(dict.fromkeys(row["task"] for row in own))
         if len(tasks) < 2:
+            said = f"{html.escape(name)} has one task, {html.escape(tasks[0])}: its table is in the summary."
+            parts.append(f"<p{marks(study, name)}>{said}</p>")
             continue
         tables = [
             summary_table(
