@@ -13,10 +13,9 @@ from mohb_jax.arrays import igd_plus as igd_plus
 from mohb_jax.arrays import pareto_rank as pareto_rank
 from mohb_jax.errors import InputError as InputError
 from mohb_jax.methods import METHODS as METHODS
-from mohb_jax.methods import Settings as Settings
-from mohb_jax.methods import simulate as simulate
 from mohb_jax.results import Results as Results
 from mohb_jax.results import load_results as load_results
+from mohb_jax.simulation import simulate as simulate
 from mohb_jax.transfer import Prior as Prior
 from mohb_jax.transfer import learn_prior as learn_prior
 from mohb_jax.types import RunLog as RunLog

@@ -1,5 +1,4 @@
-"""``mohb bench``: every speed that the project promises, as a ratio to a named reference measured in the same
-run.
+"""``mohb bench``: every promised speed, as a ratio to a named reference measured in the same run.
 
 The reference's answer is compared first; compilation is left out of a row's value and printed apart,
 transfers to and from the device are counted in.
@@ -31,8 +30,9 @@ from mohb_jax.kernels.bits import WORD
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.kernels.promotion import epsilon_net
-from mohb_jax.methods import Settings, make_plan, method_named, require_known, simulate
+from mohb_jax.methods import make_plan, method_named, require_known
 from mohb_jax.precision import in_64_bits
+from mohb_jax.simulation import simulate
 from mohb_jax.surrogates.prior_network import fit_networks, leave_one_out
 from mohb_jax.transfer import Prior, z_values
 from mohb_jax.types import Array
@@ -121,7 +121,7 @@ def hyperband(num_lanes: int = 4000, num_rows: int = 2000) -> Iterator[Row]:
 
 def _pass_length(table: AnyTable) -> int:
     """Evaluations of one Hyperband pass."""
-    brackets = make_plan(table, method_named("mo-hb"), Settings(), None).brackets
+    brackets = make_plan(table, method_named("mo-hb")).brackets
     return sum(bracket.num_evaluations for bracket in brackets)
 
 
@@ -300,7 +300,7 @@ def _rank_and_net(costs: Array, valid: Array, num_select: int) -> Array:
 _MEMORY_SCRIPT = """
 import resource
 from mohb_jax.benchmarks.sources.synthetic import synthetic
-from mohb_jax.methods import simulate
+from mohb_jax.simulation import simulate
 table = synthetic(num_rows=2000, fidelities={fidelities})
 log = simulate(table, "{method}", num_seeds={lanes}, **{limits})
 assert log.valid[:, :{least}].all()
@@ -338,7 +338,7 @@ REFERENCES = {"nsga2": ("pymoo (cited)", 0.0093), "ehvi": ("scikit-learn (cited)
 _BASELINE_SCRIPT = """
 import ctypes, functools, gc, json, pathlib, sys, time
 from mohb_jax import benchmarks
-from mohb_jax.methods import simulate
+from mohb_jax.simulation import simulate
 
 def status(field):
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()

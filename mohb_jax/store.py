@@ -93,9 +93,18 @@ def content_hash(spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+FOR_PEOPLE = "settings"
+"""The part of a specification that its name leaves out where ``own`` says which settings are no defaults."""
+
+
+def unit_name(spec: Mapping[str, Any]) -> str:
+    """Name of a unit, by what its results depend on."""
+    return content_hash({k: v for k, v in spec.items() if k != FOR_PEOPLE or "own" not in spec})
+
+
 def unit_path(directory: Path, spec: Mapping[str, Any]) -> Path:
     """Where the unit of that specification is kept."""
-    return directory / "units" / f"{content_hash(spec)}.parquet"
+    return directory / "units" / f"{unit_name(spec)}.parquet"
 
 
 def table_path(directory: Path, benchmark: str) -> Path:

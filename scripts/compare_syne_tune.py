@@ -147,7 +147,7 @@ def peer_runs_per_second(table: "Table", peer_python: str, repeats: int) -> floa
 
 def jax_runs_per_second(table: "Table", num_lanes: int = 1024) -> float:
     """Runs per second of this project on the same table, transfers included, after compilation."""
-    from mohb_jax.methods import simulate
+    from mohb_jax.simulation import simulate
 
     def runs() -> None:
         log = simulate(table, "mo-asha", num_seeds=num_lanes, workers=4, trials=200, seconds=1e12)

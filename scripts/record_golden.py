@@ -13,7 +13,8 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
-from mohb_jax.methods import METHODS, simulate
+from mohb_jax.methods import METHODS
+from mohb_jax.simulation import simulate
 from mohb_jax.transfer import Prior, z_values
 
 PATH = Path(__file__).parents[1] / "tests" / "golden" / "logs.json"
@@ -36,7 +37,9 @@ def integer_log(name: str) -> dict[str, Any]:
     budget: dict[str, Any] = {"num_seeds": 2, "evaluations": 60, "workers": 3, "seed": 7}
     if METHODS[name].transfers:
         pair = small_table(num_tasks=2)
-        log = simulate(pair, name, prior=swapped_prior(pair), tasks=["task-0"], draws=32, **budget)
+        if "draws" in METHODS[name].settings.__dataclass_fields__:
+            budget["draws"] = 32
+        log = simulate(pair, name, prior=swapped_prior(pair), tasks=["task-0"], **budget)
     else:
         log = simulate(small_table(), name, **budget)
     return {field: getattr(log, field).tolist() for field in ("row", "fidelity", "worker")}

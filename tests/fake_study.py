@@ -140,7 +140,7 @@ def write_folder(directory: Path, tables: Sequence[Table], units: Sequence[Unit]
         "benchmarks": [{"name": table.name, "fingerprint": table.fingerprint} for table in tables],
         "reference_method": None,
         "settings": {"seeds": 5, "methods": [{"method": "mo-hb", "settings": {"eta": 2}}]},
-        "units": [store.content_hash(unit.spec) for unit in units],
+        "units": [store.unit_name(unit.spec) for unit in units],
     }
     store.write_json(directory / "study.json", description)
     (directory / "tables").mkdir()

@@ -8,8 +8,8 @@ import pytest
 from mohb_jax.errors import InputError
 from mohb_jax.kernels import arrival, promotion
 from mohb_jax.kernels.epsilon_net import scale_costs
-from mohb_jax.methods import simulate
 from mohb_jax.schedule import asha_rungs
+from mohb_jax.simulation import simulate
 from tests import reference, reference_asha
 from tests.test_hyperband import entries, integer_table, suggestions
 

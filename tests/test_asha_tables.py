@@ -7,8 +7,8 @@ from mohb_jax.benchmarks.registry import BENCHMARKS
 from mohb_jax.benchmarks.sources.lcbench import load_lcbench
 
 from mohb_jax import benchmarks
-from mohb_jax.methods import simulate
 from mohb_jax.schedule import asha_rungs
+from mohb_jax.simulation import simulate
 from tests import reference_asha
 from tests.real_data import need
 from tests.test_asha import ORDERS

@@ -10,12 +10,13 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
+from mohb_jax.methods import METHODS, make_plan
 from mohb_jax.searchers import bulk_and_cut as policy
 from mohb_jax.searchers.base import Result
 from mohb_jax.searchers.bulk_and_cut import CAPACITY, CUT, FULL, Knowledge, Results, Sizes, sizes_of
 from mohb_jax.searchers.nearest_rows import STEPS, prepare_rows
 from mohb_jax.searchers.seen_rows import new_pool
+from mohb_jax.simulation import simulate
 from tests import reference
 from tests.test_genetic_operators import table_of as mixed_table
 from tests.test_hyperband import integer_table, vars_of
@@ -307,5 +308,5 @@ def test_needs_are_named():
 def test_cut_models_are_trained_for_a_third(fidelities, expected):
     """The paper: 8 of 25 epochs."""
     table = integer_table(fidelities=fidelities, num_rows=4)
-    plan = make_plan(table, METHODS["bulk-and-cut"], make_settings(), None)
+    plan = make_plan(table, METHODS["bulk-and-cut"])
     assert plan.brackets[0].levels == expected

@@ -4,7 +4,7 @@ import numpy as np
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
-from mohb_jax.methods import simulate
+from mohb_jax.simulation import simulate
 
 
 def test_crossing_gives_the_log_of_its_dense_cells():

@@ -15,7 +15,8 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Column, Objective, Table
 from mohb_jax.surrogates import parzen
 
-from mohb_jax.methods import METHODS, make_plan, make_settings
+from mohb_jax.drivers.base import Conditions
+from mohb_jax.methods import METHODS, make_plan
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers import bohb as bohb_module
 from mohb_jax.searchers import density_ratio, lane_batches
@@ -449,14 +450,14 @@ def test_a_full_memory_loses_the_lowest_level_first_and_there_the_oldest():
 
 
 def test_a_bracket_of_one_rung_keeps_all_workers_busy():
-    plan = make_plan(TABLE, METHODS["bohb"], make_settings(workers=20), None)
+    plan = make_plan(TABLE, METHODS["bohb"], conditions=Conditions(workers=20))
     assert [bracket.sizes for bracket in plan.brackets] == [(9, 3, 1), (3, 1), (20,)]
     assert plan.opening == ()
     flat = synthetic(50, fidelities=(1,))
     for name in SEARCHERS:
-        assert make_plan(flat, METHODS[name], make_settings(), None).brackets == (Bracket((4,), (0,)),)
+        assert make_plan(flat, METHODS[name]).brackets == (Bracket((4,), (0,)),)
 
 
 def test_mo_bohb_opens_with_ten_random_rows_at_the_highest_fidelity():
-    plan = make_plan(TABLE, METHODS["mo-bohb"], make_settings(), None)
+    plan = make_plan(TABLE, METHODS["mo-bohb"])
     assert plan.opening == (Bracket((10,), (2,)),)

@@ -13,7 +13,7 @@ import hashlib, sys
 import jax, numpy as np
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.sources.synthetic import synthetic
-from mohb_jax.methods import simulate
+from mohb_jax.simulation import simulate
 from scripts.record_golden import small_table, swapped_prior
 assert jax.local_device_count() == int(sys.argv[1])
 pair = small_table(num_tasks=2)

@@ -10,9 +10,9 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import store
 from mohb_jax import study as studies
-from mohb_jax.engines import make_engine
 from mohb_jax.errors import InputError
 from mohb_jax.study import WorkUnit
+from mohb_jax.study.engines import make_engine
 
 pytest.importorskip("ray") if not os.environ.get("CI") else None
 

@@ -13,7 +13,7 @@ from pymoo.core.problem import Problem
 
 from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
-from mohb_jax.methods import METHODS, make_plan, make_settings, simulate
+from mohb_jax.methods import METHODS, make_plan, make_settings
 from mohb_jax.schedule import halved_stages
 from mohb_jax.searchers import mo_rea, nsga2, sh_emoa
 from mohb_jax.searchers.base import Result, Seen
@@ -22,6 +22,7 @@ from mohb_jax.searchers.nearest_rows import prepare_rows
 from mohb_jax.searchers.population import Population, nobody
 from mohb_jax.searchers.seen_rows import new_pool
 from mohb_jax.searchers.sh_emoa import Emoa
+from mohb_jax.simulation import simulate
 from tests import reference
 from tests.test_genetic_operators import ROWS
 from tests.test_hyperband import entries, integer_table, suggestions, vars_of
@@ -287,7 +288,11 @@ def test_settings_say_how_low_stages_go():
     table = integer_table()
 
     def levels(**settings):
-        return make_plan(table, METHODS["sh-emoa"], make_settings(**settings), None).brackets[0].levels
+        return (
+            make_plan(table, METHODS["sh-emoa"], make_settings(METHODS["sh-emoa"], **settings))
+            .brackets[0]
+            .levels
+        )
 
     assert levels() == (2, 3)
     assert levels(min_fidelity=1) == levels(R=27) == (1, 2, 3)

@@ -6,7 +6,7 @@ import pytest
 from mohb_jax.benchmarks.registry import BENCHMARKS
 
 from mohb_jax import benchmarks, cli
-from mohb_jax.methods import METHODS, Settings, lacking
+from mohb_jax.methods import METHODS, lacking
 from mohb_jax.papers import guerrero2021
 from tests.real_data import need
 
@@ -66,7 +66,7 @@ def test_what_benchmarks_cannot_serve_is_left_out_and_nothing_else():
     """Of the shipped table; the next test needs the published ones."""
     table = benchmarks.load("embedded")
     for name in guerrero2021.PAPERS_METHODS:
-        missing = lacking(table, METHODS[name], Settings()) is not None
+        missing = lacking(table, METHODS[name]) is not None
         assert missing == (name in guerrero2021.WITHOUT["embedded"])
 
 
@@ -75,5 +75,5 @@ def test_the_same_of_real_tables(name):
     need(*BENCHMARKS[name].files)
     table = benchmarks.load(name).select(objectives=guerrero2021.OBJECTIVES[name])
     for method in guerrero2021.PAPERS_METHODS:
-        missing = lacking(table, METHODS[method], Settings()) is not None
+        missing = lacking(table, METHODS[method]) is not None
         assert missing == (method in guerrero2021.WITHOUT.get(name, ()))

@@ -13,14 +13,25 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
 import mohb_jax.drivers.synchronous as driver
+from mohb_jax import simulation
+from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, make_plan, make_settings, method_named, simulate
+from mohb_jax.methods import METHODS, make_plan, make_settings, method_named
 from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
 
 FIDELITIES = (1, 3, 9, 27)
+SOME_HAVE = {"brackets", "draws", "known", "mode", "population"}
+"""Settings that tests of all methods give to those that have them."""
 ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3, "draws": 40, "population": 6}
 """Eight lanes; brackets of 27, 9, 3, 1 and of 12, 4, 1 configurations."""
+
+
+def simulate(table, method, **options):
+    """``mohb_jax.simulate`` without the settings of ``SOME_HAVE`` that the method does not have."""
+    known = METHODS[method].settings.__dataclass_fields__ if method in METHODS else SOME_HAVE
+    own = {name: value for name, value in options.items() if name in known or name not in SOME_HAVE}
+    return simulation.simulate(table, method, **own)
 
 
 def integer_table(
@@ -81,7 +92,7 @@ def best_first(number, costs, num_keep):
 def test_log_equals_plain_python(mode, workers, resumable, limit):
     table = integer_table(resumable=resumable, num_objectives=2)
     log = simulate(table, "mo-hb", num_seeds=3, scale="none", workers=workers, mode=mode, seed=5, **limit)
-    plan = make_plan(table, method_named("mo-hb"), make_settings(workers=workers), None)
+    plan = make_plan(table, method_named("mo-hb"), conditions=Conditions(workers=workers))
     for lane in range(6):
         expected = reference_driver.simulate(
             table,
@@ -102,7 +113,7 @@ def test_log_equals_plain_python(mode, workers, resumable, limit):
 def test_other_methods_equal_plain_python(name):
     table = integer_table(levels=10**6)
     log = simulate(table, name, seconds=500.0, **ALIKE)
-    plan = make_plan(table, method_named(name), make_settings(brackets=2), None)
+    plan = make_plan(table, method_named(name), make_settings(method_named(name), brackets=2))
     for lane in range(8):
         rows = suggestions(0, int(log.run[lane]), table.num_rows)
         expected = reference_driver.simulate(

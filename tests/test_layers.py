@@ -36,20 +36,22 @@ layer("arrays", "kernels", "precision")
 layer("transfer", "precision", "types", "surrogates", "benchmarks")
 layer("searchers", "kernels", "schedule", "surrogates", "transfer", "threads")
 layer("guards", "searchers")
-layer("drivers", "searchers", "threads")
-layer("methods", "drivers", "guards", "plugins")
-layer("testing", "methods", "programs")
+layer("settings", "errors", "benchmarks")
+layer("promotions", "kernels", "settings")
+layer("drivers", "searchers", "threads", "settings")
+layer("methods", "drivers", "promotions", "guards", "plugins")
+layer("simulation", "methods")
+layer("testing", "simulation", "programs")
 layer("store", "types", "errors", "precision")
 layer("calibration", "errors")
-layer("study", "methods", "store", "calibration", "programs")
+layer("study", "simulation", "store", "calibration", "programs")
 layer("analysis", "store", "kernels", "calibration", "benchmarks")
 layer("report", "analysis")
 layer("papers", "study", "report")
 layer("results", "study", "report")
-layer("engines", "study", "programs")
-layer("bench", "methods", "arrays")
-layer("cli", "results", "scaffold", "testing", "engines", "papers", "bench")
-layer("__init__", "methods", "arrays", "results")
+layer("bench", "simulation", "arrays")
+layer("cli", "results", "scaffold", "testing", "papers", "bench")
+layer("__init__", "simulation", "arrays", "results")
 
 
 def modules() -> list[Path]:
@@ -137,10 +139,10 @@ if 0:
 KNOWN_CIRCLES: set[tuple[str, str]] = set()
 """Imports that close a circle, (who, whom): to be taken away one by one, never to be added to."""
 
-KNOWN_LONG_MODULES = {"mohb_jax.methods", "mohb_jax.study"}
+KNOWN_LONG_MODULES: set[str] = set()
 """Modules of more than ``MOST_LINES``, likewise."""
 
-KNOWN_LONG_FUNCTIONS = {"run", "run_study", "simulate"}
+KNOWN_LONG_FUNCTIONS = {"run"}
 """Functions of more than ``MOST_OWN_LINES``, wherever they are, likewise."""
 
 MOST_LINES = 500
@@ -196,10 +198,12 @@ def test_no_module_is_too_long():
 
 
 def own_lines(function: ast.AST) -> int:
-    """Lines of a function from its ``def`` on, without those of functions that are defined in it."""
+    """Lines of a function from its ``def`` on, without its docstring and functions that are defined in it."""
     assert isinstance(function, FUNCTIONS)
+    told = function.body[:1] if ast.get_docstring(function) else []
     inner = [node for node in ast.walk(function) if isinstance(node, FUNCTIONS) and node is not function]
     spans = [range(first_line(node), end_line(node) + 1) for node in inner]
+    spans += [range(node.lineno, end_line(node) + 1) for node in told]
     return len(set(range(function.lineno, end_line(function) + 1)).difference(*spans))
 
 

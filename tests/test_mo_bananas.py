@@ -12,11 +12,12 @@ from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
-from mohb_jax.methods import METHODS, Settings, simulate
+from mohb_jax.methods import METHODS
 from mohb_jax.schedule import Bracket, third
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.mo_bananas import encoded, mo_bananas, mutated, positions, sampled_positions
 from mohb_jax.searchers.nearest_rows import prepare_rows
+from mohb_jax.simulation import simulate
 from tests import reference
 
 
@@ -155,9 +156,9 @@ def test_all_results_at_full_fidelity_are_learnt_from():
 def test_schedule():
     method = METHODS["mo-bananas"]
     table = synthetic(20, fidelities=(1, 3, 9, 27))
-    assert method.schedule(table, Settings()) == (Bracket((10, 3), (2, 3)),)
-    assert method.opening(table, Settings()) == (Bracket((10,), (3,)),)
-    assert method.schedule(synthetic(20, fidelities=(9,)), Settings()) == (Bracket((10,), (0,)),)
+    assert method.schedule(table, None, None) == (Bracket((10, 3), (2, 3)),)
+    assert method.opening(table, None, None) == (Bracket((10,), (3,)),)
+    assert method.schedule(synthetic(20, fidelities=(9,)), None, None) == (Bracket((10,), (0,)),)
 
 
 @pytest.mark.parametrize(

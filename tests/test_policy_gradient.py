@@ -13,12 +13,12 @@ from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
-from mohb_jax.methods import simulate
 from mohb_jax.searchers import policy_gradient as policy
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.column_levels import prepare_levels, shares_levels
 from mohb_jax.searchers.policy_gradient import Learning, monas, npg
 from mohb_jax.searchers.seen_rows import marked, new_pool
+from mohb_jax.simulation import simulate
 
 FAST = Learning(learning_rate=0.3)
 NUM_ROWS = 11

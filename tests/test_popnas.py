@@ -11,10 +11,10 @@ from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
-from mohb_jax.methods import simulate
 from mohb_jax.searchers import popnas as module
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.popnas import Archive, Partial, expanded, num_proposed, popnas
+from mohb_jax.simulation import simulate
 from tests import reference
 
 LEVELS = (3, 2, 4, 3)

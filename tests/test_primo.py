@@ -10,8 +10,9 @@ import pytest
 import scipy.integrate
 from mohb_jax.benchmarks.columns import Column
 
+from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, lacking, make_plan, make_settings, simulate
+from mohb_jax.methods import METHODS, lacking, make_plan, make_settings
 from mohb_jax.searchers import primo as module
 from mohb_jax.searchers.base import Moment, Result
 from mohb_jax.searchers.kriging_believer import Problem
@@ -25,6 +26,7 @@ from mohb_jax.searchers.primo import (
     primo,
     weight_of_belief,
 )
+from mohb_jax.simulation import simulate
 from tests.test_gcp import log_gain
 from tests.test_hyperband import entries, integer_table
 from tests.test_kriging_believer import NUM_ROWS, SIZE, TABLE, WORKERS, rival
@@ -306,14 +308,16 @@ def test_halving_comes_first_and_no_row_of_it_is_taken_up_again():
 
 def test_settings_and_needs():
     alone = integer_table(num_tasks=1)
-    assert "other tasks" in lacking(alone, METHODS["primo"], make_settings())
-    assert lacking(alone, METHODS["primo"], make_settings(beliefs="none")) is None
-    assert lacking(integer_table(), METHODS["primo"], make_settings()) is None
+    assert "other tasks" in lacking(alone, METHODS["primo"])
+    assert lacking(alone, METHODS["primo"], make_settings(METHODS["primo"], beliefs="none")) is None
+    assert lacking(integer_table(), METHODS["primo"]) is None
     flat = integer_table(fidelities=(1,))
-    assert "several fidelities" in lacking(flat, METHODS["primo"], make_settings())
+    assert "several fidelities" in lacking(flat, METHODS["primo"])
     with pytest.raises(InputError, match="beliefs is 'best': accepted are good, bad, none"):
-        make_settings(beliefs="best")
-    plan = make_plan(alone, METHODS["primo"], make_settings(beliefs="none"), 10)
+        make_settings(METHODS["primo"], beliefs="best")
+    plan = make_plan(
+        alone, METHODS["primo"], make_settings(METHODS["primo"], beliefs="none"), Conditions(evaluations=10)
+    )
     assert plan.opening.trainings == alone.num_columns
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mohb_jax import benchmarks, cli, store
-from mohb_jax.methods import simulate
 from mohb_jax.papers import salinas2020
+from mohb_jax.simulation import simulate
 
 
 def test_improvement_by_hand():

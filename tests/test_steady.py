@@ -12,11 +12,13 @@ from mohb_jax.benchmarks.table import Table
 
 import mohb_jax.drivers.steady as driver
 import mohb_jax.methods as methods
-from mohb_jax.methods import Method, simulate
+from mohb_jax.methods import Steady
+from mohb_jax.methods.schedules import TrialSettings
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Job, Policy
 from mohb_jax.searchers.random import all_candidates
 from mohb_jax.searchers.seen_rows import Pool, draw, new_pool
+from mohb_jax.simulation import simulate
 from mohb_jax.types import Array
 from tests.test_hyperband import FIDELITIES, entries, integer_table, suggestions
 
@@ -55,8 +57,12 @@ def steady(monkeypatch):
     def register(table, **options):
         policy = random_policy(table, **options)
         ladder = (Bracket((1, 1), (1, 3)),)
-        method = Method(
-            "steady", "for tests", lambda table, settings: ladder, policy=lambda table, settings: policy
+        method = Steady(
+            "steady",
+            "for tests",
+            settings=TrialSettings,
+            levels=lambda *chosen: ladder,
+            policy=lambda *chosen: policy,
         )
         monkeypatch.setitem(methods.METHODS, "steady", method)
 
@@ -148,9 +154,7 @@ def test_resumed_rows_pay_the_difference(monkeypatch):
 
     policy = Policy(all_candidates, init, propose, lambda context, task, state, result: state)
     ladder = (Bracket((1, 1), (1, 3)),)
-    method = Method(
-        "steady", "for tests", lambda table, settings: ladder, policy=lambda table, settings: policy
-    )
+    method = Steady("steady", "for tests", levels=lambda *chosen: ladder, policy=lambda *chosen: policy)
     monkeypatch.setitem(methods.METHODS, "steady", method)
     for resumable in (True, False):
         log = simulate(table, "steady", workers=1, evaluations=10, resumable=resumable)
@@ -191,12 +195,14 @@ def test_a_run_may_open_with_asynchronous_halving(monkeypatch, limit):
     table = integer_table()
     shares = (1 / 27, 3 / 27, 9 / 27, 1.0)
 
-    method = Method(
+    halving = methods.METHODS["mo-asha-promote"]
+    method = Steady(
         "steady",
         "for tests",
-        methods.METHODS["mo-asha-promote"].schedule,
-        policy=lambda table, settings: counting_policy(),
-        halving="mo-asha-promote",
+        settings=halving.settings,
+        levels=halving.schedule,
+        policy=lambda *chosen: counting_policy(),
+        halving=halving,
     )
     monkeypatch.setitem(methods.METHODS, "steady", method)
     monkeypatch.setattr(Table, "num_columns", 3)

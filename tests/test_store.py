@@ -138,7 +138,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, target, bef
     monkeypatch.setattr(target, fail)
     with pytest.raises(OSError, match="No space"):
         store.write_unit(tmp_path, make_unit(seed=1)._replace(spec=unit.spec))
-    assert files_below(tmp_path) == ([f"units/{store.content_hash(unit.spec)}.parquet"] if before else [])
+    assert files_below(tmp_path) == ([f"units/{store.unit_name(unit.spec)}.parquet"] if before else [])
     assert not before or store.unit_path(tmp_path, unit.spec).read_bytes() == content
 
 
@@ -322,7 +322,7 @@ def test_units_come_in_the_order_of_the_study_and_without_strangers(tmp_path):
     units = [make_unit(m, seed=m) for m in (1, 2, 3)]
     for unit in units:
         store.write_unit(tmp_path, unit)
-    names = [store.content_hash(unit.spec) for unit in units]
+    names = [store.unit_name(unit.spec) for unit in units]
     for order in ([2, 0], [0, 2]):
         listed = [names[order[0]], "not-yet-there", names[order[1]]]
         store.write_json(tmp_path / "study.json", {"units": listed})

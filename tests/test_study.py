@@ -15,13 +15,15 @@ import yaml
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
-from mohb_jax import store
+from mohb_jax import methods, store
 from mohb_jax import study as studies
 from mohb_jax.analysis.final import summarise
 from mohb_jax.calibration import read_calibration
 from mohb_jax.errors import InputError
+from mohb_jax.settings import setting
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
+from mohb_jax.study import units as study_units
 from tests.transfer_tables import related_tasks
 
 TABLE = synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny")
@@ -176,7 +178,10 @@ def test_a_study_file_executes_nothing(tmp_path):
         ({"benchmarks": ["embeded"]}, "unknown benchmark 'embeded' .did you mean 'embedded'"),
         ({"benchmarks": ["none.npz"]}, r"table file 'none\.npz' does not exist"),
         ({"methods": ["mohb"]}, "method 'mohb' is unknown .did you mean mo-hb.*: accepted are random, hb,"),
-        ({"settings": {"etta": 3}}, "setting 'etta' is unknown: accepted are eta, first_rung"),
+        (
+            {"settings": {"etta": 3}},
+            "setting 'etta' is unknown to all methods of the study .did you mean eta",
+        ),
         ({"settings": {"eta": 1}}, "eta is 1: it must be a finite number of at least 1.1"),
         ({"settings": {"eta": "three"}}, "settings: eta is 'three': input should be a valid number"),
         ({"settings": {"eta": float("nan")}}, "settings: eta is nan: input should be a finite number"),
@@ -255,27 +260,68 @@ def test_models_are_judged_where_they_are_used(tmp_path):
 def test_settings_of_a_method_go_before_those_of_the_study(content):
     methods = ["hb", {"method": "mo-hb", "settings": {"eta": 2}}]
     units = units_of(content, methods=methods, settings={"eta": 4, "workers": 2})
-    assert [(unit.settings.eta, unit.settings.workers) for unit in units] == [(4, 2), (2, 2)]
+    assert [(unit.how.settings.eta, unit.how.conditions.workers) for unit in units] == [(4, 2), (2, 2)]
 
 
 def test_equal_studies_have_equal_units_however_they_are_written(content):
-    plain = [store.content_hash(unit.spec) for unit in units_of(content)]
+    plain = [store.unit_name(unit.spec) for unit in units_of(content)]
     spelled = units_of(content, name="other", settings={"eta": 3.0, "workers": 4}, seed=0, reference="random")
-    assert [store.content_hash(unit.spec) for unit in spelled] == plain
-    others = ({"seed": 1}, {"settings": {"eta": 2}}, {"evaluations": 21}, {"seeds": 4}, {"seconds": 9})
+    assert [store.unit_name(unit.spec) for unit in spelled] == plain
+    others = ({"seed": 1}, {"settings": {"workers": 2}}, {"evaluations": 21}, {"seeds": 4}, {"seconds": 9})
     for other in others:
-        assert not {store.content_hash(unit.spec) for unit in units_of(content, **other)} & set(plain), other
+        assert not {store.unit_name(unit.spec) for unit in units_of(content, **other)} & set(plain), other
+
+
+def test_a_setting_of_the_study_goes_to_the_methods_that_have_it(content):
+    """Units of the others stay what they were."""
+    plain = {unit.label: store.unit_name(unit.spec) for unit in units_of(content)}
+    other = {unit.label: store.unit_name(unit.spec) for unit in units_of(content, settings={"eta": 2})}
+    assert other["random"] == plain["random"]
+    assert other["mo-hb"] != plain["mo-hb"]
+
+
+def test_a_new_setting_leaves_finished_units_finished(content, monkeypatch):
+    """Only settings that differ from their defaults are part of a unit's name."""
+    plain = [store.unit_name(unit.spec) for unit in units_of(content)]
+
+    @dataclasses.dataclass(frozen=True)
+    class More(methods.METHODS["mo-hb"].settings):
+        patience: int = setting(3, "for tests")
+
+    more = dataclasses.replace(methods.METHODS["mo-hb"], settings=More)
+    monkeypatch.setitem(methods.METHODS, "mo-hb", more)
+    assert [store.unit_name(unit.spec) for unit in units_of(content)] == plain
+    patient = ["random", {"method": "mo-hb", "settings": {"patience": 4}}]
+    changed = [store.unit_name(unit.spec) for unit in units_of(content, methods=patient)]
+    assert changed[0] == plain[0]
+    assert changed[1] != plain[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"eta": 2}, "setting 'eta' is unknown to method 'random': accepted are workers, resumable"),
+        ({"worker": 2}, "setting 'worker' is unknown to method 'random' .did you mean workers..: accepted"),
+    ],
+)
+def test_a_setting_that_a_method_does_not_have_is_refused(content, settings, match):
+    refused(match, content, methods=[{"method": "random", "settings": settings}])
+
+
+def test_a_sweep_of_the_study_skips_what_a_method_does_not_have(content):
+    study, _ = made(content, sweep={"eta": [2, 3]})
+    assert [entry.label for entry in study.methods] == ["random", "mo-hb eta=2", "mo-hb eta=3"]
 
 
 def test_a_changed_table_changes_the_units(content):
-    before = {store.content_hash(unit.spec) for unit in units_of(content)}
+    before = {store.unit_name(unit.spec) for unit in units_of(content)}
     synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny", seed=1).save(content["benchmarks"][0])
-    assert not before & {store.content_hash(unit.spec) for unit in units_of(content)}
+    assert not before & {store.unit_name(unit.spec) for unit in units_of(content)}
 
 
 def test_units_name_the_table_that_methods_learn_from(content):
     units = units_of(content, methods=["random", "primo"])
-    learnt_from = {unit.method: unit.spec["learnt_from"] for unit in units}
+    learnt_from = {unit.spec["method_name"]: unit.spec["learnt_from"] for unit in units}
     assert learnt_from == {"random": None, "primo": units[0].spec["fingerprint"]}
 
 
@@ -283,8 +329,8 @@ def test_units_name_the_table_that_methods_learn_from(content):
     ("num_seeds", "num_tasks"), [(1, 1), (7, 1), (8, 2), (9, 2), (10, 3), (3, 20), (1000, 7)]
 )
 def test_ranges_of_seeds_cover_each_seed_once(monkeypatch, num_seeds, num_tasks):
-    monkeypatch.setattr(studies, "LANES_PER_UNIT", 8)
-    ranges = studies._seed_ranges(num_seeds, 8 // num_tasks)
+    monkeypatch.setattr(study_units, "LANES_PER_UNIT", 8)
+    ranges = study_units._seed_ranges(num_seeds, 8 // num_tasks)
     assert [run for first, size in ranges for run in range(first, first + size)] == list(range(num_seeds))
     sizes = [size for _, size in ranges]
     assert min(sizes) >= 1
@@ -294,7 +340,7 @@ def test_ranges_of_seeds_cover_each_seed_once(monkeypatch, num_seeds, num_tasks)
 
 def test_cutting_a_study_into_units_changes_no_run(content, tmp_path, monkeypatch):
     run(content, tmp_path / "whole", methods=["mo-hb"], seeds=2)
-    monkeypatch.setattr(studies, "LANES_PER_UNIT", 2)
+    monkeypatch.setattr(study_units, "LANES_PER_UNIT", 2)
     run(content, tmp_path / "cut", methods=["mo-hb"], seeds=2)
     (whole,), cut = store.read_units(tmp_path / "whole"), store.read_units(tmp_path / "cut")
     assert [(unit.spec["first_run"], unit.spec["num_seeds"]) for unit in cut] == [(0, 1), (1, 1)]
@@ -643,7 +689,8 @@ def test_a_sweep_makes_a_method_of_each_combination(content):
     study, tables = made(content, methods=["random", mine])
     labels = ["random", "mine eta=2 mode=overlap", "mine eta=3 mode=overlap"]
     assert [entry.label for entry in study.methods] == labels
-    assert [unit.settings.eta for unit in studies.work_units(study, tables)] == [3, 2, 3]
+    units = studies.work_units(study, tables)
+    assert [unit.spec["settings"].get("eta") for unit in units] == [None, 2, 3]
     listed, _ = made(content, methods=["hb"], sweep=[{"eta": 2, "R": 3}, {"eta": 4, "weights": [1, 0]}])
     assert [entry.label for entry in listed.methods] == ["hb eta=2 R=3", "hb eta=4 weights=1/0"]
     assert studies.make_study(listed.model_dump(), "here") == listed

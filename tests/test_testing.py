@@ -7,11 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from mohb_jax import cli
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, PROMOTIONS, Method, Promotion
+from mohb_jax.methods import PROMOTIONS, Method, Promotion
 from mohb_jax.schedule import Bracket, full_fidelity
-from mohb_jax.searchers.base import Searcher
 from mohb_jax.testing import CHECKS, BrokenLawError, check_method, parametrize_with_checks, tables
 from mohb_jax.testing.kit import case_of
 from tests import faulty
@@ -46,12 +44,13 @@ def mixed():
     return {"mixed": tables()["mixed"]}
 
 
-def searcher_method(searcher, **more):
-    """A method that evaluates eight proposals at a time at the highest fidelity; ``searcher`` may be a
-    factory."""
-    make = (lambda settings: searcher) if isinstance(searcher, Searcher) else (lambda settings: searcher())
+def searcher_method(searcher):
+    """A method that evaluates eight proposals at a time at the highest fidelity."""
     return Method(
-        "faulty", "for tests", lambda table, settings: full_fidelity(table.fidelities, 8), make, **more
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: searcher,
     )
 
 
@@ -99,12 +98,23 @@ def test_sound_parts_pass():
 
 
 def test_a_factory_without_a_cache_is_caught():
-    method = searcher_method(faulty.reversed_chunks)
+    method = Method(
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: faulty.reversed_chunks(),
+    )
     assert set(findings(method, ["rows", "random-repeat", "no-retrace", "traceable"])) == {"no-retrace"}
 
 
 def test_a_method_that_does_not_transfer_is_caught():
-    method = searcher_method(faulty.SOUND, transfers=True)
+    method = Method(
+        "faulty",
+        "for tests",
+        lambda table, settings: full_fidelity(table.fidelities, 8),
+        lambda settings: faulty.SOUND,
+        transfers=True,
+    )
     assert set(findings(method, ["rows", "held-out"])) == {"held-out"}
 
 
@@ -186,33 +196,3 @@ def test_checks_as_tests():
 def test_the_kit_does_not_need_pytest():
     code = "import sys, mohb_jax.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def run_check(*arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", *arguments])
-    return ended.value.code
-
-
-def test_the_command_tells_a_line_for_each_check(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(METHODS, "faulty", repeating())
-    path = str(tmp_path / "table.npz")
-    tables()["mixed"].save(path)
-    only = [part for name in ("rows", "budget", "steady-one-worker") for part in ("--only", name)]
-    assert run_check("faulty", "--table", path, *only) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [
-        ["rows", "FAILED"],
-        ["steady-one-worker", "not"],
-        ["budget", "ok"],
-    ]
-    assert lines[2:5][1:] == ["", "faulty breaks 1 law(s)"]
-    assert lines[5].startswith("rows: Every row is one that the task offers")
-    assert run_check("faulty", "--table", path, "--only", "budget") == 0
-
-
-def test_the_command_refuses_what_it_does_not_know(capsys):
-    assert run_check("random", "--only", "rowz") == 2
-    assert "check 'rowz' is unknown (did you mean rows?)" in capsys.readouterr().err
-    assert run_check("randm") == 2
-    assert "method 'randm' is unknown (did you mean random?)" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.errors import InputError
-from mohb_jax.methods import simulate
+from mohb_jax.simulation import simulate
 from mohb_jax.transfer import calibration, learn_prior
 from tests.transfer_tables import poisoned, related_tasks
 

@@ -9,9 +9,9 @@ from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.kernels.hypervolume import hypervolume
-from mohb_jax.methods import simulate
 from mohb_jax.searchers.prepared_lists import LIST_LENGTH
 from mohb_jax.searchers.transfer_prior import NOISE, _draw_lists, _sorted, transfer_prior
+from mohb_jax.simulation import simulate
 from mohb_jax.transfer import Prior, learn_prior, z_values
 from tests import reference
 from tests.transfer_tables import related_tasks

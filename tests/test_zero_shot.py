@@ -7,9 +7,9 @@ from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.normalise import true_front
 
 from mohb_jax.errors import InputError
-from mohb_jax.methods import simulate
 from mohb_jax.searchers.bounding_box import box_distance
 from mohb_jax.searchers.zero_shot import portfolio_order
+from mohb_jax.simulation import simulate
 from tests import reference
 from tests.transfer_tables import related_tasks
 

@@ -45,16 +45,31 @@ def mean_responses(data: Comparison) -> Float[np.ndarray, "methods runs"]:
 
 
 def unit_settings(units: Sequence[AnyUnit]) -> dict[str, dict[str, Any]]:
-    """Settings of each method of a study by its label, with its base method as one more setting.
+    """Settings of each method of a study that vary in it, by its label; its base method is one more setting.
 
     Args:
         units: finished work units; those of one method share their settings.
     """
     specs = {unit.spec["method"]: unit.spec for unit in units}
+    varied = _varied([spec.get("settings", {}) for spec in specs.values()])
     return {
-        label: {METHOD: spec.get("method_name", label), **spec.get("settings", {})}
+        label: {METHOD: spec.get("method_name", label), **_kept(spec.get("settings", {}), varied)}
         for label, spec in specs.items()
     }
+
+
+def _varied(settings: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of settings that differ between methods that have them: families have settings of their own,
+    and what only one family has is part of what its methods are."""
+    seen: dict[str, set[str]] = {}
+    for one in settings:
+        for name, value in one.items():
+            seen.setdefault(name, set()).add(_text(value))
+    return {name for name, values in seen.items() if len(values) > 1}
+
+
+def _kept(settings: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name in names}
 
 
 def swept(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:

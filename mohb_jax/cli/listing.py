@@ -32,8 +32,12 @@ def list_entries(
 def _entries(what: str) -> list[dict[str, Any]]:
     if what == "methods":
         from mohb_jax.methods import METHODS
+        from mohb_jax.settings import describe
 
-        return [{"name": m.name, "summary": m.summary, "needs": m.needs} for m in METHODS.values()]
+        return [
+            {"name": m.name, "summary": m.summary, "needs": m.needs, "settings": describe(m.settings)}
+            for m in METHODS.values()
+        ]
     if what == "benchmarks":
         from mohb_jax import benchmarks
 

@@ -162,7 +162,7 @@ def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path, re
 def run_with_progress(
     studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]
 ) -> None:
-    from mohb_jax.engines import make_engine
+    from mohb_jax.study.engines import make_engine
 
     units = studies.work_units(study, tables)
     studies.require_folder(directory)

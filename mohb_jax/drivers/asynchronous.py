@@ -11,19 +11,22 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, State
+from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -33,8 +36,8 @@ FIRST_CAPACITY = 96
 
 
 @dataclasses.dataclass(frozen=True)
-class AshaPlan:
-    """All that is static in an asynchronous run.
+class AsynchronousPlan:
+    """All that is static in an asynchronous run; see ``drivers.base.Plan``.
 
     Attributes:
         brackets: rungs of each bracket; levels ascend and end in the highest, sizes mean nothing.
@@ -56,6 +59,32 @@ class AshaPlan:
     num_workers: int
     budget: int | None
     num_trials: int | None
+    microseconds: ClassVar[float] = 3.0
+
+    @property
+    def most_evaluations(self) -> int | None:
+        """See ``Plan``."""
+        return self.budget
+
+    def prepare(self, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Context:
+        """What the searcher prepares."""
+        return self.searcher.prepare(table, tasks, seed, prior)
+
+    def levels(self) -> tuple[int, ...]:
+        """See ``Plan``."""
+        return levels_of(self.brackets)
+
+    def in_levels(self, used: Sequence[int]) -> "AsynchronousPlan":
+        """See ``Plan``."""
+        return dataclasses.replace(self, brackets=brackets_in_levels(self.brackets, used))
+
+    def jobs_per_rung(self, bracket: Bracket) -> tuple[float, ...]:
+        """A rung as a share of the one before it: one in eta goes on."""
+        return tuple(1 / float(self.eta) ** rung for rung in range(len(bracket.levels)))
+
+    def run(self, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]) -> RunLog:
+        """See ``Plan``."""
+        return simulate_asynchronous(self, cells, context, lanes, devices)
 
     def shares(self, capacity: int) -> np.ndarray:
         """How many of n results are good enough, for n up to ``capacity``: exact, as no float division is."""
@@ -63,7 +92,7 @@ class AshaPlan:
         return np.array([max(least, n // eta) for n in range(capacity + 1)], np.int32)
 
     @property
-    def levels(self) -> np.ndarray:
+    def rung_levels(self) -> np.ndarray:
         """Level of each rung by bracket, the last one repeated: [brackets, rungs]."""
         all_levels = [bracket.levels for bracket in self.brackets]
         most = max(len(levels) for levels in all_levels)
@@ -122,8 +151,8 @@ class _Lane(NamedTuple):
     """Who may be promoted, in that variant."""
 
 
-def simulate_asha(
-    plan: AshaPlan,
+def simulate_asynchronous(
+    plan: AsynchronousPlan,
     cells: Cells,
     context: Context,
     lanes: Lanes,
@@ -153,13 +182,13 @@ def simulate_asha(
     return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
 
 
-def _num_slots(plan: AshaPlan, valid: np.ndarray) -> int:
+def _num_slots(plan: AsynchronousPlan, valid: np.ndarray) -> int:
     """Slots of a log: the budget, or those up to the last that counts in any lane."""
     return plan.budget or int(np.flatnonzero(np.any(valid, axis=0)).max(initial=-1)) + 1
 
 
 def _run_batch(
-    plan: AshaPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
+    plan: AsynchronousPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
 ) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
     capacity = _whole_words(max(FIRST_CAPACITY, plan.num_workers))
@@ -175,7 +204,7 @@ def _run_batch(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
+def _start(plan: AsynchronousPlan, capacity: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
     def lane(task: Array, key: Key, horizon: Array) -> _Lane:
         workers = plan.num_workers
         num_objectives = cells.look_up(task, jnp.zeros(1, jnp.int32), jnp.int32(0))[0].shape[1]
@@ -201,8 +230,8 @@ def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes:
             costs=results,
             result_costs=results,
             result_rung=blank - 1,
-            low=jnp.full((plan.levels.size, num_objectives), jnp.inf),
-            high=jnp.full((plan.levels.size, num_objectives), -jnp.inf),
+            low=jnp.full((plan.rung_levels.size, num_objectives), jnp.inf),
+            high=jnp.full((plan.rung_levels.size, num_objectives), -jnp.inf),
             dominators=jnp.zeros((_words(plan, capacity), capacity), jnp.uint32),
             queue=_empty_queue(plan, capacity) if plan.promotes else None,
         )
@@ -220,7 +249,7 @@ def _start(plan: AshaPlan, capacity: int, cells: Cells, context: Context, lanes:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state: _Lane) -> _Lane:
+def _grown(plan: AsynchronousPlan, capacity: int, context: Context, lanes: Lanes, state: _Lane) -> _Lane:
     """The same lanes with room for more jobs."""
 
     def lane(task: Array, state: _Lane) -> _Lane:
@@ -239,11 +268,11 @@ def _grown(plan: AshaPlan, capacity: int, context: Context, lanes: Lanes, state:
     return jax.vmap(lane)(lanes.task, state)
 
 
-def _empty_queue(plan: AshaPlan, capacity: int) -> _Queue:
+def _empty_queue(plan: AsynchronousPlan, capacity: int) -> _Queue:
     return _Queue(
         result_trial=jnp.zeros(capacity, jnp.int32),
         promoted=jnp.zeros(capacity, bool),
-        first=jnp.full(plan.levels.size, capacity, jnp.int32),
+        first=jnp.full(plan.rung_levels.size, capacity, jnp.int32),
         stale=jnp.int32(0),
         asker=jnp.int32(-1),
         time=jnp.zeros(()),
@@ -264,11 +293,11 @@ def _whole_words(capacity: int) -> int:
     return -(-capacity // WORD) * WORD
 
 
-def _words(plan: AshaPlan, capacity: int) -> int:
+def _words(plan: AsynchronousPlan, capacity: int) -> int:
     return capacity // WORD if plan.arrival.has_fronts else 0
 
 
-def _offered(plan: AshaPlan, capacity: int, context: Context, task: Array, state: _Lane) -> _Lane:
+def _offered(plan: AsynchronousPlan, capacity: int, context: Context, task: Array, state: _Lane) -> _Lane:
     """Rows and brackets for as many trials as there may be jobs: no result changes what is proposed."""
     more = capacity - state.trial_row.shape[0]
     searcher, row, valid = plan.searcher.suggest(context, task, state.searcher, more)
@@ -283,7 +312,7 @@ def _offered(plan: AshaPlan, capacity: int, context: Context, task: Array, state
     )
 
 
-def _brackets(plan: AshaPlan, key: Key, number: Array) -> Array:
+def _brackets(plan: AsynchronousPlan, key: Key, number: Array) -> Array:
     """Bracket of each trial: at random, weighted by the exponential of the number of its rungs."""
     if len(plan.brackets) == 1:
         return jnp.zeros_like(number)
@@ -299,7 +328,7 @@ def _next_trial(state: _Lane) -> tuple[Array, Array]:
 
 
 def _launch(
-    plan: AshaPlan,
+    plan: AsynchronousPlan,
     cells: Cells,
     task: Array,
     horizon: Array,
@@ -315,7 +344,7 @@ def _launch(
     if plan.budget is not None:
         may &= state.num_launched < plan.budget
     bracket = state.trial_bracket[trial]
-    levels = jnp.asarray(plan.levels)
+    levels = jnp.asarray(plan.rung_levels)
     row, level = state.trial_row[trial], levels[bracket, rung]
     costs, runtime = cells.look_up(task, row[None], level)
     paid = cells.look_up(task, row[None], levels[bracket, jnp.maximum(rung - 1, 0)])[1][0]
@@ -338,7 +367,7 @@ def _launch(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _segment(plan: AshaPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[_Lane, Array]:
+def _segment(plan: AsynchronousPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[_Lane, Array]:
     """Events until all lanes have ended, or one has no room for another job."""
     capacity = state.row.shape[1]
 
@@ -354,7 +383,9 @@ def _segment(plan: AshaPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[
     return state, jnp.any(jnp.isfinite(state.free))
 
 
-def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, state: _Lane) -> _Lane:
+def _event(
+    plan: AsynchronousPlan, cells: Cells, task: Array, key: Key, horizon: Array, state: _Lane
+) -> _Lane:
     """The next result of a lane, or the next idle worker that asks, and the job that follows; nothing where
     no worker has a job."""
     queue, capacity = state.queue, state.row.shape[0]
@@ -365,7 +396,7 @@ def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, 
     trial, rung = state.job_trial[worker], state.job_rung[worker]
     bracket = state.trial_bracket[trial]
     decides = arrives & (rung < jnp.asarray(plan.num_rungs)[bracket] - 1)
-    own = bracket * plan.levels.shape[1] + rung
+    own = bracket * plan.rung_levels.shape[1] + rung
     place = jnp.where(decides, state.num_results, capacity)
     state = _registered(plan, state, worker, own, place)
     key = jax.random.fold_in(key, 2)
@@ -386,7 +417,7 @@ def _event(plan: AshaPlan, cells: Cells, task: Array, key: Key, horizon: Array, 
     return after._replace(queue=_asked(queue, after.free, after.num_launched > state.num_launched, time))
 
 
-def _registered(plan: AshaPlan, state: _Lane, worker: Array, own: Array, place: Array) -> _Lane:
+def _registered(plan: AsynchronousPlan, state: _Lane, worker: Array, own: Array, place: Array) -> _Lane:
     """The worker's result in its rung, as number ``place`` of all results; nothing beyond their end."""
     decides = place < state.row.shape[0]
     costs = state.costs[state.job[worker]]
@@ -404,21 +435,21 @@ def _registered(plan: AshaPlan, state: _Lane, worker: Array, own: Array, place: 
     return state._replace(dominators=jnp.asarray(with_newcomer(rung, place, state.dominators)))
 
 
-def _rung_of(plan: AshaPlan, state: _Lane, rung: Array) -> Rung:
+def _rung_of(plan: AsynchronousPlan, state: _Lane, rung: Array) -> Rung:
     inside = state.result_rung == rung
     keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(inside, dtype=jnp.int32)]
     low, high = state.low[rung][None], state.high[rung][None]
     return Rung(state.result_costs, inside, low, high, keep, jnp.asarray(plan.eta, float))
 
 
-def _good_enough(plan: AshaPlan, key: Key, state: _Lane, rung: Array, wanted: Array) -> Array:
+def _good_enough(plan: AsynchronousPlan, key: Key, state: _Lane, rung: Array, wanted: Array) -> Array:
     """The first wanted result of a rung that may go on; the number of slots if there is none."""
     results = _rung_of(plan, state, rung)
     return jnp.asarray(plan.arrival.first(key, results, wanted & results.valid, state.dominators))
 
 
 def _promoted(
-    plan: AshaPlan, key: Key, state: _Lane, queue: _Queue, own: Array, place: Array
+    plan: AsynchronousPlan, key: Key, state: _Lane, queue: _Queue, own: Array, place: Array
 ) -> tuple[_Queue, Array]:
     """The result that is promoted, the best of the highest rung that has one; the number of slots if none is.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.types import Array, Key
 
 
@@ -51,6 +53,25 @@ class Cells:
         # No time is negative. The maximum keeps compilers from fusing the product above with a difference of
         # times, which would round once where plain arithmetic rounds twice.
         return record[:, :-1], jnp.maximum(record[:, -1], 0)
+
+
+def cells_of(table: AnyTable, levels: Sequence[int], resumable: bool | None) -> Cells:
+    """A table on the device, at some of its fidelities.
+
+    Args:
+        table: all its tasks are held.
+        levels: indices of the fidelities, ascending.
+        resumable: None for what the table says.
+    """
+    values, factors, sources = table.cells(levels)
+    return Cells(
+        values=jnp.asarray(values.reshape(-1, values.shape[-1])),
+        factors=None if factors is None else jnp.asarray(factors),
+        resumable=jnp.asarray(table.resumable if resumable is None else resumable),
+        sources=tuple(sources.tolist()),
+        num_rows=table.num_rows,
+        num_levels=len(levels),
+    )
 
 
 class Lanes(NamedTuple):

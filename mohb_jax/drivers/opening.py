@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mohb_jax.drivers.asynchronous import AshaPlan
+from mohb_jax.drivers.asynchronous import AsynchronousPlan
 from mohb_jax.drivers.lanes import Record, in_launch_order, wide
 from mohb_jax.types import Array, RunLog
 
@@ -26,7 +26,7 @@ class Opening:
         shares: fidelity of each level, as a share of the highest.
     """
 
-    plan: AshaPlan
+    plan: AsynchronousPlan
     trainings: int
     shares: tuple[float, ...]
 

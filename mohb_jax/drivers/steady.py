@@ -8,18 +8,22 @@ for k results is computed for all lanes together.
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.drivers.asynchronous import simulate_asynchronous
+from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
 from mohb_jax.drivers.lanes import Cells, Lanes, Record, blanked, in_launch_order, wide
-from mohb_jax.drivers.opening import Opening, Past
+from mohb_jax.drivers.opening import Opening, Past, past_of
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
+from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
@@ -30,7 +34,7 @@ STEPS = 16
 
 @dataclasses.dataclass(frozen=True)
 class SteadyPlan:
-    """All that is static in such a run.
+    """All that is static in such a run; see ``drivers.base.Plan``.
 
     Attributes:
         brackets: one, whose levels are those that the policy's jobs may have: ascending, and maybe equal
@@ -48,6 +52,49 @@ class SteadyPlan:
     budget: int | None
     num_trials: int | None = None
     opening: Opening | None = None
+    microseconds: ClassVar[float] = 4.0
+
+    @property
+    def most_evaluations(self) -> int | None:
+        """See ``Plan``; without a budget, a row of every trial at every level."""
+        if self.budget is not None or self.num_trials is None:
+            return self.budget
+        return self.num_trials * len(self.brackets[0].levels)
+
+    def prepare(
+        self, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None
+    ) -> tuple[Context, Context]:
+        """What the policy prepares, and the searcher of the opening, if there is one."""
+        opening = None if self.opening is None else self.opening.plan.prepare(table, tasks, seed, None)
+        return self.policy.prepare(table, tasks, seed, prior), opening
+
+    def levels(self) -> tuple[int, ...]:
+        """See ``Plan``."""
+        return levels_of(self.brackets)
+
+    def in_levels(self, used: Sequence[int]) -> "SteadyPlan":
+        """See ``Plan``."""
+        opening = self.opening
+        if opening is not None:
+            opening = dataclasses.replace(opening, plan=opening.plan.in_levels(used))
+        return dataclasses.replace(self, brackets=brackets_in_levels(self.brackets, used), opening=opening)
+
+    def jobs_per_rung(self, bracket: Bracket) -> tuple[float, ...]:
+        """Each level as often as the others."""
+        return tuple(map(float, bracket.sizes))
+
+    def run(
+        self, cells: Cells, context: tuple[Context, Context], lanes: Lanes, devices: Sequence[jax.Device]
+    ) -> RunLog:
+        """See ``Plan``."""
+        known, of_opening = context
+        past = None
+        if self.opening is not None:
+            first = simulate_asynchronous(
+                self.opening.plan, cells, of_opening, lanes, devices, with_unfinished=True
+            )
+            past = past_of(self.opening, first)
+        return simulate_steady(self, cells, known, lanes, devices, past)
 
     def most_results(self, num_steps: int) -> int:
         """The size that serves lanes after so many steps."""

@@ -8,19 +8,22 @@ pass.
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.drivers.devices import in_turns
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.drivers.base import brackets_in_levels, levels_of
+from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State
+from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
 CACHED_PAIRS = 1 << 22
@@ -29,8 +32,8 @@ as much."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """All that is static in a run: what decides shapes and programs.
+class SynchronousPlan:
+    """All that is static in a run: what decides shapes and programs; see ``drivers.base.Plan``.
 
     ``budget`` is the number of evaluations of a lane, or None where its simulated seconds end it.
     ``opening`` are brackets that come once, before the first pass.
@@ -43,6 +46,48 @@ class Plan:
     overlap: bool
     budget: int | None
     opening: tuple[Bracket, ...] = ()
+    microseconds: ClassVar[float] = 0.4
+
+    @property
+    def most_evaluations(self) -> int | None:
+        """See ``Plan``."""
+        return self.budget
+
+    def prepare(
+        self, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None
+    ) -> tuple[Context, int]:
+        """What the searcher prepares, and the most rows that any task offers: no run goes on for longer."""
+        most_rows = max(int(table.measured(task).sum()) for task in tasks)
+        return self.searcher.prepare(table, tasks, seed, prior), most_rows
+
+    def levels(self) -> tuple[int, ...]:
+        """See ``Plan``."""
+        return levels_of(self.opening + self.brackets)
+
+    def in_levels(self, used: Sequence[int]) -> "SynchronousPlan":
+        """See ``Plan``."""
+        return dataclasses.replace(
+            self,
+            brackets=brackets_in_levels(self.brackets, used),
+            opening=brackets_in_levels(self.opening, used),
+        )
+
+    def jobs_per_rung(self, bracket: Bracket) -> tuple[float, ...]:
+        """As many as the bracket says."""
+        return tuple(map(float, bracket.sizes))
+
+    def run(
+        self, cells: Cells, context: tuple[Context, int], lanes: Lanes, devices: Sequence[jax.Device]
+    ) -> RunLog:
+        """See ``Plan``. Lanes of a searcher that learns take turns, all others advance together."""
+        known, most_rows = context
+        if self.searcher.learns:
+            return simulate_learners(self, cells, known, most_rows, lanes, devices)
+        num_lanes = len(lanes.task)
+        if len(devices) > 1:
+            lanes, (cells, known) = spread(lanes, (cells, known), devices)
+        log = simulate_lanes(self, cells, known, most_rows, lanes)
+        return RunLog(*(field[:num_lanes] for field in log))
 
     @property
     def slots_per_pass(self) -> int:
@@ -77,7 +122,9 @@ class _Slots(NamedTuple):
     valid: Bool[Array, " n"]
 
 
-def simulate_lanes(plan: Plan, cells: Cells, context: Context, most_rows: int, lanes: Lanes) -> RunLog:
+def simulate_lanes(
+    plan: SynchronousPlan, cells: Cells, context: Context, most_rows: int, lanes: Lanes
+) -> RunLog:
     """Runs every lane to its end; the fidelities of the log are levels of ``cells``.
 
     Args:
@@ -113,7 +160,7 @@ def simulate_lanes(plan: Plan, cells: Cells, context: Context, most_rows: int, l
 
 
 def simulate_learners(
-    plan: Plan,
+    plan: SynchronousPlan,
     cells: Cells,
     context: Context,
     most_rows: int,
@@ -142,7 +189,7 @@ def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:
     return RunLog(task, run, *fields)
 
 
-def max_passes(plan: Plan, num_rows: int) -> int:
+def max_passes(plan: SynchronousPlan, num_rows: int) -> int:
     """Passes after which the table is used up, or the budget of evaluations is surely spent."""
     until_empty = -(-num_rows // plan.rows_per_pass)
     if plan.budget is None:
@@ -158,7 +205,7 @@ def _init(searcher: Searcher, context: Context, task: Array, keys: Key) -> State
 
 
 def _pass(
-    plan: Plan, cells: Cells, context: Context, lanes: Lanes, state: State, number: int
+    plan: SynchronousPlan, cells: Cells, context: Context, lanes: Lanes, state: State, number: int
 ) -> tuple[State, _Slots]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     slots = []
@@ -236,7 +283,7 @@ def _clock(
     return free, timeline, jnp.any(jnp.min(free, axis=1) < horizon)
 
 
-def _clock_marks(plan: Plan, brackets: tuple[Bracket, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Which slots of a pass wait for idle workers, and which count, in the clock that runs along with the
     passes.
 

@@ -11,7 +11,7 @@ from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import ALL_TASKS, RANK
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.methods import Settings, lacking, method_named
+from mohb_jax.methods import lacking, method_named
 from mohb_jax.papers.paper import Paper, Reproduction
 from mohb_jax.report import write_analysis
 from mohb_jax.report.parts import Section
@@ -127,7 +127,7 @@ def _rank(row: dict[str, Any] | None) -> str:
 
 def _missing(name: str, table: AnyTable) -> str:
     """Why a benchmark does not serve some of the methods."""
-    reasons = [(method, lacking(table, method_named(method), Settings())) for method in WITHOUT.get(name, ())]
+    reasons = [(method, lacking(table, method_named(method))) for method in WITHOUT.get(name, ())]
     return (
         f"{name}: " + "; ".join(f"without {method}, for {why}" for method, why in reasons) if reasons else ""
     )

@@ -12,15 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mohb_jax import methods, transfer
+from mohb_jax import transfer
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.drivers.asynchronous import AshaPlan, simulate_asha
-from mohb_jax.drivers.lanes import Cells, Lanes
-from mohb_jax.drivers.steady import SteadyPlan, simulate_steady
-from mohb_jax.drivers.synchronous import Plan as SynchronousPlan
-from mohb_jax.drivers.synchronous import simulate_lanes, simulate_learners
+from mohb_jax.drivers.base import Conditions
+from mohb_jax.drivers.lanes import Cells, Lanes, cells_of
+from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.kernels.promotion import PromotionRule
-from mohb_jax.methods import PROMOTIONS, Method, Settings
+from mohb_jax.methods import Asynchronous, Method, Steady, Synchronous, lacking, make_plan
 from mohb_jax.searchers.base import Context, Policy, Searcher
 from mohb_jax.surrogates.prior_network import Training
 from mohb_jax.transfer import Prior, z_values
@@ -59,21 +57,24 @@ class Ready(NamedTuple):
     cells: Cells
     fidelities: np.ndarray
     context: Context
-    most_rows: int
+    """What the searcher or policy prepared."""
+    prepared: Context
+    """What the plan prepared."""
 
 
 def lacks(method: Method, table: AnyTable) -> str | None:
     """What a table lacks for a method, in words; None if it can be served."""
-    return methods.lacking(table, method, Settings())
+    return lacking(table, method)
 
 
 def take_apart(method: Method, table: AnyTable) -> Parts:
     """The parts of a method, from settings made anew: factories are asked again."""
-    settings = Settings(workers=WORKERS)
-    plan = methods.make_plan(table, method, settings, EVALUATIONS)
-    if isinstance(plan, SteadyPlan):
-        return Parts(plan, None, plan.policy, None)
-    return Parts(plan, plan.searcher, None, PROMOTIONS[method.promotion].rule(settings))
+    settings = method.settings()
+    plan = make_plan(table, method, settings, Conditions(workers=WORKERS, evaluations=EVALUATIONS))
+    if isinstance(method, Steady):
+        return Parts(plan, None, method.policy(table, settings, Conditions(workers=WORKERS)), None)
+    assert isinstance(method, Synchronous | Asynchronous)
+    return Parts(plan, method.searcher(settings), None, method.rule(settings).rule(settings))
 
 
 def made_up_prior(table: AnyTable) -> Prior | None:
@@ -110,10 +111,13 @@ def make_ready(
     parts = take_apart(method, table)
     tasks = tuple(range(table.num_tasks)) if tasks is None else tasks
     prior = None if learns_prior else made_up_prior(table)
-    context = parts.chooser.prepare(table, tasks, seed, prior)
-    plan, cells, fidelities = methods._on_device(results or table, parts.plan, None)
-    most_rows = max(int(table.measured(task).sum()) for task in tasks)
-    return Ready(table, parts, plan, cells, fidelities, context, most_rows)
+    prepared = parts.plan.prepare(table, tasks, seed, prior)
+    levels = parts.plan.levels()
+    cells = cells_of(results or table, levels, None)
+    plan = parts.plan.in_levels(levels)
+    # A plan may prepare more than its chooser does, and then puts that behind it.
+    context = prepared if isinstance(method, Asynchronous) else prepared[0]
+    return Ready(table, parts, plan, cells, np.array(levels), context, prepared)
 
 
 @contextlib.contextmanager
@@ -131,24 +135,9 @@ def run(ready: Ready, lanes: list[tuple[int, int]], seed: int = 0, horizon: floa
     task, number = (np.array(part, np.int32) for part in zip(*lanes, strict=True))
     keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(number)
     own = Lanes(task, number, keys, jnp.full(len(lanes), horizon))
-    log = _driven(ready, own, seed)
+    log = ready.plan.run(ready.cells, ready.prepared, own, jax.local_devices()[:1])
     fidelity = np.where(log.valid, ready.fidelities[log.fidelity], -1).astype(np.int32)
     return log._replace(fidelity=fidelity)
-
-
-def _driven(ready: Ready, lanes: Lanes, seed: int) -> RunLog:
-    _, _, plan, cells, _, context, most_rows = ready
-    devices = jax.local_devices()[:1]
-    if isinstance(plan, AshaPlan):
-        return simulate_asha(plan, cells, context, lanes, devices)
-    if isinstance(plan, SteadyPlan):
-        tasks = np.arange(ready.table.num_tasks)
-        opening = plan.opening
-        past = None if opening is None else methods._past(opening, ready.table, tasks, cells, lanes, seed)
-        return simulate_steady(plan, cells, context, lanes, devices, past)
-    if plan.searcher.learns:
-        return simulate_learners(plan, cells, context, most_rows, lanes, devices)
-    return simulate_lanes(plan, cells, context, most_rows, lanes)
 
 
 def first_cut(ready: Ready) -> tuple[slice, slice] | None:

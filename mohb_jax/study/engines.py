@@ -11,7 +11,9 @@ from typing import Any
 
 from mohb_jax.errors import InputError
 from mohb_jax.programs import use_compilation_cache
-from mohb_jax.study import Engine, EngineEntry, WorkUnit, in_this_process
+from mohb_jax.study.entries import EngineEntry
+from mohb_jax.study.run import Engine, in_this_process
+from mohb_jax.study.units import WorkUnit
 from mohb_jax.types import RunLog
 
 _LOG = logging.getLogger(__name__)

@@ -1,0 +1,73 @@
+"""What methods ask of a table, in words."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mohb_jax.benchmarks.before_training import known_objectives, size_columns
+from mohb_jax.benchmarks.contract import AnyTable
+
+
+class Need(NamedTuple):
+    """Something that a method asks of a table.
+
+    Attributes:
+        text: what it is, for lists.
+        missing: what a table lacks, in words, given the settings of the method; None if it has it.
+    """
+
+    text: str
+    missing: Callable[[AnyTable, Any], str | None]
+
+
+@functools.cache
+def at_most_objectives(most: int) -> Need:
+    """No more objectives than a method can deal with."""
+
+    def missing(table: AnyTable, settings: Any) -> str | None:
+        del settings
+        many = table.num_objectives
+        return f"it takes at most {most} objectives, the table has {many}" if many > most else None
+
+    return Need(f"at most {most} objectives", missing)
+
+
+def _no_fidelities(table: AnyTable, settings: Any) -> str | None:
+    del settings
+    return None if table.num_fidelities > 1 else "it needs several fidelities, the table has one"
+
+
+def _no_known_objective(table: AnyTable, settings: Any) -> str | None:
+    if known_objectives(table, settings.known):
+        return None
+    names = ", ".join(objective.name for objective in table.objectives)
+    return (
+        "it needs an objective that is known without training, and none counts parameters or operations; "
+        f"declare one with the setting known, from {names}"
+    )
+
+
+def _no_size(table: AnyTable, settings: Any) -> str | None:
+    del settings
+    if size_columns(table) or known_objectives(table, None):
+        return None
+    return (
+        "it needs columns that say how large a model is (numbers with the role architecture) or an objective "
+        "that counts parameters or operations"
+    )
+
+
+def _no_other_tasks(table: AnyTable, settings: Any) -> str | None:
+    del settings
+    return None if table.num_tasks > 1 else "it learns from other tasks, the table has one task"
+
+
+def _nobody_to_believe(table: AnyTable, settings: Any) -> str | None:
+    return None if settings.beliefs == "none" else _no_other_tasks(table, settings)
+
+
+FIDELITIES = Need("several fidelities", _no_fidelities)
+KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
+SIZE = Need("columns or an objective for the size of a model", _no_size)
+OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
+BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)

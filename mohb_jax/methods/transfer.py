@@ -1,0 +1,45 @@
+"""Search at full fidelity in which knowledge of other tasks replaces chance."""
+
+from mohb_jax.methods.base import Synchronous
+from mohb_jax.methods.random_search import RandomSettings, full_blocks
+from mohb_jax.methods.schedules import PriorSettings
+from mohb_jax.searchers.bounding_box import bounding_box
+from mohb_jax.searchers.transfer_prior import transfer_prior
+from mohb_jax.searchers.zero_shot import zero_shot
+
+METHODS = (
+    Synchronous(
+        "random+prior",
+        "draws from the transfer prior, one by one, at full fidelity",
+        settings=PriorSettings,
+        schedule=full_blocks,
+        searcher=lambda own: transfer_prior(own.draws, one_by_one=True, strength=own.prior_strength),
+        transfers=True,
+        models=("prior network",),
+    ),
+    Synchronous(
+        "cts",
+        "copula Thompson sampling: the prior on the first objective alone (Salinas et al. 2020)",
+        settings=PriorSettings,
+        schedule=full_blocks,
+        searcher=lambda own: transfer_prior(own.draws, True, 0, own.prior_strength),
+        transfers=True,
+        models=("prior network",),
+    ),
+    Synchronous(
+        "zero-shot",
+        "a portfolio that does well on the other tasks, at full fidelity (Winkelmolen et al. 2020)",
+        settings=RandomSettings,
+        schedule=full_blocks,
+        searcher=lambda own: zero_shot(),
+        transfers=True,
+    ),
+    Synchronous(
+        "bounding-box",
+        "random search in a box around the other tasks' fronts (Perrone et al. 2019)",
+        settings=RandomSettings,
+        schedule=full_blocks,
+        searcher=lambda own: bounding_box(),
+        transfers=True,
+    ),
+)

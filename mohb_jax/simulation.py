@@ -1,0 +1,133 @@
+"""The Python entry point: a table, a method and seeds in, what every run evaluated out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mohb_jax import benchmarks
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.drivers.base import Conditions
+from mohb_jax.drivers.lanes import Lanes, cells_of
+from mohb_jax.errors import InputError
+from mohb_jax.methods import Method, make_plan, make_settings, method_named
+from mohb_jax.precision import in_64_bits
+from mohb_jax.settings import check_types, require_count
+from mohb_jax.transfer import Prior
+from mohb_jax.types import RunLog
+
+DEFAULT_EVALUATIONS = 50
+"""The default horizon is the time of this many average evaluations at full fidelity, shared by the
+workers."""
+
+
+@in_64_bits
+def simulate(
+    table: AnyTable | str,
+    method: str | Method,
+    *,
+    num_seeds: int = 1,
+    first_run: int = 0,
+    seed: int = 0,
+    tasks: Sequence[str] | None = None,
+    evaluations: int | None = None,
+    seconds: float | int | Mapping[str, float | int] | None = None,
+    workers: int = 4,
+    resumable: bool | None = None,
+    prior: Prior | None = None,
+    **settings: Any,
+) -> RunLog:
+    """Simulates ``num_seeds`` tuning runs on each task, all together, on all local devices.
+
+    Args:
+        table: the benchmark or its name; all its objectives are used (``table.select(objectives=...)`` for
+            fewer). Objective 0 is the one that single-objective methods minimise.
+        method: a name (``mohb list methods``), or a method.
+        num_seeds: runs per task.
+        first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
+            to 99 and 100 to 199 made apart are those that 0 to 199 gives.
+        seed: root seed; equal runs of different methods are paired through it.
+        tasks: names; all tasks if None. Methods that transfer learn from all tasks of the table but the one
+            they run on, whatever tasks are named here.
+        evaluations: budget of evaluations per run, counted in launch order.
+        seconds: horizon in simulated seconds, one for all tasks or one per task name. With neither budget nor
+            horizon, the time in which the workers evaluate 50 average configurations at full fidelity.
+        workers: simulated workers.
+        resumable: True if promotion pays only the difference in runtime; None for what the table says.
+        prior: the transfer prior of this table, from ``learn_prior``; learnt here if None.
+        **settings: the method's own; ``mohb list methods --json`` names them with their defaults.
+
+    Returns:
+        A ``RunLog`` of NumPy arrays, lanes ordered by task, then run.
+
+    Raises:
+        InputError: naming the argument at fault.
+
+    Example:
+        >>> log = simulate("synthetic", "mo-hb", num_seeds=3, evaluations=20, eta=2)
+        >>> log.row.shape
+        (3, 20)
+    """
+    table = benchmarks.load(table) if isinstance(table, str) else table
+    chosen = method_named(method) if isinstance(method, str) else method
+    own = make_settings(chosen, **settings)
+    names = table.tasks if tasks is None else tuple(tasks)
+    indices = np.array([table.task_index(name) for name in names], np.int32)
+    require_count("num_seeds", num_seeds)
+    if not len(indices):
+        raise InputError(f"tasks is empty: accepted are {', '.join(table.tasks)}")
+    conditions = make_conditions(workers=workers, resumable=resumable, evaluations=evaluations)
+    horizon = horizons(table, names, conditions, seconds)
+    plan = make_plan(table, chosen, own, conditions)
+    context = plan.prepare(table, tuple(indices.tolist()), seed, prior)
+    used = plan.levels()
+    shown = table if names == table.tasks else table.select(tasks=names)
+    lanes = _lanes(len(indices), first_run, num_seeds, seed, horizon)
+    cells = cells_of(shown, used, conditions.resumable)
+    log = plan.in_levels(used).run(cells, context, lanes, jax.local_devices())
+    fidelity = np.where(log.valid, np.array(used)[log.fidelity], -1).astype(np.int32)
+    return log._replace(task=indices[log.task], fidelity=fidelity)
+
+
+def make_conditions(**values: Any) -> Conditions:
+    """``Conditions`` of which the types are right; ``InputError`` otherwise."""
+    check_types(Conditions, values)
+    return Conditions(**values)
+
+
+def _lanes(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:
+    """All runs of all tasks, ordered by task, then run."""
+    run = np.tile(np.arange(first_run, first_run + num_seeds, dtype=np.int32), num_tasks)
+    keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
+    task = np.repeat(np.arange(num_tasks, dtype=np.int32), num_seeds)
+    return Lanes(task, run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
+
+
+def horizons(
+    table: AnyTable,
+    tasks: Sequence[str],
+    conditions: Conditions,
+    seconds: float | int | Mapping[str, float | int] | None,
+) -> list[float]:
+    """Simulated seconds per task at which a run ends; infinite where a budget of evaluations ends it."""
+    if seconds is None and conditions.evaluations is not None:
+        return [np.inf] * len(tasks)
+    if seconds is None:
+        full = [_average_runtime(table, table.task_index(task)) for task in tasks]
+        return [seconds * DEFAULT_EVALUATIONS / conditions.workers for seconds in full]
+    per_task = seconds if isinstance(seconds, Mapping) else dict.fromkeys(tasks, seconds)
+    for task in tasks:
+        if task not in per_task:
+            raise InputError(f"seconds has no entry for task {task!r}")
+        if not 0 < float(per_task[task]) < np.inf:
+            raise InputError(
+                f"seconds is {per_task[task]} for task {task!r}: it must be a positive, finite number"
+            )
+    return [float(per_task[task]) for task in tasks]
+
+
+def _average_runtime(table: AnyTable, task: int) -> float:
+    """Mean seconds of a full evaluation, over the rows that the task offers."""
+    return float(table.final_runtime(task)[table.measured(task)].mean())

@@ -1,0 +1,40 @@
+"""``--dry-run``: what is left of a study, and what it will take."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mohb_jax import store
+from mohb_jax.study.entries import Study
+from mohb_jax.study.estimate import SECONDS_PER_PROGRAM
+from mohb_jax.study.run import require_studies
+from mohb_jax.study.units import StudyTable, work_units
+
+
+def plan_of(
+    study: Study, tables: list[StudyTable], directory: Path, reuse: Sequence[Path] = ()
+) -> list[dict[str, Any]]:
+    """What each method takes on each benchmark: units, how many of them are done, here or in a folder to
+    reuse, runs, evaluations of a run, MiB of a unit and a guess of the seconds that are left."""
+    require_studies(reuse)
+    rows = []
+    units = work_units(study, tables)
+    for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
+        own = list(group)
+        folders = (directory, *reuse)
+        left = [u for u in own if not any(store.unit_path(at, u.spec).is_file() for at in folders)]
+        seconds = sum(unit.num_lanes * unit.size.seconds for unit in left)
+        rows.append(
+            {
+                "benchmark": benchmark,
+                "method": label,
+                "units": len(own),
+                "done": len(own) - len(left),
+                "runs": sum(unit.num_lanes for unit in own),
+                "evaluations": own[0].size.evaluations,
+                "MiB": max(unit.num_lanes * unit.size.bytes for unit in own) / 2**20,
+                "seconds": seconds + (SECONDS_PER_PROGRAM if left else 0),
+            }
+        )
+    return rows
