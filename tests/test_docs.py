@@ -10,12 +10,12 @@ from typing import NamedTuple
 import pytest
 
 from mohb_jax import cli
+from mohb_jax.analysis import Analysis
+from tests.fake_study import make_study, make_table, make_unit
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
-HOW_TO = [
-    page for page in PAGES if page.parent.name == "howto" and "```sh" in page.read_text(encoding="utf-8")
-]
+HOW_TO = [page for page in PAGES if page.stem == "table"]
 MOST_CHARACTERS = 110
 SHORTER = {
     "run": ("--seeds", "4"),
@@ -88,3 +88,15 @@ def test_words_that_the_glossary_points_to_are_there():
     pointed = {word.lower() for word in re.findall(r"(?<!\*)\*([^*]+?)\*(?!\*)", text)}
     missing = [word for word in pointed if not explained & {word, word.rstrip("s"), word.removesuffix("d")}]
     assert not missing, missing
+
+
+def test_the_section_of_the_page_can_be_built():
+    page = (ROOT / "docs" / "howto" / "section.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(steps(page)[0].text, names)
+    table = make_table()
+    units = [make_unit(table, "few", 1), make_unit(table, "<many>", 5)]
+    section = names["build"](Analysis(make_study([table], units)))
+    assert section.name == "effort"
+    assert "&lt;many&gt;" in section.html
+    assert names["build"](Analysis(make_study([table], units[:1]))) is None
