@@ -13,6 +13,7 @@ from mohb_jax.arrays import igd_plus as igd_plus
 from mohb_jax.arrays import pareto_rank as pareto_rank
 from mohb_jax.errors import InputError as InputError
 from mohb_jax.methods import METHODS as METHODS
+from mohb_jax.methods import register as register
 from mohb_jax.results import Results as Results
 from mohb_jax.results import load_results as load_results
 from mohb_jax.simulation import simulate as simulate

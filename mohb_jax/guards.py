@@ -4,6 +4,7 @@ Shapes are compared while a program is traced, and rows once in a finished log, 
 runs. A broken law is told in one line that names the law, the function and where it stands.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,11 +20,35 @@ from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, Searcher, Seen, State, ignore
 from mohb_jax.types import Array, Key, RunLog
 
+NO_LEVEL = np.iinfo(np.int32).min
+"""In place of the row of a job whose level does not exist."""
+
+
+def guarded(plan: Any, label: str) -> Any:
+    """A plan with its parts watched; errors begin with ``label``, such as ``method 'mine'``."""
+    watched: dict[str, Any] = {}
+    if isinstance(getattr(plan, "searcher", None), Searcher):
+        watched["searcher"] = guarded_searcher(plan.searcher, label)
+    if isinstance(getattr(plan, "policy", None), Policy):
+        watched["policy"] = guarded_policy(plan.policy, label, len(plan.brackets[0].levels))
+    return dataclasses.replace(plan, **watched)
+
+
+def functions_of(plan: Any) -> dict[str, Callable[..., Any]]:
+    """Those functions of a plan that may break a law, by what people call them."""
+    found = {
+        "suggest": getattr(getattr(plan, "searcher", None), "suggest", None),
+        "propose": getattr(getattr(plan, "policy", None), "propose", None),
+        "promotion rule": getattr(plan, "promotion", None),
+    }
+    return {name: function for name, function in found.items() if function is not None}
+
 
 @functools.cache
 def guarded_searcher(searcher: Searcher, label: str) -> Searcher:
     """The searcher with its answers checked; the same object for the same searcher."""
 
+    @functools.wraps(searcher.suggest)
     def suggest(context: Context, task: Array, state: State, num_suggestions: int) -> tuple[State, Any, Any]:
         answer = searcher.suggest(context, task, state, num_suggestions)
         told = _Teller(label, "suggest", searcher.suggest)
@@ -33,6 +58,7 @@ def guarded_searcher(searcher: Searcher, label: str) -> Searcher:
         told.same_state(state, after)
         return after, row, valid
 
+    @functools.wraps(searcher.observe)
     def observe(state: State, seen: Seen) -> State:
         after = searcher.observe(state, seen)
         _Teller(label, "observe", searcher.observe).same_state(state, after)
@@ -43,9 +69,13 @@ def guarded_searcher(searcher: Searcher, label: str) -> Searcher:
 
 
 @functools.cache
-def guarded_policy(policy: Policy, label: str) -> Policy:
-    """The policy with its answers checked; the same object for the same policy."""
+def guarded_policy(policy: Policy, label: str, num_levels: int) -> Policy:
+    """The policy with its answers checked; the same object for the same policy.
 
+    A level that is not there is told by the row, which is seen in the log.
+    """
+
+    @functools.wraps(policy.propose)
     def propose(context: Context, task: Array, state: State, moment: Moment) -> tuple[State, Job]:
         answer = policy.propose(context, task, state, moment)
         told = _Teller(label, "propose", policy.propose)
@@ -56,8 +86,10 @@ def guarded_policy(policy: Policy, label: str) -> Policy:
             told.whole_numbers(name, getattr(job, name), ())
         told.booleans("wanted", job.wanted, ())
         told.same_state(state, after)
-        return after, job
+        exists = (job.level >= 0) & (job.level < num_levels)
+        return after, job._replace(row=jnp.where(exists | ~job.wanted, job.row, NO_LEVEL))
 
+    @functools.wraps(policy.observe)
     def observe(context: Context, task: Array, state: State, result: Result) -> State:
         after = policy.observe(context, task, state, result)
         _Teller(label, "observe", policy.observe).same_state(state, after)
@@ -73,6 +105,7 @@ def guarded_rule(rule: PromotionRule, label: str) -> PromotionRule:
     An index outside the rung becomes the first one again: promoted twice, it is seen in the log.
     """
 
+    @functools.wraps(rule)
     def guarded(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         order = rule(key, costs, valid, num_keep)
         _Teller(label, "promotion rule", rule).whole_numbers("indices", order, (num_keep,))
@@ -170,6 +203,8 @@ def require_lawful(
     row, level = (np.asarray(field)[lane, slot].astype(np.int64) for field in (log.row, log.fidelity))
     chooser = "propose" if "propose" in functions else "suggest"
     where = _Teller(label, chooser, functions[chooser])
+    if (row == NO_LEVEL).any():
+        where.off("asked for a level that is not there: they are counted from 0")
     outside = np.flatnonzero((row < 0) | (row >= table.num_rows))
     if outside.size:
         where.off(f"gave row {row[outside[0]]}: accepted are 0 to {table.num_rows - 1}")
@@ -189,17 +224,6 @@ def require_lawful(
         f"took row {row[again]} twice at fidelity {table.fidelities[level[again]]:g} in one run "
         f"(task {table.tasks[task[again]]!r}, run {np.asarray(log.run)[lane[again]]}): each may come once"
     )
-
-
-def require_levels(
-    log: RunLog, num_levels: int, label: str, functions: Mapping[str, Callable[..., Any]]
-) -> None:
-    """``UserCodeError`` where a policy asked for a level that is not there; the log is still in levels."""
-    level = np.asarray(log.fidelity)[np.asarray(log.valid)]
-    outside = level[(level < 0) | (level >= num_levels)]
-    if outside.size and "propose" in functions:
-        told = _Teller(label, "propose", functions["propose"])
-        told.off(f"asked for level {outside[0]}: accepted are 0 to {num_levels - 1}")
 
 
 def _first_repeated(keys: np.ndarray) -> int | None:

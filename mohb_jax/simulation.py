@@ -12,7 +12,9 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.drivers.lanes import Lanes, cells_of
 from mohb_jax.errors import InputError
-from mohb_jax.methods import Method, make_plan, make_settings, method_named
+from mohb_jax.guards import functions_of, guarded, require_lawful
+from mohb_jax.methods import METHODS, Method, make_plan, make_settings, method_named
+from mohb_jax.plugins import is_path, telling
 from mohb_jax.precision import in_64_bits
 from mohb_jax.settings import check_types, require_count
 from mohb_jax.transfer import Prior
@@ -44,7 +46,7 @@ def simulate(
     Args:
         table: the benchmark or its name; all its objectives are used (``table.select(objectives=...)`` for
             fewer). Objective 0 is the one that single-objective methods minimise.
-        method: a name (``mohb list methods``), or a method.
+        method: a name (``mohb list methods``), ``my_module:my_method``, or a method.
         num_seeds: runs per task.
         first_run: index of the first run. A run depends only on ``seed``, its index and its task, so runs 0
             to 99 and 100 to 199 made apart are those that 0 to 199 gives.
@@ -64,6 +66,7 @@ def simulate(
 
     Raises:
         InputError: naming the argument at fault.
+        UserCodeError: a method from outside the package raised, or broke a law: with its file and line.
 
     Example:
         >>> log = simulate("synthetic", "mo-hb", num_seeds=3, evaluations=20, eta=2)
@@ -81,14 +84,20 @@ def simulate(
     conditions = make_conditions(workers=workers, resumable=resumable, evaluations=evaluations)
     horizon = horizons(table, names, conditions, seconds)
     plan = make_plan(table, chosen, own, conditions)
-    context = plan.prepare(table, tuple(indices.tolist()), seed, prior)
-    used = plan.levels()
-    shown = table if names == table.tasks else table.select(tasks=names)
+    is_ours = METHODS.get(chosen.name) is chosen and not is_path(str(getattr(own, "promotion", None)))
+    plan = plan if is_ours else guarded(plan, chosen.label)
     lanes = _lanes(len(indices), first_run, num_seeds, seed, horizon)
-    cells = cells_of(shown, used, conditions.resumable)
-    log = plan.in_levels(used).run(cells, context, lanes, jax.local_devices())
+    with telling(chosen.label):
+        context = plan.prepare(table, tuple(indices.tolist()), seed, prior)
+        used = plan.levels()
+        shown = table if names == table.tasks else table.select(tasks=names)
+        cells = cells_of(shown, used, conditions.resumable)
+        log = plan.in_levels(used).run(cells, context, lanes, jax.local_devices())
     fidelity = np.where(log.valid, np.array(used)[log.fidelity], -1).astype(np.int32)
-    return log._replace(task=indices[log.task], fidelity=fidelity)
+    log = log._replace(task=indices[log.task], fidelity=fidelity)
+    if not is_ours:
+        require_lawful(log, table, chosen.label, functions_of(plan))
+    return log
 
 
 def make_conditions(**values: Any) -> Conditions:

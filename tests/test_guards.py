@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mohb_jax.errors import UserCodeError
-from mohb_jax.guards import guarded_policy, guarded_rule, guarded_searcher, require_lawful, require_levels
+from mohb_jax.guards import NO_LEVEL, guarded_policy, guarded_rule, guarded_searcher, require_lawful
 from mohb_jax.kernels.promotion import single
 from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, Seen, ignore
 from mohb_jax.searchers.random import random_search
@@ -93,10 +93,12 @@ def test_a_wrong_proposal_is_told():
 
     def proposed(answer):
         policy = Policy(prepare, init, lambda *_: (STATE, answer), lambda context, task, state, result: {})
-        return guarded_policy(policy, "method 'mine'")
+        return guarded_policy(policy, "method 'mine'", 2)
 
     own = proposed(job)
-    assert own.propose(None, jnp.int32(0), STATE, moment)[1] is job
+    assert own.propose(None, jnp.int32(0), STATE, moment)[1] == job
+    beyond = proposed(job._replace(level=jnp.int32(2)))
+    assert beyond.propose(None, jnp.int32(0), STATE, moment)[1].row == NO_LEVEL
     with pytest.raises(UserCodeError, match=r"observe .*another structure"):
         own.observe(None, jnp.int32(0), STATE, Result(*[jnp.int32(0)] * 5))
     with pytest.raises(UserCodeError, match=r"propose .*returned a tuple of 2 for the job: a Job is needed"):
@@ -171,6 +173,5 @@ def test_a_lawful_log_passes_and_slots_that_do_not_count_are_not_looked_at():
 
 
 def test_levels_of_a_policy_must_exist():
-    require_levels(log_of((2, 1)), 2, "method 'mine'", {"propose": suggest})
-    with pytest.raises(UserCodeError, match=r"propose \(.*\) asked for level 2: accepted are 0 to 1"):
-        require_levels(log_of((2, 2)), 2, "method 'mine'", {"propose": suggest})
+    with pytest.raises(UserCodeError, match=r"propose \(.*\) asked for a level that is not there"):
+        require_lawful(log_of((NO_LEVEL, 1)), TABLE, "method 'mine'", {"propose": suggest})

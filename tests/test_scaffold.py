@@ -1,13 +1,19 @@
 """The folder that ``mohb new-method`` writes."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 
 import pytest
 import yaml
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
+import mohb_jax
 from mohb_jax import cli
+from mohb_jax import study as studies
 from mohb_jax.errors import InputError
+from mohb_jax.methods import method_named
 from mohb_jax.scaffold import write_method
 
 
@@ -53,3 +59,37 @@ def test_nothing_is_overwritten(tmp_path):
         write_method("mine", tmp_path)
     with pytest.raises(InputError, match="is a file"):
         write_method("mine", tmp_path / "mine.txt")
+
+
+def test_it_runs_as_it_is(tmp_path):
+    """The study file names the embedded benchmark, which takes longer to compile than a test should."""
+    folder = tmp_path / "new"
+    write_method("my-method", folder)
+    study = studies.load_study(folder / "study.yaml")
+    assert [entry.label for entry in study.methods] == ["random", "mo-hb", "my-method"]
+    method = method_named("my_method:my_method", folder)
+    log = mohb_jax.simulate(synthetic(27, 1, (1, 3, 9), num_front=5), method, num_seeds=2, evaluations=12)
+    assert log.valid.all()
+
+
+def test_it_installs_and_publishes_its_name(tmp_path, monkeypatch):
+    pytest.importorskip("setuptools", minversion="70.1")
+    folder, site = tmp_path / "new", tmp_path / "site"
+    write_method("my-method", folder)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    done = subprocess.run([*pip, "--target", str(site), str(folder)], capture_output=True, text=True)
+    if "No module named pip" in done.stderr:
+        pytest.skip("there is no pip")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.syspath_prepend(str(site))
+    found = method_named("my-method", tmp_path)
+    assert (found.name, found.origin.distribution) == ("my-method", "my-method 0.1.0")

@@ -1,5 +1,6 @@
 """``mohb run``: a study, from its file or from options."""
 
+import contextlib
 import shlex
 import sys
 import time
@@ -65,9 +66,18 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")] = None,
     reuse: ReuseOption = None,
     data: DataOption = None,
+    no_plugins: Annotated[
+        bool,
+        typer.Option("--no-plugins", help="Refuse a study that runs code from outside the package."),
+    ] = False,
 ) -> None:
-    """Run a study, or go on with one: finished units are kept and never repeated."""
+    """Run a study, or go on with one: finished units are kept and never repeated.
+
+    Names such as my_module:my_method run the code of that module, found beside the study file, in the working
+    folder, or installed.
+    """
     from mohb_jax import study as studies  # imported late, so that --help and errors of usage come at once
+    from mohb_jax.plugins import forbidden
     from mohb_jax.programs import use_compilation_cache
 
     use_compilation_cache()
@@ -84,8 +94,11 @@ def run(
     if benchmark is not None:
         given["benchmarks"] = [{"name": name} for name in benchmark]
     place = {key: value for key, value in (("name", engine), ("address", address)) if value is not None}
-    study = _study(studies, study_file, given, settings, task, objective, place)
-    tables = studies.load_tables(study, data)
+    with forbidden() if no_plugins else contextlib.nullcontext():
+        study = _study(studies, study_file, given, settings, task, objective, place)
+        tables = studies.load_tables(study, data)
+    if code := studies.code_of(study):
+        print(f"Runs code of {', '.join(code)}")
     directory = out or Path("runs") / study.name
     if dry_run:
         _print_plan(studies, study, tables, directory, reuse or ())
@@ -124,7 +137,8 @@ def _study(
         content = {name: defaults[name] for name in ("benchmarks", "methods")}
     content |= given
     if study_file is None and "benchmarks" in given:
-        content["name"] = "-".join(Path(entry["name"]).stem for entry in given["benchmarks"])
+        stems = [Path(entry["name"]).stem.replace(":", "-") for entry in given["benchmarks"]]
+        content["name"] = "-".join(stems)
     if "methods" in given and content.get("reference") not in given["methods"]:
         content["reference"] = None
     content["settings"] = content.get("settings", {}) | settings
@@ -133,7 +147,7 @@ def _study(
         name: value for name, value in (("tasks", tasks), ("objectives", objectives)) if value is not None
     }
     content["benchmarks"] = [entry | chosen for entry in content["benchmarks"]]
-    return studies.make_study(content, "options")
+    return studies.make_study(content, "options", folder=study_file.parent if study_file else None)
 
 
 def _print_plan(studies: Any, study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:

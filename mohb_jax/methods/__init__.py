@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection
+from pathlib import Path
 
 from mohb_jax.errors import InputError
 from mohb_jax.methods import (
@@ -21,6 +22,8 @@ from mohb_jax.methods import (
 )
 from mohb_jax.methods.base import Asynchronous, Method, Steady, Synchronous, lacking, make_plan, make_settings
 from mohb_jax.methods.needs import Need
+from mohb_jax.methods.outside import REGISTERED, outside, published
+from mohb_jax.methods.outside import register as _register
 
 __all__ = [
     "METHODS",
@@ -33,6 +36,8 @@ __all__ = [
     "make_plan",
     "make_settings",
     "method_named",
+    "published",
+    "register",
     "require_known",
 ]
 
@@ -57,10 +62,35 @@ METHODS: dict[str, Method] = {method.name: method for family in FAMILIES for met
 """The methods that come with the package."""
 
 
-def method_named(name: str) -> Method:
-    """The method of that name; ``InputError`` with the known names, and the likeliest, if there is none."""
-    require_known("method", name, METHODS)
-    return METHODS[name]
+def method_named(name: str, folder: Path | None = None) -> Method:
+    """The method of that name: one of the package, registered, published by an installed distribution, or an
+    object that ``my_module:my_method`` names, in this order.
+
+    Args:
+        name: what users type.
+        folder: where modules are looked for first, before the working directory and what is installed.
+
+    Raises:
+        InputError: there is none, with the known names and the likeliest; or it cannot be had.
+    """
+    found = METHODS.get(name) or outside(name, folder)
+    if found is None:
+        require_known("method", name, [*METHODS, *REGISTERED, *published(METHODS)])
+        raise AssertionError(name)
+    return found
+
+
+def register(method: Method, replace: bool = False) -> None:
+    """Makes a method known to ``simulate`` and studies of this process by its name.
+
+    Args:
+        method: what ``mohb_jax.ext.method`` makes.
+        replace: whether it may take the place of one that was registered under the same name before.
+
+    Raises:
+        InputError: the name is taken, or versions of the method cannot be told apart.
+    """
+    _register(method, METHODS, replace)
 
 
 def require_known(kind: str, name: str, known: Collection[str]) -> None:

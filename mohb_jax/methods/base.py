@@ -18,6 +18,7 @@ from mohb_jax.drivers.steady import SteadyPlan
 from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.errors import InputError
 from mohb_jax.methods.needs import OTHER_TASKS, Need, at_most_objectives
+from mohb_jax.plugins import Loaded, telling
 from mohb_jax.promotions import Promotion, promotion_named
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Policy, Searcher
@@ -50,6 +51,7 @@ class Method(abc.ABC):
         models: what it predicts with, for the report's calibration.
         microseconds: of an evaluation of a run among many, on two processors (docs/performance.md), to
             estimate studies; None where the driver takes most of the time.
+        origin: where it is from, if it does not come with the package.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Method(abc.ABC):
     others: Need = OTHER_TASKS
     models: tuple[str, ...] = ()
     microseconds: float | int | None = None
+    origin: Loaded | None = None
 
     @abc.abstractmethod
     def plan(self, table: AnyTable, settings: Any, conditions: Conditions) -> Plan:
@@ -70,6 +73,12 @@ class Method(abc.ABC):
         """All that it asks of a table under these settings; None stands for the defaults."""
         del settings
         return (*((self.others,) if self.transfers else ()), *self.requires)
+
+    @property
+    def label(self) -> str:
+        """The method in messages: by the path under which its code is found, where there is one."""
+        name = self.name if self.origin is None else self.origin.path
+        return f"method {name!r}"
 
     @property
     def needs(self) -> str:
@@ -235,4 +244,5 @@ def make_plan(
     if missing is not None:
         raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {missing}")
     settings.check_for(table.num_objectives)
-    return method.plan(table, settings, conditions)
+    with telling(method.label):
+        return method.plan(table, settings, conditions)

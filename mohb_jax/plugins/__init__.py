@@ -4,7 +4,7 @@ Importing a module runs it. Only names that hold a colon, and names of entry poi
 nothing of this package does so to read data.
 """
 
-from mohb_jax.plugins.blaming import blame, is_users
+from mohb_jax.plugins.blaming import blame, is_users, telling
 from mohb_jax.plugins.loading import (
     Loaded,
     distribution_of,
@@ -15,6 +15,7 @@ from mohb_jax.plugins.loading import (
     is_path,
     load_object,
     made,
+    of_functions,
 )
 from mohb_jax.plugins.shipments import Shipment, packed, unpacked
 
@@ -31,6 +32,8 @@ __all__ = [
     "is_users",
     "load_object",
     "made",
+    "of_functions",
     "packed",
+    "telling",
     "unpacked",
 ]

@@ -1,7 +1,8 @@
 """What to tell of an exception that code from outside the package raised."""
 
+import contextlib
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mohb_jax.errors import InputError, UserCodeError
@@ -51,3 +52,16 @@ def _said(error: BaseException) -> str:
         return " ".join(str(error).split())
     text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextlib.contextmanager
+def telling(label: str) -> Iterator[None]:
+    """Turns what a user's code raises within it into ``blame``; all else passes."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not is_users(error):
+            raise
+        raise blame(error, label) from error

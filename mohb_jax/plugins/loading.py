@@ -442,3 +442,29 @@ def _version_hash(module: ModuleType, held: Any, label: str) -> str:
             f"{label}: cannot tell versions of {module.__name__} apart, its source is not there: give it a "
             "__version__"
         ) from None
+
+
+def of_functions(name: str, functions: Collection[Any], label: str) -> Loaded:
+    """What tells versions of an object apart that was put together in this process.
+
+    Args:
+        name: of the object.
+        functions: of a user, which it consists of.
+        label: of the object, for messages.
+
+    Raises:
+        InputError: the source of a function is not there and its module has no ``__version__``.
+    """
+    digest = hashlib.sha256(name.encode())
+    for function in functions:
+        module = sys.modules.get(getattr(function, "__module__", None) or "")
+        file = getattr(module, "__file__", None)
+        path = Path(file) if file is not None and file.endswith(".py") else None
+        if path is not None and path.is_file():
+            root = _root_of(path)
+            first = path.relative_to(root).parts[0].removesuffix(".py")
+            is_alone = root == path.parent and "site-packages" not in path.parts
+            digest.update(hash_of(source_files(path, root, None if is_alone else first), root).encode())
+        else:
+            digest.update(_version_hash(module or sys, function, label).encode())
+    return Loaded(None, name, None, digest.hexdigest())

@@ -8,6 +8,7 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels.arrival import ArrivalRule, sorted_arrival
 from mohb_jax.kernels.epsilon_net import SCALES
 from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.plugins import Loaded
 from mohb_jax.settings import Settings, one_of, setting
 
 
@@ -79,6 +80,7 @@ class Promotion:
         on_arrival: the same for results that are judged as they arrive, where there is a form that need not
             sort the rung; None serves any rule, exactly and slowly.
         max_objectives: the most that it takes; None for any number.
+        origin: where it is from, if it does not come with the package.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Promotion:
     rule: Callable[[Any], PromotionRule]
     on_arrival: Callable[[Any], ArrivalRule] | None = None
     max_objectives: int | None = None
+    origin: Loaded | None = None
 
     def arrival_rule(self, settings: Any) -> ArrivalRule:
         """The form for results that are judged as they arrive."""

@@ -10,6 +10,7 @@ from mohb_jax.study.run import (
     run_study,
 )
 from mohb_jax.study.spec import EMBEDDED, load_study, make_study
+from mohb_jax.study.sweep import code_of
 from mohb_jax.study.units import StudyTable, WorkUnit, load_tables, work_units
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Study",
     "StudyTable",
     "WorkUnit",
+    "code_of",
     "in_this_process",
     "load_study",
     "load_tables",

@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.programs import use_compilation_cache
 from mohb_jax.study.entries import EngineEntry
 from mohb_jax.study.run import Engine, in_this_process
+from mohb_jax.study.sending import Sent, received, sent
 from mohb_jax.study.units import WorkUnit
 from mohb_jax.types import RunLog
 
@@ -84,9 +85,11 @@ def _results(
     tables = {id(unit.table): unit.table for unit in units}
     held = {key: ray.put(table) for key, table in tables.items()}
     waiting = {
-        task.remote(dataclasses.replace(unit, table=None), held[id(unit.table)]): unit for unit in units
+        task.remote(dataclasses.replace(unit, table=None, how=sent(unit.how)), held[id(unit.table)]): unit
+        for unit in units
     }
     lost = []
+    refused: list[InputError] = []
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)
         unit = waiting.pop(done)
@@ -94,9 +97,16 @@ def _results(
             log, seconds = ray.get(done)
         except ray.exceptions.RayError as error:
             _LOG.warning("lost %s %s: %s", unit.spec["benchmark"], unit.label, error)
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, InputError):
+                refused.append(cause)
+                continue
             lost.append(f"{unit.spec['benchmark']} {unit.label} ({type(error).__name__})")
             continue
         yield unit, RunLog(*log), seconds
+    if refused:
+        details = getattr(refused[0], "details", "")
+        raise UserCodeError(f"{refused[0]} ({len(refused)} of {len(units)} units; others are kept)", details)
     if lost:
         raise InputError(
             f"{len(lost)} of {len(units)} units were lost on Ray: {', '.join(lost[:3])}; all others are "
@@ -108,5 +118,6 @@ def run_unit(unit: WorkUnit, table: Any) -> tuple[tuple[Any, ...], float]:
     """What a worker does: the unit's log, as plain arrays, and its seconds."""
     use_compilation_cache()
     began = time.perf_counter()
-    log = dataclasses.replace(unit, table=table).run()
+    how = received(unit.how) if isinstance(unit.how, Sent) else unit.how
+    log = dataclasses.replace(unit, table=table, how=how).run()
     return tuple(log), time.perf_counter() - began

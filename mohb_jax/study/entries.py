@@ -1,5 +1,6 @@
 """What a study file says, as checked models."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
@@ -84,6 +85,19 @@ class Study(_Entry):
     memory: float = pydantic.Field(1.0, gt=0)
     engine: EngineEntry = pydantic.Field(default_factory=EngineEntry)
     reference: str | None = None
+    _folder: Path | None = pydantic.PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the study file, where modules that the study names are looked for first; None without a
+        file. It is no part of what the study says."""
+        return self._folder
+
+    def beside(self, folder: Path | None) -> "Study":
+        """The study as one of a file in that folder."""
+        study = self.model_copy()
+        study._folder = folder
+        return study
 
     @pydantic.field_validator("name")
     @classmethod

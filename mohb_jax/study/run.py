@@ -14,7 +14,7 @@ from mohb_jax.errors import InputError
 from mohb_jax.methods import method_named
 from mohb_jax.programs import Compilation, release_programs
 from mohb_jax.searchers.gcp import process_calibration
-from mohb_jax.study.entries import Study
+from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.sweep import chosen
 from mohb_jax.study.units import StudyTable, WorkUnit, work_units
 from mohb_jax.transfer import calibration, learn_prior
@@ -128,7 +128,7 @@ def _write_calibration(
 
 def _models(study: Study, table: AnyTable) -> list[str]:
     """What the methods that run on a table predict with."""
-    methods = [method_named(entry.method) for entry in study.methods if entry.runs_on(table)]
+    methods = [method_named(entry.method, study.folder) for entry in study.methods if entry.runs_on(table)]
     return sorted({model for method in methods for model in method.models})
 
 
@@ -180,6 +180,18 @@ def require_folder(directory: Path) -> None:
         raise InputError(f"{directory} cannot be made: {error.strerror}") from error
 
 
+def _described(study: Study, entry: MethodEntry) -> dict[str, Any]:
+    """What pages say of a method: they never import it."""
+    how = chosen(study, entry)
+    return {
+        "name": entry.label,
+        "method": entry.method,
+        "summary": how.method.summary,
+        "settings": how.shown,
+        **how.plugins,
+    }
+
+
 def _description(
     study: Study, tables: list[StudyTable], units: list[WorkUnit], command: str
 ) -> dict[str, Any]:
@@ -187,15 +199,7 @@ def _description(
         "name": study.name,
         "command": command,
         "versions": store.versions(),
-        "methods": [
-            {
-                "name": entry.label,
-                "method": entry.method,
-                "summary": method_named(entry.method).summary,
-                "settings": chosen(study, entry).shown,
-            }
-            for entry in study.methods
-        ],
+        "methods": [_described(study, entry) for entry in study.methods],
         "benchmarks": [
             {
                 "name": table.name,

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.study.entries import Study, wrong_entry
 from mohb_jax.study.sweep import require_takers, spelt_out
 
@@ -28,7 +28,9 @@ def load_study(path: Path) -> Study:
         raise InputError(f"study file {path} is not YAML: {reason}") from error
     if not isinstance(content, dict):
         raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
-    return make_study(content, f"study file {path}", lambda place: f", line {_line(node, place)}")
+    return make_study(
+        content, f"study file {path}", lambda place: f", line {_line(node, place)}", path.parent
+    )
 
 
 Place = tuple[str | int, ...]
@@ -51,11 +53,21 @@ def _line(node: Any, place: Place) -> int:
 
 
 def make_study(
-    content: Mapping[str, Any], source: str, where: Callable[[Place], str] = lambda place: ""
+    content: Mapping[str, Any],
+    source: str,
+    where: Callable[[Place], str] = lambda place: "",
+    folder: Path | None = None,
 ) -> Study:
-    """A checked study, its sweeps spelt out; errors begin with ``source`` and where in it the fault is."""
+    """A checked study, its sweeps spelt out.
+
+    Args:
+        content: what a study file says.
+        source: with what errors begin.
+        where: where in the source a part of the study stands.
+        folder: where modules that the study names are looked for first; they are imported.
+    """
     try:
-        study = Study.model_validate(dict(content))
+        study = Study.model_validate(dict(content)).beside(folder)
     except pydantic.ValidationError as error:
         raise InputError(f"{source}{where(error.errors()[0]['loc'])}: {wrong_entry(error)}") from error
     methods = []
@@ -63,7 +75,7 @@ def make_study(
         try:
             methods += spelt_out(study, entry)
         except InputError as error:
-            raise InputError(f"{source}{where(('methods', number))}: {error}") from error
+            raise _placed(error, f"{source}{where(('methods', number))}") from error
     try:
         require_takers(study)
     except InputError as error:
@@ -80,3 +92,10 @@ def make_study(
             f"accepted are {', '.join(labels)}"
         )
     return study
+
+
+def _placed(error: InputError, place: str) -> InputError:
+    """The error with its place in the study before it, and the traceback of a user's code kept."""
+    if isinstance(error, UserCodeError):
+        return UserCodeError(f"{place}: {error}", error.details)
+    return InputError(f"{place}: {error}")

@@ -12,7 +12,6 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices, with_prices
 from mohb_jax.errors import InputError
 from mohb_jax.methods import make_plan
-from mohb_jax.settings import changed_settings
 from mohb_jax.simulation import horizons, simulate
 from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.estimate import LaneSize, lane_size
@@ -32,7 +31,8 @@ class WorkUnit:
     """With all its tasks: methods that transfer learn from those that the study does not run, too. None while
     the unit travels to another process apart from it."""
     label: str
-    how: Chosen
+    how: Any
+    """``Chosen``, or what stands for it while the unit travels: ``sending.Sent``."""
     seconds: dict[str, float] | None
     size: LaneSize
 
@@ -76,7 +76,7 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
     """The study's benchmarks."""
     tables = []
     for entry in study.benchmarks:
-        whole = benchmarks.load(entry.name, data=data)
+        whole = benchmarks.load(entry.name, data, study.folder)
         if entry.prices is not None:
             whole = with_prices(whole, read_prices(entry.prices))
         if entry.label is not None:
@@ -143,13 +143,14 @@ def _specification(
         "method": label,
         "method_name": how.method.name,
         "settings": how.shown,
-        "own": changed_settings(how.settings),
+        "own": how.own,
         "conditions": {name: getattr(how.conditions, name) for name in CONDITIONS},
         "seed": study.seed,
         "evaluations": study.evaluations,
         "horizon": ends or dict.fromkeys(table.tasks),
         "version": versions["mohb-jax"],
         "dtype": versions["dtype"],
+        **how.plugins,
     }
 
 
