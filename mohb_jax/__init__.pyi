@@ -16,6 +16,7 @@ from mohb_jax.methods import METHODS as METHODS
 from mohb_jax.methods import register as register
 from mohb_jax.results import Results as Results
 from mohb_jax.results import load_results as load_results
+from mohb_jax.running import run_study as run_study
 from mohb_jax.simulation import simulate as simulate
 from mohb_jax.transfer import Prior as Prior
 from mohb_jax.transfer import learn_prior as learn_prior

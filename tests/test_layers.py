@@ -49,10 +49,11 @@ layer("analysis", "store", "kernels", "calibration", "benchmarks")
 layer("report", "analysis")
 layer("papers", "study", "report")
 layer("results", "study", "report")
+layer("running", "results", "programs")
 layer("bench", "simulation", "arrays")
 layer("ext", "simulation")
-layer("cli", "results", "scaffold", "testing", "papers", "bench")
-layer("__init__", "simulation", "arrays", "results")
+layer("cli", "running", "scaffold", "testing", "papers", "bench")
+layer("__init__", "simulation", "arrays", "running")
 
 
 def modules() -> list[Path]:

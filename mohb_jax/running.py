@@ -1,0 +1,137 @@
+"""Running a study and reading its results, from Python and for the command line.
+
+results = mohb_jax.run_study("study.yaml")
+results = mohb_jax.run_study({"benchmarks": ["embedded"], "methods": ["random", "mo-hb"], "seeds": 20})
+"""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mohb_jax.programs import use_compilation_cache
+from mohb_jax.results import Results, load_results
+from mohb_jax.study import Study, StudyTable, WorkUnit, load_study, load_tables, make_study, work_units
+from mohb_jax.study import run as study_run
+from mohb_jax.study.engines import make_engine
+
+
+class Ran(NamedTuple):
+    """What a call did."""
+
+    num_run: int
+    """Units that it ran."""
+    num_kept: int
+    """Units that were there already."""
+    seconds: float
+
+
+def run_study(
+    study: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    reuse: Sequence[str | os.PathLike[str]] = (),
+    data: str | None = None,
+) -> Results:
+    """Runs a study, or goes on with one, and returns its results: finished units are never repeated.
+
+    Args:
+        study: a study file, or a mapping of what stands in one. A file that names ``my_module:my_method``
+            runs that module.
+        out: the study folder; ``runs/NAME`` of the study if None.
+        progress: whether a terminal or notebook shows a bar.
+        reuse: study folders from which finished units are copied where they answer the same question.
+        data: folder that holds the published files; default: ``MOHB_DATA``, else they are downloaded.
+
+    Returns:
+        The results of all finished units. Compiled programs are kept for the next call, as by ``mohb run``.
+
+    Raises:
+        InputError: naming the part of the study at fault, and what is accepted.
+
+    Example:
+        >>> tiny = {"name": "tiny", "benchmarks": ["synthetic"], "methods": ["random"], "seeds": 2}
+        >>> results = run_study(tiny | {"evaluations": 10}, progress=False)
+        >>> results.methods
+        ('random',)
+    """
+    use_compilation_cache()
+    from_file = isinstance(study, str | os.PathLike)
+    chosen = load_study(Path(study)) if from_file else make_study(study, "study")  # type: ignore[arg-type]
+    directory = Path("runs") / chosen.name if out is None else Path(out)
+    command = ["mohb", "run", os.fspath(study)] if from_file else ["mohb_jax.run_study(...)"]  # type: ignore[arg-type]
+    tables = load_tables(chosen, data)
+    run_with_progress(chosen, tables, directory, shlex.join(command), [Path(at) for at in reuse], progress)
+    return load_results(directory)
+
+
+def run_with_progress(
+    study: Study,
+    tables: list[StudyTable],
+    directory: Path,
+    command: str,
+    reuse: Sequence[Path] = (),
+    progress: bool = True,
+) -> Ran:
+    """Runs what is missing of a study in a folder, with a bar where somebody looks.
+
+    Args:
+        study: what to run.
+        tables: its benchmarks.
+        directory: the study folder.
+        command: what the user typed, for the report.
+        reuse: other study folders to copy finished units from.
+        progress: False for no bar at all.
+    """
+    units = work_units(study, tables)
+    began, num_kept = time.perf_counter(), 0
+    with _bar(progress) as bar:
+        show = _shown(bar, units)
+
+        def on_unit(unit: WorkUnit, seconds: float, found: bool) -> None:
+            nonlocal num_kept
+            num_kept += found
+            show(unit)
+
+        engine = make_engine(study.engine)
+        num_run = study_run.run_study(study, tables, directory, command, on_unit, engine, reuse)
+    return Ran(num_run, num_kept, time.perf_counter() - began)
+
+
+def _shown(bar: Progress, units: Sequence[WorkUnit]) -> Callable[[WorkUnit], None]:
+    """What moves the bar on by a unit."""
+    task = bar.add_task("starting", total=sum(unit.num_lanes for unit in units), rate="")
+    num_seen = 0
+
+    def show(unit: WorkUnit) -> None:
+        nonlocal num_seen
+        num_seen += 1
+        bar.update(
+            task,
+            advance=unit.num_lanes,
+            description=f"unit {num_seen} of {len(units)}: {unit.spec['benchmark']} {unit.label}",
+            rate=f"{bar.tasks[task].speed or 0:,.0f} runs/s",
+        )
+
+    return show
+
+
+def _bar(wanted: bool) -> Progress:
+    """A bar on a terminal or in a notebook, nothing elsewhere."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    seen = sys.stderr.isatty() or console.is_jupyter
+    return Progress(*columns, console=console, transient=True, disable=not (wanted and seen))
