@@ -325,7 +325,7 @@ def test_an_interruption_ends_in_one_line(mohb, table, monkeypatch):
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "run_with_progress", interrupted)
+    monkeypatch.setattr(run, "run_and_say", interrupted)
     result = mohb("run", "--benchmark", table, "--method", "random")
     assert result.code == 130
     assert (

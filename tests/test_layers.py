@@ -144,7 +144,7 @@ KNOWN_CIRCLES: set[tuple[str, str]] = set()
 KNOWN_LONG_MODULES: set[str] = set()
 """Modules of more than ``MOST_LINES``, likewise."""
 
-KNOWN_LONG_FUNCTIONS = {"run"}
+KNOWN_LONG_FUNCTIONS: set[str] = set()
 """Functions of more than ``MOST_OWN_LINES``, wherever they are, likewise."""
 
 MOST_LINES = 500

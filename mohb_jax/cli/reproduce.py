@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mohb_jax.cli.app import DataOption, ReuseOption, app
-from mohb_jax.cli.run import run_with_progress
+from mohb_jax.cli.run import run_and_say
 
 
 @app.command()
@@ -31,7 +31,6 @@ def reproduce(
 ) -> None:
     """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
     from mohb_jax import papers
-    from mohb_jax import study as studies
     from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import write_report
 
@@ -41,7 +40,7 @@ def reproduce(
     num_seeds = chosen.seeds if seeds is None else seeds
     whole = papers.prepare(chosen, num_seeds, benchmark, out or Path("runs") / paper, data, command)
     for part in whole.parts:
-        run_with_progress(studies, part.study, part.tables, part.directory, reuse or ())
+        run_and_say(part.study, part.tables, part.directory, reuse or ())
     began = time.perf_counter()
     page = chosen.write(whole)
     print(f"Claims in {time.perf_counter() - began:.1f} s")
