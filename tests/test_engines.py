@@ -10,7 +10,7 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import store
 from mohb_jax import study as studies
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.study import WorkUnit
 from mohb_jax.study.engines import make_engine
 
@@ -65,6 +65,28 @@ def test_ray_survives_a_lost_worker_and_writes_the_files_of_this_process(study, 
     assert len(list((tmp_path / "there" / "units").iterdir())) == 1
     monkeypatch.setattr(studies, "WorkUnit", WorkUnit)
     assert run(study, tmp_path / "there", studies.in_this_process) == 1
+
+
+OWN = """
+from mohb_jax import ext
+RANDOM = ext.random_search()
+def raises(context, task, state, num_suggestions): return {}["key"]
+mine = ext.method("mine", "", like="random", searcher=RANDOM)
+raising = ext.method("raising", "", like="random", searcher=RANDOM._replace(suggest=raises))
+"""
+
+
+def test_workers_run_the_code_that_they_are_sent(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "own.py").write_text(OWN)
+    synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny").save(tmp_path / "tiny.npz")
+    content = {"benchmarks": [str(tmp_path / "tiny.npz")], "methods": ["own:mine", "own:raising"], "seeds": 3}
+    content |= {"evaluations": 12, "engine": {"name": "ray", "retries": 1}}
+    study = studies.make_study(content, "here", folder=tmp_path / "study")
+    with pytest.raises(UserCodeError, match=r"own.py, line 4: KeyError: 'key' \(1 of 2 units") as caught:
+        run(study, tmp_path / "out", make_engine(study.engine))
+    assert 'return {}["key"]' in caught.value.details
+    assert len(list((tmp_path / "out" / "units").iterdir())) == 1
 
 
 def test_an_unknown_cluster_is_one_line(study, tmp_path):

@@ -8,7 +8,7 @@ import yaml
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 import mohb_jax
-from mohb_jax import cli
+from mohb_jax import cli, plugins
 from mohb_jax import study as studies
 from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.methods import METHODS
@@ -86,6 +86,12 @@ def test_a_method_beside_the_study_file_runs_and_an_edit_runs_it_anew(folder, tm
     assert (described[1]["summary"], described[1]["plugin"]["path"]) == ("Keeps the last rows", "mine:good")
     (folder / "mine.py").write_text(METHOD.replace("-jnp.arange", "-2 * jnp.arange"))
     assert run(make(folder, "random", "mine:good"), out) == 1
+
+
+def test_modules_are_imported_in_64_bits(folder):
+    (folder / "mine.py").write_text(METHOD + "HALF = jnp.array(0.5)")
+    make(folder, "mine:good")
+    assert str(plugins.load_object("mine:HALF", folder).object.dtype) == "float64"
 
 
 def test_a_rule_of_ones_own_stands_among_settings(folder, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.errors import InputError
 from mohb_jax.methods.needs import OTHER_TASKS, Need, at_most_objectives
 from mohb_jax.plugins import Loaded, telling
+from mohb_jax.precision import in_64_bits
 from mohb_jax.promotions import Promotion, promotion_named
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Policy, Searcher
@@ -230,6 +231,7 @@ def lacking(table: AnyTable, method: Method, settings: Any = None) -> str | None
     return next((text for text in found if text is not None), None)
 
 
+@in_64_bits
 def make_plan(
     table: AnyTable, method: Method, settings: Any = None, conditions: Conditions | None = None
 ) -> Plan:

@@ -11,6 +11,7 @@ from typing import Any
 from mohb_jax import plugins
 from mohb_jax.errors import InputError
 from mohb_jax.methods.base import Method
+from mohb_jax.precision import in_64_bits
 
 GROUP = "mohb_jax.methods"
 """Entry points whose names stand for methods in studies."""
@@ -19,6 +20,7 @@ REGISTERED: dict[str, Method] = {}
 """Methods that ``mohb_jax.register`` made known in this process."""
 
 
+@in_64_bits
 def outside(name: str, folder: Path | None = None) -> Method | None:
     """A registered method, one that a distribution publishes, or the one that a path names; None if there is
     none of that name.

@@ -10,6 +10,7 @@ from typing import Any
 from mohb_jax import plugins
 from mohb_jax.errors import InputError
 from mohb_jax.guards import guarded_rule
+from mohb_jax.precision import in_64_bits
 from mohb_jax.promotions.base import Promotion
 
 GROUP = "mohb_jax.promotions"
@@ -20,6 +21,7 @@ ACCEPTED = (
 )
 
 
+@in_64_bits
 def outside(name: str, folder: Path | None = None) -> Promotion | None:
     """A promotion rule that a path names or a distribution publishes; None if there is none of that name.
 
