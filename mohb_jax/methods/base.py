@@ -202,8 +202,8 @@ def _opening(table: AnyTable, halving: Asynchronous, settings: Any, conditions: 
     ladder = sum(settings.eta**rung for rung in range(len(levels)))
     most = math.ceil(table.num_columns / shares[0] + ladder) + conditions.workers
     budget = min(most, conditions.evaluations or most)
-    plan = make_plan(table, halving, settings, dataclasses.replace(conditions, evaluations=budget))
-    assert isinstance(plan, AsynchronousPlan)
+    require_served(table, halving, settings)
+    plan = halving.plan(table, settings, dataclasses.replace(conditions, evaluations=budget))
     return Opening(plan, table.num_columns, shares)
 
 
@@ -231,6 +231,14 @@ def lacking(table: AnyTable, method: Method, settings: Any = None) -> str | None
     return next((text for text in found if text is not None), None)
 
 
+def require_served(table: AnyTable, method: Method, settings: Any) -> None:
+    """``InputError`` if a table lacks what a method needs, or the settings do not fit it."""
+    missing = lacking(table, method, settings)
+    if missing is not None:
+        raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {missing}")
+    settings.check_for(table.num_objectives)
+
+
 @in_64_bits
 def make_plan(
     table: AnyTable, method: Method, settings: Any = None, conditions: Conditions | None = None
@@ -242,9 +250,6 @@ def make_plan(
     """
     settings = method.settings() if settings is None else settings
     conditions = Conditions() if conditions is None else conditions
-    missing = lacking(table, method, settings)
-    if missing is not None:
-        raise InputError(f"method {method.name!r} cannot serve table {table.name!r}: {missing}")
-    settings.check_for(table.num_objectives)
+    require_served(table, method, settings)
     with telling(method.label):
         return method.plan(table, settings, conditions)

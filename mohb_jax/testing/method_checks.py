@@ -134,7 +134,7 @@ def failures(case: Case) -> None:
 
 
 def _judge_cut(case: Case, table: AnyTable) -> None:
-    cut, log = parts.first_cut(case.ready(table)), case.log(table)
+    cut, log = parts.first_cut(case.method, case.ready(table)), case.log(table)
     if cut is None:
         return
     for lane in np.flatnonzero(log.valid[:, : cut[1].stop].all(axis=1)):

@@ -16,7 +16,6 @@ from mohb_jax import transfer
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.drivers.lanes import Cells, Lanes, cells_of
-from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.kernels.promotion import PromotionRule
 from mohb_jax.methods import Asynchronous, Method, Steady, Synchronous, lacking, make_plan
 from mohb_jax.searchers.base import Context, Policy, Searcher
@@ -140,13 +139,13 @@ def run(ready: Ready, lanes: list[tuple[int, int]], seed: int = 0, horizon: floa
     return log._replace(fidelity=fidelity)
 
 
-def first_cut(ready: Ready) -> tuple[slice, slice] | None:
+def first_cut(method: Method, ready: Ready) -> tuple[slice, slice] | None:
     """Slots of the first rung that is cut, and of what goes on from it, in a run whose rungs are full.
 
     None where nothing is cut, or results are judged as they arrive.
     """
     plan = ready.plan
-    if not isinstance(plan, SynchronousPlan) or len(plan.brackets[0].sizes) == 1:
+    if not isinstance(method, Synchronous) or len(plan.brackets[0].sizes) == 1:
         return None
     first = sum(bracket.num_evaluations for bracket in plan.opening)
     started, kept = plan.brackets[0].sizes[:2]
