@@ -15,7 +15,9 @@ from tests.fake_study import make_study, make_table, make_unit
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
-HOW_TO = [page for page in PAGES if page.parent.name == "howto" and "```sh" in page.read_text(encoding="utf-8")]
+HOW_TO = [
+    page for page in PAGES if page.parent.name == "howto" and "```sh" in page.read_text(encoding="utf-8")
+]
 MOST_CHARACTERS = 110
 SHORTER = {
     "run": ("--seeds", "4"),

@@ -10,6 +10,7 @@ import yaml
 from mohb_jax.benchmarks.spec import read_spec
 
 from mohb_jax import cli
+from mohb_jax.results import Results
 from mohb_jax.study import make_study
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
@@ -36,6 +37,16 @@ def test_the_method_is_that_of_the_page_which_a_test_runs():
     (file,) = re.findall(r'```python title="my_rule.py"\n(.*?)```', README, re.DOTALL)
     page = Path(__file__).parents[1].joinpath("docs/howto/promotion.md").read_text(encoding="utf-8")
     assert file in page
+
+
+def test_what_is_asked_of_results_is_there():
+    asked = re.findall(r"^results\.(\w+)", README, re.MULTILINE)
+    assert len(asked) >= 3
+    assert all(hasattr(Results, name) for name in asked)
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 150
 
 
 def test_yaml_examples_are_valid():
