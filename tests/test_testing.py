@@ -1,5 +1,6 @@
 """The kit for authors: what is wrong on purpose is caught by the check that is meant for it, and no other."""
 
+import dataclasses
 import functools
 import subprocess
 import sys
@@ -7,9 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from mohb_jax import cli
 from mohb_jax.errors import InputError
-from mohb_jax.methods import PROMOTIONS, Method, Promotion
+from mohb_jax.methods import METHODS, Steady, Synchronous
+from mohb_jax.promotions import Promotion
 from mohb_jax.schedule import Bracket, full_fidelity
+from mohb_jax.searchers.base import Searcher
 from mohb_jax.testing import CHECKS, BrokenLawError, check_method, parametrize_with_checks, tables
 from mohb_jax.testing.kit import case_of
 from tests import faulty
@@ -44,29 +48,42 @@ def mixed():
     return {"mixed": tables()["mixed"]}
 
 
-def searcher_method(searcher):
-    """A method that evaluates eight proposals at a time at the highest fidelity."""
-    return Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: searcher,
-    )
+def eight_full(table, settings, conditions):
+    return full_fidelity(table.fidelities, 8)
+
+
+def searcher_method(searcher, kind=Synchronous, **more):
+    """A method that evaluates eight proposals at a time at the highest fidelity; ``searcher`` may be a
+    factory."""
+    make = (lambda settings: searcher) if isinstance(searcher, Searcher) else (lambda settings: searcher())
+    return kind("faulty", "for tests", schedule=eight_full, searcher=make, **more)
 
 
 def policy_method(policy):
     ladder = (Bracket((1, 1), (0, 2)),)
-    return Method(
-        "faulty", "for tests", lambda table, settings: ladder, policy=lambda table, settings: policy
+    return Steady(
+        "faulty",
+        "for tests",
+        levels=lambda table, settings, conditions: ladder,
+        policy=lambda table, settings, conditions: policy,
     )
 
 
-def rule_method(monkeypatch, rule):
+def rule_method(rule):
     """A method of one bracket of five rows, of which two go on."""
-    monkeypatch.setitem(PROMOTIONS, "faulty", Promotion(lambda settings: rule))
-    return Method(
-        "faulty", "for tests", lambda table, settings: (Bracket((5, 2), (0, 1)),), promotion="faulty"
+    return Synchronous(
+        "faulty",
+        "for tests",
+        schedule=lambda table, settings, conditions: (Bracket((5, 2), (0, 1)),),
+        promotion=Promotion("faulty", "for tests", lambda settings: rule),
     )
+
+
+class Spendthrift(Synchronous):
+    """Goes on until no row is left."""
+
+    def plan(self, table, settings, conditions):
+        return super().plan(table, settings, dataclasses.replace(conditions, evaluations=None))
 
 
 def findings(method, checks=ALL, chosen=None):
@@ -87,8 +104,8 @@ def test_a_faulty_policy_is_caught(name):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_faulty_rule_is_caught(name, monkeypatch):
-    found = findings(rule_method(monkeypatch, getattr(faulty, name)), chosen={"tiny": tables()["tiny"]})
+def test_a_faulty_rule_is_caught(name):
+    found = findings(rule_method(getattr(faulty, name)), chosen={"tiny": tables()["tiny"]})
     assert set(found) == RULES[name], found
 
 
@@ -98,23 +115,16 @@ def test_sound_parts_pass():
 
 
 def test_a_factory_without_a_cache_is_caught():
-    method = Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: faulty.reversed_chunks(),
-    )
+    method = searcher_method(faulty.reversed_chunks)
     assert set(findings(method, ["rows", "random-repeat", "no-retrace", "traceable"])) == {"no-retrace"}
 
 
+def test_a_plan_that_ignores_the_budget_is_caught():
+    assert set(findings(searcher_method(faulty.SOUND, Spendthrift))) == {"budget"}
+
+
 def test_a_method_that_does_not_transfer_is_caught():
-    method = Method(
-        "faulty",
-        "for tests",
-        lambda table, settings: full_fidelity(table.fidelities, 8),
-        lambda settings: faulty.SOUND,
-        transfers=True,
-    )
+    method = searcher_method(faulty.SOUND, transfers=True)
     assert set(findings(method, ["rows", "held-out"])) == {"held-out"}
 
 
@@ -196,3 +206,33 @@ def test_checks_as_tests():
 def test_the_kit_does_not_need_pytest():
     code = "import sys, mohb_jax.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def run_check(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", *arguments])
+    return ended.value.code
+
+
+def test_the_command_tells_a_line_for_each_check(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(METHODS, "faulty", repeating())
+    path = str(tmp_path / "table.npz")
+    tables()["mixed"].save(path)
+    only = [part for name in ("rows", "budget", "steady-one-worker") for part in ("--only", name)]
+    assert run_check("faulty", "--table", path, *only) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["rows", "FAILED"],
+        ["steady-one-worker", "not"],
+        ["budget", "ok"],
+    ]
+    assert lines[2:5][1:] == ["", "faulty breaks 1 law(s)"]
+    assert lines[5].startswith("rows: Every row is one that the task offers")
+    assert run_check("faulty", "--table", path, "--only", "budget") == 0
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys):
+    assert run_check("random", "--only", "rowz") == 2
+    assert "check 'rowz' is unknown (did you mean rows?)" in capsys.readouterr().err
+    assert run_check("randm") == 2
+    assert "method 'randm' is unknown (did you mean random?)" in capsys.readouterr().err

@@ -43,8 +43,15 @@ def _portfolios(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior
     position = jnp.stack([_positions(table.final_costs(task)[rows]) for task in range(table.num_tasks)])
     others = ~np.eye(table.num_tasks, dtype=bool)[list(tasks)]
     length = min(LIST_LENGTH, rows.size)
-    places = jax.lax.map(lambda use: portfolio_order(position, use, length), jnp.asarray(others))
+    places = _orders(position, jnp.asarray(others), length)
     return Lists(candidates, jnp.asarray(rows[np.asarray(places)], jnp.int32)[:, None], table.num_rows)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _orders(
+    position: Int[Array, "tasks n"], others: Bool[Array, "chosen tasks"], length: int
+) -> Int[Array, "chosen k"]:
+    return jax.lax.map(lambda use: portfolio_order(position, use, length), others)
 
 
 def _common_rows(table: AnyTable) -> Int[np.ndarray, " rows"]:

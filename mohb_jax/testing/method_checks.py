@@ -242,7 +242,7 @@ def budget(case: Case) -> None:
 
 def _judge_clock(name: str, table: AnyTable, log: RunLog) -> None:
     """Costs are the table's, and a worker does one thing at a time."""
-    costs = table.cells(range(table.num_fidelities))[0]
+    costs = table.dense(range(table.num_fidelities))[0]
     for lane, task in enumerate(log.task.tolist()):
         own = np.flatnonzero(log.valid[lane])
         row, level, worker = (field[lane][own] for field in (log.row, log.fidelity, log.worker))
