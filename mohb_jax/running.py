@@ -56,7 +56,7 @@ def run_study(
     Raises:
         InputError: naming the part of the study at fault, and what is accepted.
 
-    Example:
+    Examples:
         >>> tiny = {"name": "tiny", "benchmarks": ["synthetic"], "methods": ["random"], "seeds": 2}
         >>> results = run_study(tiny | {"evaluations": 10}, progress=False)
         >>> results.methods

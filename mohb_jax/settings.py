@@ -22,7 +22,7 @@ class Settings:
     """What a user may choose of a method; a family of methods extends this class, and its fields are made by
     ``setting``.
 
-    Example:
+    Examples:
         >>> @dataclasses.dataclass(frozen=True)
         ... class Mine(Settings):
         ...     temperature: float | int = setting(1, "above 1 it draws more evenly", check=positive)

@@ -68,7 +68,7 @@ def simulate(
         InputError: naming the argument at fault.
         UserCodeError: a method from outside the package raised, or broke a law: with its file and line.
 
-    Example:
+    Examples:
         >>> log = simulate("synthetic", "mo-hb", num_seeds=3, evaluations=20, eta=2)
         >>> log.row.shape
         (3, 20)

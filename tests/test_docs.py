@@ -1,6 +1,7 @@
 """The documentation: its examples run in an empty folder, and its lines are short."""
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -90,6 +91,14 @@ def test_words_that_the_glossary_points_to_are_there():
     pointed = {word.lower() for word in re.findall(r"(?<!\*)\*([^*]+?)\*(?!\*)", text)}
     missing = [word for word in pointed if not explained & {word, word.rstrip("s"), word.removesuffix("d")}]
     assert not missing, missing
+
+
+def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
+    """In the order of its cells, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / "docs" / "tutorial" / "first_study.py"))
+    assert "mo-hb-overlap" in capsys.readouterr().out
+    assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
 def test_the_section_of_the_page_can_be_built():

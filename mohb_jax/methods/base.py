@@ -214,7 +214,7 @@ def make_settings(method: Method, **values: Any) -> Any:
         InputError: naming a setting that the method does not have, with those that it has and the nearest, or
             a value that is not accepted.
 
-    Example:
+    Examples:
         >>> make_settings(method_named("mo-hb"), eta=2).eta
         2
     """
