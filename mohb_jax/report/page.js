@@ -201,10 +201,12 @@
 
   function layout(x, y) {
     const small = narrow();
+    // On a phone the legend lies below the axis and takes up to half of the plot: this is what it leaves, in pixels.
+    const plotted = 346 - Math.min(216, 20 * data.methods.length);
     return {
       margin: { l: small ? 52 : 70, r: small ? 8 : 20, t: 36, b: 50 },
       font: { family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif", size: small ? 11 : 13 },
-      legend: Object.assign({ itemsizing: "constant" }, small ? { orientation: "h", y: -0.2, yanchor: "top" } : {}),
+      legend: Object.assign({ itemsizing: "constant" }, small ? { orientation: "h", y: -64 / plotted, yanchor: "top" } : {}),
       hovermode: "closest",
       hoverlabel: { align: "left", bgcolor: "#ffffff", font: { size: 12, color: "#1d2430" } },
       plot_bgcolor: "#ffffff",
