@@ -13,7 +13,7 @@ A method is a known one with some of its parts exchanged::
 
     my_method = ext.method(
         "my-method", "Hyperband that keeps what fewest others beat",
-        like="mo-hb", promotion=ext.failures_last(fewest_better),
+        like="mo-hb", promotion=ext.failures_last(fewest_better, "ties"),
     )
 
 A study beside this file names it ``my_module:my_method``: in its list of methods, after ``--method``, in
