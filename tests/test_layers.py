@@ -250,3 +250,16 @@ def test_every_package_is_shipped():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     packages = {dotted_name(path).rpartition(".")[0] for path in modules()}
     assert sorted(settings["packages"]) == sorted(packages)
+
+
+def test_plans_are_told_apart_by_drivers_alone():
+    """Simulations, studies and the kit call the members of ``Plan``, so a fourth driver changes none of them."""
+    asked = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules()
+        if path.parent.name != "drivers"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance"
+        if any(isinstance(part, ast.Name) and part.id.endswith("Plan") for part in ast.walk(node))
+    ]
+    assert not asked, f"isinstance on a plan: {asked}"
