@@ -209,6 +209,20 @@ def test_help_names_commands_and_options(mohb):
     assert "--out" in text
 
 
+def test_the_settings_of_a_method_are_listed(mohb):
+    shown = mohb("list", "methods", "mo-hb").out
+    assert "non-dominated sorting" in shown
+    assert all(name in shown for name in ("eta", "reduction factor", "promotion"))
+    assert "no settings" in mohb("list", "methods", "random").out
+    entry = json.loads(mohb("list", "methods", "mo-hb", "--json").out)
+    assert {"name": "eta", "default": 3, "help": "reduction factor: one in eta goes on", "unit": ""} in entry[
+        "settings"
+    ]
+    wrong = mohb("list", "methods", "mohb")
+    assert wrong.code == 2
+    assert "did you mean mo-hb" in wrong.err
+
+
 @pytest.mark.parametrize(("what", "names"), [("methods", METHODS), ("benchmarks", benchmarks.names())])
 def test_lists(mohb, what, names):
     entries = json.loads(mohb("list", what, "--json").out)

@@ -253,7 +253,7 @@ def test_every_package_is_shipped():
 
 
 def test_plans_are_told_apart_by_drivers_alone():
-    """Simulations, studies and the kit call the members of ``Plan``, so a fourth driver changes none of them."""
+    """All others call the members of ``Plan``, so that a new driver changes no other room."""
     asked = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in modules()

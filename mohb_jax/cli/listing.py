@@ -17,9 +17,15 @@ OWN = "mohb-jax"
 @app.command("list")
 def list_entries(
     what: Annotated[str, typer.Argument(metavar="methods|benchmarks")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[METHOD]", help="A method of which to show the settings.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the known methods or benchmarks, and what each needs."""
+    """List the known methods or benchmarks and what each needs, or the settings of one method."""
+    if name is not None and what == "methods":
+        _print_method(name, as_json)
+        return
     entries = _entries(what)
     if as_json:
         print(json.dumps(entries, indent=2))
@@ -34,21 +40,40 @@ def list_entries(
     Console().print(table)
 
 
+def _print_method(name: str, as_json: bool) -> None:
+    """A method's settings, with defaults and what each is for."""
+    from mohb_jax.methods import method_named
+
+    entry = _described(method_named(name)) | ({"from": name} if ":" in name else {})
+    if as_json:
+        print(json.dumps(entry, indent=2))
+        return
+    print(f"{entry['name']}: {entry['summary']}\nneeds {entry['needs']}")
+    table = RichTable()
+    for column in ("setting", "default", "what it is for"):
+        table.add_column(column, no_wrap=column == "setting")
+    for field in entry["settings"]:
+        table.add_row(field["name"], json.dumps(field["default"]), field["help"])
+    Console().print(table if entry["settings"] else "It has no settings of its own.")
+
+
+def _described(method: Any) -> dict[str, Any]:
+    from mohb_jax.settings import describe
+
+    return {
+        "name": method.name,
+        "summary": method.summary,
+        "needs": method.needs,
+        "settings": describe(method.settings),
+        "from": OWN,
+    }
+
+
 def _entries(what: str) -> list[dict[str, Any]]:
     if what == "methods":
         from mohb_jax.methods import METHODS, published
-        from mohb_jax.settings import describe
 
-        own = [
-            {
-                "name": m.name,
-                "summary": m.summary,
-                "needs": m.needs,
-                "settings": describe(m.settings),
-                "from": OWN,
-            }
-            for m in METHODS.values()
-        ]
+        own = [_described(method) for method in METHODS.values()]
         return own + [_published(name, point) for name, point in published(METHODS).items()]
     if what == "benchmarks":
         from mohb_jax import benchmarks
