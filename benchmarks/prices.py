@@ -17,7 +17,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable
 from mohb_jax.benchmarks.table import Table
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, yaml_reason
 
 _SAME_PRICE = 1e-6
 _SAME_RATIO = 1e-9
@@ -93,8 +93,7 @@ def _yaml_items(text: str, file: Path) -> list[tuple[str, str]]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
-        raise InputError(f"price file {file} is not YAML: {reason}") from error
+        raise InputError(f"price file {file} is not YAML: {yaml_reason(error)}") from error
     if node is None:
         return []
     if not isinstance(node, yaml.MappingNode):

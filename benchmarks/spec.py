@@ -10,7 +10,7 @@ import yaml
 from mohb_jax.benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, Kind, Level, Role, Sense, require_unit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, yaml_reason
 
 
 def _unit_text(unit: object) -> object:
@@ -126,8 +126,7 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
     except OSError as error:
         raise InputError(f"cannot read the specification {source!r}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise InputError(f"the specification {source!r} is not YAML: {problem}") from error
+        raise InputError(f"the specification {source!r} is not YAML: {yaml_reason(error)}") from error
     return read_spec(mapping, source)
 
 

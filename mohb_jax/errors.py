@@ -1,4 +1,7 @@
-"""The one exception for bad input."""
+"""The one exception for bad input, and parts of its messages."""
+
+import difflib
+from collections.abc import Collection
 
 
 class InputError(ValueError):
@@ -18,3 +21,18 @@ class UserCodeError(InputError):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """``(did you mean ...?)`` with a space before it, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def yaml_reason(error: Exception) -> str:
+    """Why a text is no YAML, in one line that begins with the place where there is one."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    reason = getattr(error, "problem", None) or "it cannot be read"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {reason}"

@@ -1,7 +1,6 @@
 """Settings: frozen dataclasses whose fields say what they are for, what they accept, and their defaults."""
 
 import dataclasses
-import difflib
 import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 import pydantic
 
 from mohb_jax.benchmarks.columns import whole
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 
 Check = Callable[[str, Any], None]
 """Raises ``InputError`` for a value that is not accepted; is given the field's name and the value."""
@@ -96,8 +95,7 @@ def require_settings(values: Collection[str], accepted: Sequence[str], whose: st
     """``InputError`` for the first name that is not accepted."""
     for name in values:
         if name not in accepted:
-            close = difflib.get_close_matches(name, accepted, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
+            hint = did_you_mean(name, accepted)
             known = f"accepted are {', '.join(accepted)}" if accepted else "it has none"
             raise InputError(f"setting {name!r} is unknown to {whose}{hint}: {known}")
 
@@ -122,7 +120,8 @@ def first_error(error: pydantic.ValidationError) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part not in ("float", "int")]  # branches of a union
     field = ".".join(path)
-    value = f" is {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+    shown = first["input"] is None or isinstance(first["input"], str | int | float)
+    value = f" is {first['input']!r}" if shown else ""
     message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
     return f"{field}{value}: {message[0].lower()}{message[1:]}"
 

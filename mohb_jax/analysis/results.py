@@ -81,7 +81,7 @@ def load_study(directory: Path) -> FinishedStudy:
     """
     if not directory.is_dir():
         raise InputError(
-            f"study folder {str(directory)!r} does not exist; give a folder made by 'mohb run --out'"
+            f"study folder {str(directory)!r} does not exist; give a folder that 'mohb run' or run_study made"
         )
     meta = read_study(directory)
     units = tuple(read_units(directory))

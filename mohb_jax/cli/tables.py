@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+FEWER = "fewer --seconds or --evaluations tell methods apart"
+
 
 def print_plan(rows: Sequence[dict[str, Any]]) -> None:
     """What a study would take."""
@@ -62,5 +64,8 @@ def print_results(rows: Sequence[dict[str, Any]], too_short: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
     print("evaluations: mean per run at any fidelity; in full: those at the highest one, which alone count")
+    for row in rows:
+        if row["front_found"] == 1:
+            print(f"{row['method']} found all of the true front of {row['benchmark']} in every run: {FEWER}")
     if too_short:
         print("Some runs ended before their first full evaluation: give more --seconds or --evaluations")

@@ -1,10 +1,9 @@
 """Methods: products of schedule, searcher and promotion rule, under a name. Each family is a file."""
 
-import difflib
 from collections.abc import Collection
 from pathlib import Path
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.methods import (
     asynchronous_halving,
     bohb,
@@ -97,6 +96,6 @@ def require_known(kind: str, name: str, known: Collection[str]) -> None:
     """``InputError`` with the known names of a registry, and the likeliest, unless ``name`` is one."""
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise InputError(f"{kind} {name!r} is unknown{hint}: accepted are {', '.join(known)}")
+    raise InputError(
+        f"{kind} {name!r} is unknown{did_you_mean(name, known)}: accepted are {', '.join(known)}"
+    )

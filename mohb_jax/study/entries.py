@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pydantic
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.errors import did_you_mean
 from mohb_jax.settings import first_error
 
 MAX_SEEDS = 10_000_000
@@ -137,4 +138,5 @@ def wrong_entry(error: pydantic.ValidationError) -> str:
     path = [str(part) for part in first["loc"]]
     entries: dict[str, type[_Entry]] = {"benchmarks": BenchmarkEntry, "methods": MethodEntry}
     accepted = entries.get(path[0], Study).model_fields
-    return f"unknown key {'.'.join(path)!r}: accepted are {', '.join(accepted)}"
+    hint = did_you_mean(path[-1], accepted)
+    return f"unknown key {'.'.join(path)!r}{hint}: accepted are {', '.join(accepted)}"

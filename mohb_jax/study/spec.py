@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from mohb_jax.errors import InputError, UserCodeError
+from mohb_jax.errors import InputError, UserCodeError, yaml_reason
 from mohb_jax.study.entries import Study, wrong_entry
 from mohb_jax.study.sweep import require_takers, spelt_out
 
@@ -24,8 +24,7 @@ def load_study(path: Path) -> Study:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"study file {path} cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: a date, deep nesting
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
-        raise InputError(f"study file {path} is not YAML: {reason}") from error
+        raise InputError(f"study file {path} is not YAML: {yaml_reason(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"study file {path} is not a mapping: it needs at least benchmarks and methods")
     return make_study(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,9 +77,9 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
     """The study's benchmarks."""
     tables = []
     for entry in study.benchmarks:
-        whole = benchmarks.load(entry.name, data, study.folder)
+        whole = benchmarks.load(_beside(study.folder, entry.name), data, study.folder)
         if entry.prices is not None:
-            whole = with_prices(whole, read_prices(entry.prices))
+            whole = with_prices(whole, read_prices(_beside(study.folder, entry.prices)))
         if entry.label is not None:
             whole = dataclasses.replace(whole, name=entry.label)  # type: ignore[type-var]
         whole = whole if entry.objectives is None else whole.select(objectives=entry.objectives)
@@ -88,6 +89,12 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
     if repeated:
         raise InputError(f"benchmark {repeated!r} stands in the study twice: give each a label")
     return tables
+
+
+def _beside(folder: Path | None, name: str) -> str:
+    """The path of a file beside the study file, if there is one of that name; else the name."""
+    file = None if folder is None else folder / name
+    return str(file) if file is not None and file.is_file() else name
 
 
 def work_units(study: Study, tables: list[StudyTable]) -> list[WorkUnit]:
