@@ -443,7 +443,7 @@ def suggestions_of(table, run):
 def test_children_come_when_the_ring_is_full():
     table = synthetic(num_rows=90, fidelities=(1,), num_objectives=3)
     log = simulate(table, "mo-rea", evaluations=40, **ALIKE)
-    random = simulate(table, "random", evaluations=40, **ALIKE)
+    random = simulate(table, "random", evaluations=40, num_seeds=4, workers=3)
     for lane in range(4):
         early = [slot for slot, ring in in_the_ring(log, lane) if len(ring) < POPULATION]
         assert early == list(range(POPULATION + 2))  # two are under way when the sixth result is in
