@@ -70,12 +70,19 @@ print(results.summary().select(shown))
 # Hyperband alone is behind random search, since most of a rung waits for its slowest job. Where idle workers
 # go on with the next bracket, the two are level.
 #
-# Are the differences real? Run i of one method and run i of another share their random numbers, so
-# differences are compared run by run.
+# Are the differences real? Run i of one method and run i of another share their random numbers, so they are
+# *paired*: `difference` is the mean of run i minus run i, and `low` and `high` are the ends of its 95 %
+# interval.
+#
+# `p` is of a test that is *not* paired. `test` and `effect` name it: on each task `mann-whitney` and
+# `vargha-delaney`, the probability that a run of the first beats a run of the second.
+#
+# The task `all` is tested over the means of tasks (`wilcoxon`, `rank-biserial`), from five tasks on. Here are
+# two, so its test, effect and p are null. More: [studies and reports](../studies.md#what-a-report-compares).
 
 # %%
 difference = results.compare("mo-hb-overlap", "random")
-print(difference.select("task", "difference", "low", "high", "p"))
+print(difference.select("task", "difference", "low", "high", "test", "effect_size", "p"))
 
 # %% [markdown]
 # ## A figure
@@ -95,7 +102,8 @@ figure.savefig("curves.png")
 #
 # ## What next?
 #
-# * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal.
+# * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal; `mohb list methods mo-hb`
+#   shows the settings of one.
 # * [Your own table](../howto/table.md), [your own method](../howto/method.md).
 # * What a study file can say: [studies and reports](../studies.md).
 # * Words: [glossary](../glossary.md).

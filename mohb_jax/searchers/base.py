@@ -13,19 +13,30 @@ from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
 Context = Any
-"""A pytree of arrays that all lanes share; the first axis of each array is the task."""
+"""A pytree of arrays that all lanes share. Where values differ between tasks, the first axis is the task, by
+its position in the ``tasks`` of ``prepare``."""
 State = Any
 """A pytree of arrays that a searcher carries from call to call."""
 
 
 class Seen(NamedTuple):
-    """Results of one rung."""
+    """Results of one rung: n places and m objectives, of one lane.
+
+    Attributes:
+        row: rows of the table, int32 [n].
+        level: the rung's fidelity, int32 []: its place on the ladder of the run, 0 is the lowest.
+        costs: objectives as minimised, float64 [n, m]; infinite in every objective where a training failed.
+        valid: bool [n]; False marks padding, whose row and costs mean nothing.
+        is_full: bool []; whether the rung is at the table's highest fidelity.
+    """
 
     row: Int[Array, " n"]
     level: Int[Array, ""]
-    """Index of the fidelity at which the rung was evaluated."""
+    """Index of the fidelity at which the rung was evaluated, among those that the run uses."""
     costs: Float[Array, "n m"]
+    """Infinite in every objective where the evaluation failed."""
     valid: Bool[Array, " n"]
+    """False marks padding."""
     is_full: Bool[Array, ""]
     """True if that is the table's highest fidelity."""
 
@@ -69,7 +80,10 @@ class SuggestFn(Protocol):
 @runtime_checkable
 class ObserveFn(Protocol):
     def __call__(self, state: State, seen: Seen) -> State:
-        """State after the results of one rung."""
+        """State after the results of one rung, of the same shapes and types.
+
+        There is no context: it takes down what was seen, and ``suggest`` draws the conclusions.
+        """
 
 
 def ignore(state: State, seen: Seen) -> State:
@@ -79,7 +93,29 @@ def ignore(state: State, seen: Seen) -> State:
 
 
 class Searcher(NamedTuple):
-    """Four functions; hyperparameters are closed over, data are arguments."""
+    """What proposes the configurations of new brackets: four functions.
+
+    Hyperparameters are closed over, data are arguments. All but ``prepare`` are compiled and see one lane
+    (one simulated tuning run): fixed shapes, ``jnp.where`` in place of ``if``, random numbers from the lane's
+    key alone. ``docs/howto/searcher.md`` has a complete example, ``mohb_jax.ext`` helpers.
+
+    Attributes:
+        prepare: ``(table, tasks, seed, prior) -> context``, once per table, in plain Python. ``tasks`` are
+            numbers of the tasks to run, places in ``table.tasks``; their results must not be read.
+            ``prior`` may be None.
+        init: ``(context, task, key) -> state`` of a lane that has seen nothing. ``task``, int32, is a
+            position in ``tasks``, so that ``array[task]`` is the lane's part of an array of the context whose
+            first axis is the task.
+        suggest: ``(context, task, state, num_suggestions) -> (state, rows, valid)`` for a new bracket:
+            rows int32 [num_suggestions] that the lane was never given before, and bool [num_suggestions],
+            False where there were no more. ``num_suggestions`` is a plain int.
+        observe: ``(state, seen) -> state`` after the results of a rung, see ``Seen``; ``ignore`` if the
+            searcher does not learn within a run.
+        lanes_per_batch: of a searcher that learns: lanes that advance together.
+        tags: what it does not promise, for ``mohb_jax.testing``.
+
+    Shapes and types of the state never change.
+    """
 
     prepare: PrepareFn
     init: InitFn
@@ -99,7 +135,13 @@ class Searcher(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When a worker asks for a job."""
+    """When a worker asks for a job.
+
+    Attributes:
+        num_launched: jobs that the lane has launched, int32 [].
+        progress: share of the run that is over, from 0 to 1, of its seconds or its evaluations; float [].
+        most_results: a plain int, fixed when the program is compiled: see ``Policy.sizes``.
+    """
 
     num_launched: Int[Array, ""]
     """Jobs that the lane has launched."""
@@ -112,7 +154,14 @@ class Moment(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What a worker is to do."""
+    """What a worker is to do; all of shape [].
+
+    Attributes:
+        row: row of the table, int32.
+        level: the fidelity, int32: its place on the ladder of the run, 0 is the lowest.
+        from_level: level at which the lane evaluated the row before, int32; -1 for a new row.
+        wanted: bool; False if the worker has nothing to do before another result is in.
+    """
 
     row: Int[Array, ""]
     level: Int[Array, ""]
@@ -125,7 +174,15 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a worker hands in."""
+    """What a worker hands in: the result of one job, with m objectives.
+
+    Attributes:
+        row: row of the table, int32 [].
+        level: the fidelity, int32 [], as in ``Job``.
+        costs: objectives as minimised, float64 [m]; infinite in all of them where the training failed.
+        number: the job's place in launch order, int32 [].
+        valid: bool []; False if there is no result, and the state must not change.
+    """
 
     row: Int[Array, ""]
     level: Int[Array, ""]
@@ -153,7 +210,16 @@ class ObserveResultFn(Protocol):
 
 
 class Policy(NamedTuple):
-    """Four functions, as in ``Searcher``."""
+    """What chooses the job of each worker that becomes free, row and fidelity: four functions.
+
+    Attributes:
+        prepare: as of ``Searcher``.
+        init: as of ``Searcher``.
+        propose: ``(context, task, state, moment) -> (state, Job)``, see ``Moment``. No row is proposed twice
+            at one level by one lane.
+        observe: ``(context, task, state, result) -> state`` after a ``Result``.
+        sizes: ascending numbers of results for which programs of their own are compiled; see below.
+    """
 
     prepare: PrepareFn
     init: InitFn
