@@ -102,8 +102,8 @@ figure.savefig("curves.png")
 #
 # ## What next?
 #
-# * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal; `mohb list methods mo-hb`
-#   shows the settings of one.
+# * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal;
+#   `mohb list methods mo-hb` shows the settings of one.
 # * [Your own table](../howto/table.md), [your own method](../howto/method.md).
 # * What a study file can say: [studies and reports](../studies.md).
 # * Words: [glossary](../glossary.md).
