@@ -12,6 +12,7 @@ from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Objective, Table
 
+from mohb_jax.drivers.base import Conditions
 from mohb_jax.methods import METHODS
 from mohb_jax.schedule import Bracket, third
 from mohb_jax.searchers.base import Seen
@@ -155,10 +156,11 @@ def test_all_results_at_full_fidelity_are_learnt_from():
 
 def test_schedule():
     method = METHODS["mo-bananas"]
+    usual = method.settings(), Conditions()
     table = synthetic(20, fidelities=(1, 3, 9, 27))
-    assert method.schedule(table, None, None) == (Bracket((10, 3), (2, 3)),)
-    assert method.opening(table, None, None) == (Bracket((10,), (3,)),)
-    assert method.schedule(synthetic(20, fidelities=(9,)), None, None) == (Bracket((10,), (0,)),)
+    assert method.schedule(table, *usual) == (Bracket((10, 3), (2, 3)),)
+    assert method.opening(table, *usual) == (Bracket((10,), (3,)),)
+    assert method.schedule(synthetic(20, fidelities=(9,)), *usual) == (Bracket((10,), (0,)),)
 
 
 @pytest.mark.parametrize(

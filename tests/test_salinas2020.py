@@ -61,7 +61,8 @@ def test_a_small_reproduction(small, tmp_path, monkeypatch, capsys):
     assert rows[0]["improvement"] == 0
     table = benchmarks.load("embedded").select(objectives=["error"])
     logs = [
-        simulate(table, name, num_seeds=3, evaluations=8, workers=1, draws=32) for name in ("random", "cts")
+        simulate(table, name, num_seeds=3, evaluations=8, workers=1, **own)
+        for name, own in (("random", {}), ("cts", {"draws": 32}))
     ]
     means = []
     for log in logs:

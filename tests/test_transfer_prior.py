@@ -162,8 +162,9 @@ def test_large_tables_draw_a_fresh_subset():
 def test_a_rung_of_proposals_beats_random_search_where_tasks_are_alike():
     table = related_tasks(num_rows=400, shift=0.0, num_tasks=3)
     prior = learn_prior(table, training=Training())
-    budget = {"num_seeds": 40, "evaluations": 27, "prior": prior, "draws": 512}
-    volumes = [volumes_of(table, simulate(table, name, **budget)) for name in ("random", "random+prior")]
+    budget = {"num_seeds": 40, "evaluations": 27, "prior": prior}
+    logs = simulate(table, "random", **budget), simulate(table, "random+prior", draws=512, **budget)
+    volumes = [volumes_of(table, log) for log in logs]
     assert (volumes[1] > volumes[0]).mean() > 0.95
 
 
