@@ -1,7 +1,10 @@
 """The one exception for bad input, and parts of its messages."""
 
 import difflib
+import functools
+import inspect
 from collections.abc import Collection
+from typing import Any
 
 
 class InputError(ValueError):
@@ -36,3 +39,11 @@ def yaml_reason(error: Exception) -> str:
         return " ".join(str(error).split())
     reason = getattr(error, "problem", None) or "it cannot be read"
     return f"line {mark.line + 1}, column {mark.column + 1}: {reason}"
+
+
+def place_of(function: Any) -> str:
+    """`` (FILE, line N)`` of a function; nothing where it has none."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return "" if code is None else f" ({code.co_filename}, line {code.co_firstlineno})"

@@ -59,6 +59,7 @@ from typing import Any
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
+from mohb_jax.guards import require_signatures
 from mohb_jax.kernels.promotion import PromotionRule, failures_last
 from mohb_jax.methods import METHODS, Asynchronous, Method, Need, Steady, Synchronous, method_named
 from mohb_jax.plugins import hint
@@ -198,6 +199,7 @@ def _part(name: str, part: str, value: Any) -> Any:
 def _searcher(label: str, value: Any) -> Callable[[Any], Searcher]:
     accepted = "accepted is a Searcher, or a function of nothing or of settings that returns one"
     if isinstance(value, Searcher):
+        require_signatures(value, label)
         return functools.partial(given, value)
     if not callable(value):
         raise InputError(f"{label}: searcher is of type {type(value).__name__}: {accepted}")
@@ -208,6 +210,7 @@ def _searcher(label: str, value: Any) -> Callable[[Any], Searcher]:
         made = factory(settings)
         if not isinstance(made, Searcher):
             raise InputError(f"{label}: searcher returned a value of type {type(made).__name__}: {accepted}")
+        require_signatures(made, label)
         return made
 
     return make
@@ -219,6 +222,7 @@ def _of_situation(label: str, part: str, value: Any) -> Callable[..., Any]:
         "accepted is a function of (table, settings, conditions), (table, settings), settings or nothing"
     )
     if isinstance(value, Policy):
+        require_signatures(value, label)
         return functools.partial(given, value)
     count_taken = next((number for number in range(4) if callable(value) and takes(value, number)), None)
     if count_taken is None:
@@ -229,7 +233,9 @@ def _of_situation(label: str, part: str, value: Any) -> Callable[..., Any]:
         handed = {3: (table, settings, conditions), 2: (table, settings), 1: (settings,), 0: ()}
         made = value(*handed[count_taken])
         if part == "policy":
-            return _checked(label, part, made, isinstance(made, Policy), "Policy")
+            policy = _checked(label, part, made, isinstance(made, Policy), "Policy")
+            require_signatures(policy, label)
+            return policy
         brackets = isinstance(made, tuple) and bool(made) and all(isinstance(item, Bracket) for item in made)
         return _checked(label, part, made, brackets, "tuple of Brackets")
 

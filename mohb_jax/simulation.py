@@ -1,5 +1,6 @@
 """The Python entry point: a table, a method and seeds in, what every run evaluated out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from mohb_jax import benchmarks
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.drivers.base import Conditions
+from mohb_jax.drivers.base import Conditions, Plan
 from mohb_jax.drivers.lanes import Lanes, cells_of
 from mohb_jax.errors import InputError
-from mohb_jax.guards import functions_of, guarded, require_lawful
-from mohb_jax.methods import METHODS, Method, make_plan, make_settings, method_named
-from mohb_jax.plugins import is_path, telling
+from mohb_jax.guards import functions_of, guarded, require_lawful, rungs_of, try_rule
+from mohb_jax.methods import METHODS, Asynchronous, Method, make_plan, make_settings, method_named
+from mohb_jax.plugins import telling
 from mohb_jax.precision import in_64_bits
+from mohb_jax.promotions import PROMOTIONS
 from mohb_jax.settings import check_types, require_count
 from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog
@@ -23,6 +25,8 @@ from mohb_jax.types import RunLog
 DEFAULT_EVALUATIONS = 50
 """The default horizon is the time of this many average evaluations at full fidelity, shared by the
 workers."""
+ARRIVED = 9
+"""Results of the rung on which a rule is tried that judges them as they arrive."""
 
 
 @in_64_bits
@@ -84,10 +88,14 @@ def simulate(
     conditions = make_conditions(workers=workers, resumable=resumable, evaluations=evaluations)
     horizon = horizons(table, names, conditions, seconds)
     plan = make_plan(table, chosen, own, conditions)
-    is_ours = METHODS.get(chosen.name) is chosen and not is_path(str(getattr(own, "promotion", None)))
+    is_ours = METHODS.get(chosen.name) is chosen and getattr(own, "promotion", None) in (None, *PROMOTIONS)
     plan = plan if is_ours else guarded(plan, chosen.label)
     lanes = _lanes(len(indices), first_run, num_seeds, seed, horizon)
     with telling(chosen.label):
+        if not is_ours:
+            rule, cuts = _rule_to_try(plan, chosen, own)
+            for sizes in cuts:
+                try_rule(rule, chosen.label, sizes, table.num_objectives)
         context = plan.prepare(table, tuple(indices.tolist()), seed, prior)
         used = plan.levels()
         shown = table if names == table.tasks else table.select(tasks=names)
@@ -96,8 +104,20 @@ def simulate(
     fidelity = np.where(log.valid, np.array(used)[log.fidelity], -1).astype(np.int32)
     log = log._replace(task=indices[log.task], fidelity=fidelity)
     if not is_ours:
-        require_lawful(log, table, chosen.label, functions_of(plan))
+        rungs = rungs_of(plan, log.valid.shape[1])
+        require_lawful(log, table, chosen.label, functions_of(plan), rungs)
     return log
+
+
+def _rule_to_try(plan: Plan, method: Method, settings: Any) -> tuple[Any, list[tuple[int, int]]]:
+    """The promotion rule that a run hangs on, and the sizes of rungs: how many results, how many to keep."""
+    if isinstance(method, Asynchronous):
+        promotion = method.rule(settings)
+        judges = promotion.on_arrival is None
+        return (promotion.rule(settings), [(ARRIVED, ARRIVED)]) if judges else (None, [])
+    sizes = max((bracket.sizes for bracket in plan.brackets), key=len)
+    cuts = list(itertools.pairwise(sizes))
+    return getattr(plan, "promotion", None), list(dict.fromkeys(cuts[:1] + cuts[-1:]))
 
 
 def make_conditions(**values: Any) -> Conditions:

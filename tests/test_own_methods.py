@@ -38,12 +38,18 @@ def column(context, task, state, num_suggestions):
 def raises(context, task, state, num_suggestions):
     return {}["key"]
 
+def first_again(context, task, state, num_suggestions):
+    state, row, valid = RANDOM.suggest(context, task, state, num_suggestions)
+    return state, row.at[-1].set(row[0]), valid
+
 RANDOM = ext.random_search()
 good = ext.method("mine", "Keeps the last rows", promotion=ext.failures_last(last_rows))
 repeats = ext.method("repeats", "", promotion=same_row)
 outside = ext.method("outside", "", searcher=RANDOM._replace(suggest=beyond))
 wrong_shape = ext.method("wrong-shape", "", searcher=RANDOM._replace(suggest=column))
 raising = ext.method("raising", "", searcher=RANDOM._replace(suggest=raises))
+again = ext.method("again", "", searcher=RANDOM._replace(suggest=first_again))
+asynchronous = ext.method("asynchronous", "", like="mo-asha", promotion=ext.failures_last(same_row))
 def table(): return synthetic(27, 1, (1, 3), num_front=5, name="made")
 no_method = 3
 '''
@@ -125,7 +131,15 @@ def test_a_benchmark_of_ones_own(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("repeats", r"promotion rule \(.*mine.py, line 10\) took row \d+ twice at fidelity 3 in one run"),
+        (
+            "repeats",
+            r"promotion rule \(.*mine.py, line 10\) gave index 0 3 times where 3 of a rung of 9 were",
+        ),
+        (
+            "asynchronous",
+            r"promotion rule \(.*mine.py, line 10\) gave index 0 9 times where 9 of a rung of 9",
+        ),
+        ("again", r"suggest \(.*mine.py, line 24\) gave row \d+ twice in one call: .*level 0: fidelity 1\)"),
         ("outside", r"suggest \(.*mine.py, line 13\) gave row 10\d\d: accepted are 0 to 26"),
         ("wrong_shape", r"suggest \(.*mine.py, line 17\) returned rows of shape \(\d+, 1\)"),
         ("raising", r".*mine.py, line 22: KeyError: 'key'"),
@@ -156,6 +170,47 @@ def test_what_breaks_a_law_while_it_runs_is_told_and_the_rest_is_kept(folder, tm
 def test_wrong_names_are_told_with_the_line_of_the_study(folder, name, message):
     with pytest.raises(InputError, match=message):
         make(folder, "random", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("repeats", r"gave index 0 3 times where 3 of a rung of 9 were to be kept: each may come once"),
+        (
+            "again",
+            r"gave row \d+ twice in one call: each may come once \(lane 0: task 'task-0', run 0; level",
+        ),
+    ],
+)
+def test_a_law_broken_beyond_the_budget_is_told(folder, monkeypatch, name, message):
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserCodeError, match=f"method 'mine:{name}': .*{message}"):
+        mohb_jax.simulate("tiny.npz", f"mine:{name}", evaluations=3)
+
+
+def test_a_module_without_the_name_of_its_method_is_hinted_at(folder):
+    with pytest.raises(
+        InputError, match=r"'mine' is unknown \(did you mean mine:NAME, a method of .*mine.py\?\)"
+    ):
+        make(folder, "mine")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ('method("a", "", like="mo-hp")', r"method 'mo-hp' is unknown \(did you mean mo-hb\?\)"),
+        ('method("a", "", promoton=1)', r"mo-hb has no part 'promoton' \(did you mean promotion\?\)"),
+        (
+            'method("a", "", searcher=RANDOM._replace(observe=lambda state: state))',
+            r"observe \(.*mine.py, line 39\) takes something else: accepted is observe\(state, seen\)",
+        ),
+    ],
+)
+def test_our_own_refusals_while_importing_stand_on_one_line(folder, part, message):
+    (folder / "mine.py").write_text(METHOD.rstrip() + f"\n\nbad = ext.{part}\n")
+    with pytest.raises(UserCodeError, match=f"mine.py, line \\d+: .*{message}") as caught:
+        make(folder, "mine:good")
+    assert caught.value.details == ""
 
 
 def test_a_syntax_error_is_told_with_its_line(folder):

@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mohb_jax import cli
 from mohb_jax.errors import InputError
+from mohb_jax.kernels.promotion import failures_last
 from mohb_jax.methods import METHODS, Steady, Synchronous
 from mohb_jax.promotions import Promotion
 from mohb_jax.schedule import Bracket, full_fidelity
@@ -130,7 +133,57 @@ def test_a_method_that_does_not_transfer_is_caught():
 
 def test_an_error_of_the_author_names_file_and_line():
     found = findings(searcher_method(faulty.asks_a_tracer()), ["state"])
-    assert "It raised TracerBoolConversionError at faulty.py:" in found["state"]
+    assert "suggest raised TracerBoolConversionError at faulty.py:" in found["state"]
+
+
+def raising_suggest():
+    def suggest(context, task, state, num_suggestions):
+        raise ValueError("no\nrows")
+
+    return searcher_method(faulty.SOUND._replace(suggest=suggest, observe=lambda state, seen: state))
+
+
+def forgets_the_task():
+    return searcher_method(faulty.SOUND._replace(suggest=lambda context, state, num_suggestions: None))
+
+
+def short_rule():
+    return rule_method(failures_last(lambda key, costs, valid, num_keep: jnp.argsort(costs[:, 0])))
+
+
+@pytest.mark.parametrize(
+    ("make", "cause", "told"),
+    [
+        (raising_suggest, r"suggest raised ValueError at test_testing.py:\d+", ": no rows$"),
+        (
+            forgets_the_task,
+            "a part breaks a law, as told above",
+            r"suggest \(.*, line \d+\) takes something else: accepted is suggest\(context, task, .*",
+        ),
+        (
+            short_rule,
+            "promotion rule breaks a law, as told above",
+            r"promotion rule \(.*, line \d+\) returned indices of shape \(12,\) .* \(4,\) are needed$",
+        ),
+    ],
+)
+def test_what_makes_all_runs_impossible_is_told_once(make, cause, told):
+    names = ["rows", "invalid-result", "held-out", "promotion-basic", "budget"]
+    first, *others = check_method(make(), mixed(), names, on_fail="report")
+    assert (first.name, first.ok) == ("rows", False)
+    assert re.search(f"No run is possible: .*{told}", first.reason)
+    made = [result for result in others if not result.reason.startswith("its searcher does not learn")]
+    assert {result.ok for result in made} == {None}
+    assert all(re.fullmatch(f"not made: {cause}", result.reason) for result in made), others
+    assert len(made) >= 3
+
+
+def test_the_command_says_what_was_not_made(monkeypatch, capsys):
+    monkeypatch.setitem(METHODS, "faulty", raising_suggest())
+    assert run_check("faulty", "--only", "rows", "--only", "held-out") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:3] == ["held-out", "not", "made"]
+    assert "faulty breaks 1 law(s); 1 checks were not made" in lines
 
 
 def test_findings_say_what_was_seen_and_what_to_do():

@@ -25,13 +25,15 @@ def check(
 
     use_compilation_cache()
     case = kit.case_of(method, _tables(table))
-    failed = []
+    failed, num_not_made = [], 0
     for law in kit.chosen(only):
         result = kit.judged(law, case)
         print(_line(result), flush=True)
         failed += [f"{result.name}: {result.reason}"] if result.ok is False else []
+        num_not_made += _is_not_made(result)
     if failed:
-        print(f"\n{case.method.name} breaks {len(failed)} law(s)", *failed, sep="\n")
+        rest = f"; {num_not_made} checks were not made" if num_not_made else ""
+        print(f"\n{case.method.name} breaks {len(failed)} law(s){rest}", *failed, sep="\n")
     return 1 if failed else 0
 
 
@@ -41,7 +43,15 @@ def _tables(paths: list[Path] | None) -> Any:
     return None if paths is None else {str(path): load_table(path) for path in paths}
 
 
+def _is_not_made(result: Any) -> bool:
+    from mohb_jax.testing.kit import NOT_MADE
+
+    return result.ok is None and result.reason.startswith(f"{NOT_MADE}: ")
+
+
 def _line(result: Any) -> str:
     words = {True: "ok", False: "FAILED", None: "not applicable"}[result.ok]
     note = "" if result.ok is False else result.reason
+    if _is_not_made(result):
+        words, _, note = result.reason.partition(": ")
     return f"{result.name:22} {words:15} {result.seconds:6.1f} s  {note}".rstrip()

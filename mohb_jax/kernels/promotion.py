@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, UserCodeError, place_of
 from mohb_jax.kernels.crowding import crowding_distance
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
@@ -72,18 +72,41 @@ def failures_last(ordering: Ordering, *tags: str) -> PromotionRule:
         ordering: is given finite costs and the mask of rows that are valid and did not fail.
         tags: what the rule does not promise (``mohb_jax.testing`` reads them): ``units`` if its order hangs
             on units, ``random`` if chance may keep any row, ``ties`` if rows that differ can be equal to it.
+
+    Raises:
+        WrongOrderError: while the rule is traced, if the ordering returns something of another shape.
     """
 
     @functools.wraps(ordering)
     def rule(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
         finite = valid & jnp.all(jnp.isfinite(costs), axis=1)
         order = ordering(key, jnp.where(finite[:, None], costs, 0), finite, num_keep)
+        require_order(ordering, order, num_keep)
         position = jnp.arange(num_keep, dtype=jnp.int32)
         num_finite = jnp.sum(finite, dtype=jnp.int32)
         return jnp.where(position < num_finite, order, _select(valid & ~finite, position - num_finite))
 
     setattr(rule, "tags", tags)  # noqa: B010  (a function has no such attribute, says the type checker)
     return rule
+
+
+class WrongOrderError(UserCodeError):
+    """A promotion rule returned something else than ``num_keep`` whole numbers."""
+
+
+def require_order(rule: Callable[..., object], order: object, num_keep: int) -> None:
+    """``WrongOrderError``, with the rule's file and line, unless ``order`` is of the right shape and type."""
+    returned = f"promotion rule{place_of(rule)} returned"
+    needed = f"whole numbers of shape ({num_keep},) are needed"
+    try:
+        found = None if order is None else (jnp.shape(order), jnp.result_type(order))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        raise WrongOrderError(f"{returned} a value of type {type(order).__name__} for indices: {needed}")
+    shape, dtype = found
+    if shape != (num_keep,) or not jnp.issubdtype(dtype, jnp.integer):
+        raise WrongOrderError(f"{returned} indices of shape {shape} and type {dtype}: {needed}")
 
 
 def _select(mask: Bool[Array, " n"], position: Int[Array, " k"]) -> Int[Array, " k"]:

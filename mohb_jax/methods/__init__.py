@@ -74,7 +74,9 @@ def method_named(name: str, folder: Path | None = None) -> Method:
     """
     found = METHODS.get(name) or outside(name, folder)
     if found is None:
-        require_known("method", name, [*METHODS, *REGISTERED, *published(METHODS)])
+        require_known(
+            "method", name, [*METHODS, *REGISTERED, *published(METHODS)], _module_hint(name, folder)
+        )
         raise AssertionError(name)
     return found
 
@@ -92,10 +94,20 @@ def register(method: Method, replace: bool = False) -> None:
     _register(method, METHODS, replace)
 
 
-def require_known(kind: str, name: str, known: Collection[str]) -> None:
-    """``InputError`` with the known names of a registry, and the likeliest, unless ``name`` is one."""
+def _module_hint(name: str, folder: Path | None) -> str | None:
+    """What to type if a name is that of a module in the folder or the working directory."""
+    stem = name.removesuffix(".py")
+    for place in (folder, Path.cwd()):
+        for file in (f"{stem}.py", f"{stem}/__init__.py"):
+            if stem and place is not None and (place / file).is_file():
+                return f"{name}:NAME, a method of {place / file}"
+    return None
+
+
+def require_known(kind: str, name: str, known: Collection[str], meant: str | None = None) -> None:
+    """``InputError`` with the known names of a registry, and ``meant`` or the likeliest, unless ``name`` is
+    one."""
     if name in known:
         return
-    raise InputError(
-        f"{kind} {name!r} is unknown{did_you_mean(name, known)}: accepted are {', '.join(known)}"
-    )
+    hint = f" (did you mean {meant}?)" if meant else did_you_mean(name, known)
+    raise InputError(f"{kind} {name!r} is unknown{hint}: accepted are {', '.join(known)}")

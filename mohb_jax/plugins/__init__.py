@@ -4,7 +4,7 @@ Importing a module runs it. Only names that hold a colon, and names of entry poi
 nothing of this package does so to read data.
 """
 
-from mohb_jax.plugins.blaming import blame, is_users, telling
+from mohb_jax.plugins.blaming import blame, is_users, said, telling
 from mohb_jax.plugins.loading import (
     Loaded,
     distribution_of,
@@ -34,6 +34,7 @@ __all__ = [
     "made",
     "of_functions",
     "packed",
+    "said",
     "telling",
     "unpacked",
 ]

@@ -20,18 +20,21 @@ def blame(error: BaseException, label: str, files: Collection[Path] = ()) -> Use
         files: source files of the user's code; those of all modules imported so far, if empty.
 
     Returns:
-        An error that names the deepest of the user's lines, with the traceback from the first of them on.
+        An error that names the deepest of the user's lines, with the traceback from the first of them on; an
+        ``InputError`` says all in its message and needs none.
     """
     frames = traceback.extract_tb(error.__traceback__)
     known = {str(path) for path in files or USER_FILES}
     own = [number for number, frame in enumerate(frames) if frame.filename in known]
+    where = _place(error, frames[own[-1]] if own else None)
+    message = f"{label}: {where}{said(error)}"
+    if isinstance(error, InputError):
+        return UserCodeError(message)
     shown = frames[own[0] :] if own else [] if isinstance(error, SyntaxError) else frames
     head = ["Traceback (from your code on):\n", *traceback.format_list(shown)] if shown else []
-    said = traceback.format_exception_only(error)
-    said = said if isinstance(error, SyntaxError) else said[:1]  # without the notes that others add
-    details = "".join([*head, *said])
-    where = _place(error, frames[own[-1]] if own else None)
-    return UserCodeError(f"{label}: {where}{_said(error)}", details.rstrip("\n"))
+    tail = traceback.format_exception_only(error)
+    tail = tail if isinstance(error, SyntaxError) else tail[:1]  # without the notes that others add
+    return UserCodeError(message, "".join([*head, *tail]).rstrip("\n"))
 
 
 def is_users(error: BaseException, files: Collection[Path] = ()) -> bool:
@@ -46,11 +49,13 @@ def _place(error: BaseException, frame: traceback.FrameSummary | None) -> str:
     return "" if frame is None else f"{frame.filename}, line {frame.lineno}: "
 
 
-def _said(error: BaseException) -> str:
-    """The exception on one line; its first lines say what it is."""
+def said(error: BaseException) -> str:
+    """The exception on one line. Those of JAX teach in many: their first says what happened."""
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     if isinstance(error, InputError):
-        return " ".join(str(error).split())
-    text = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).strip().splitlines()), "")
+        return text
+    if type(error).__module__.startswith("jax"):
+        text = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -91,6 +91,11 @@ class Case:
         return self._kept_logs[table]
 
     @functools.cached_property
+    def told(self) -> list[str]:
+        """Names of the checks that told why no run is possible: one at most, for all that follow."""
+        return []
+
+    @functools.cached_property
     def _kept_ready(self) -> dict[AnyTable, Ready]:
         return {}
 

@@ -12,6 +12,7 @@ from mohb_jax.methods import Method, method_named
 from mohb_jax.precision import in_64_bits
 from mohb_jax.testing import method_checks, rule_checks, searcher_checks
 from mohb_jax.testing.case import BrokenLawError, Case
+from mohb_jax.testing.causes import Cause, cause_of
 from mohb_jax.testing.fixtures import tables as all_tables
 from mohb_jax.testing.laws import Check
 
@@ -25,13 +26,17 @@ CHECKS: Mapping[str, Check] = {name: _ALL[name] for name in ORDER}
 """Every check by name, in the order in which they are made."""
 
 
+NOT_MADE = "not made"
+"""How the reason begins where an earlier check found that no run is possible."""
+
+
 class CheckResult(NamedTuple):
     """What a check found.
 
     Attributes:
         name: of the check.
-        ok: True if the law holds, False if not, None if it does not concern the method or was expected to
-            fail.
+        ok: True if the law holds, False if not, None if it does not concern the method, was expected to fail,
+            or was not made since no run is possible.
         reason: what was seen and what to do; why the check was not made; what it measured.
         seconds: that it took, compilation included.
     """
@@ -104,13 +109,22 @@ def judged(check: Check, case: Case, expected: str | None = None) -> CheckResult
     concerns = check.concern(case)
     if concerns is not None:
         return CheckResult(check.name, None, concerns, 0.0)
-    breach, note = check.breach(case)
+    cause = cause_of(case)
+    if cause is not None and case.told not in ([], [check.name]):
+        return CheckResult(check.name, None, f"{NOT_MADE}: {cause.short}", 0.0)
+    breach, note = check.breach(case) if cause is None else _no_run(check, case, cause)
     seconds = time.perf_counter() - start
     if expected is None:
         return CheckResult(check.name, breach is None, breach or note, seconds)
     if breach is None:
         return CheckResult(check.name, False, f"It was expected to fail ({expected}) and holds", seconds)
     return CheckResult(check.name, None, f"fails as expected: {expected}", seconds)
+
+
+def _no_run(check: Check, case: Case, cause: Cause) -> tuple[str, str]:
+    """What the first check tells where no run is possible; those after it are not made."""
+    case.told[:] = [check.name]
+    return f"{check.law}. No run is possible: {cause.text}", ""
 
 
 def _require_checks(names: Collection[str]) -> None:

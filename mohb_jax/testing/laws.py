@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from mohb_jax.errors import InputError
+from mohb_jax.plugins import said
 from mohb_jax.testing.case import BrokenLawError, Case
 
 
@@ -42,8 +44,10 @@ class Check:
             return None, self.judge(case) or ""
         except BrokenLawError as error:
             return f"{self.law}. {error}", ""
+        except InputError as error:  # a law of shapes: it names function, file and line
+            return f"{self.law}. {error}", ""
         except Exception as error:  # whatever a stranger's code raises is a finding of this check
-            return f"{self.law}. It raised {type(error).__name__}{_place(error)}: {_first_line(error)}", ""
+            return f"{self.law}. It raised {type(error).__name__}{place(error)}: {text_of(error)}", ""
 
 
 def law(
@@ -53,11 +57,12 @@ def law(
     return lambda judge: Check(name, text, judge, applies)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]
+def text_of(error: Exception) -> str:
+    """The message of an exception on one line."""
+    return said(error).removeprefix(type(error).__name__).removeprefix(": ") or "no message"
 
 
-def _place(error: Exception) -> str:
+def place(error: Exception) -> str:
     """File and line of the author's code, the last that is not of a library."""
     own = [
         frame

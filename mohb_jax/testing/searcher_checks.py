@@ -96,14 +96,15 @@ def _suggest(searcher: Searcher, size: int, context: Any, state: Any) -> tuple[A
 def state(case: Case) -> None:
     """So that it may be carried by a compiled loop; nothing is computed for this."""
     ready = case.ready()
-    before = jax.eval_shape(lambda: _begun(ready))
+    before = jax.eval_shape(lambda: begun(ready))
     for what, after in _calls(ready, before):
         change = changed_shape(before, after)
         if change:
             broken(f"After {what}, {change}: give constants a dtype (jnp.int32(1)) and use .astype")
 
 
-def _begun(ready: Ready) -> Any:
+def begun(ready: Ready) -> Any:
+    """The state of a lane that has seen nothing."""
     return ready.parts.chooser.init(ready.context, jnp.int32(0), jax.random.key(0))
 
 
@@ -166,7 +167,7 @@ def invalid_result(case: Case) -> None:
 def _judge_invalid(ready: Ready, policy: Policy) -> None:
     context, task = ready.context, jnp.int32(0)
     tell = jax.jit(lambda state, result: policy.observe(context, task, state, result))
-    before = jax.jit(lambda: _begun(ready))()
+    before = jax.jit(lambda: begun(ready))()
     for row in range(3):
         leaf = different_leaf(before, tell(before, new_result(ready, row + 7, valid=False)))
         if leaf:
@@ -190,7 +191,7 @@ def _judge_padding(ready: Ready, searcher: Searcher) -> None:
 def _told(ready: Ready, searcher: Searcher, junk: int) -> Any:
     """The state after some rungs, half of each padding."""
     tell = jax.jit(searcher.observe)
-    state = jax.jit(lambda: _begun(ready))()
+    state = jax.jit(lambda: begun(ready))()
     for turn in range(NUM_TOLD):
         state = tell(state, new_seen(ready, jnp.arange(NUM_SEEN) < NUM_SEEN // 2, junk, turn * NUM_SEEN))
     return state
