@@ -313,7 +313,8 @@ def test_from_a_spreadsheet_to_a_report(mohb, imported):
     assert "mo-hb" in result.out
     assert result.err == ""  # no progress bar where there is no terminal
     shown = result.out.split()
-    assert shown.count("random") == 1
+    assert [line.split()[:2] for line in result.out.splitlines()].count(["mine", "random"]) == 1
+    assert "random found all of the true front of mine in every run" in result.out  # of eight rows
 
     result = mohb("report", "runs/my")
     assert result.code == 0, result.err

@@ -121,7 +121,7 @@ def test_settings_are_those_of_the_units(tmp_path):
     swept = [("x", 2), ("x", 3), ("y", 2), ("y", 3), ("z", 3)]
     for unit, (method, eta) in zip(study.units, swept, strict=True):
         unit.spec.update(method_name=method, settings={"eta": eta, "workers": 1})
-    assert unit_settings(study.units)["b"] == {"method": "x", "eta": 3, "workers": 1}
+    assert unit_settings(study.units)["b"] == {"method": "x", "eta": 3}  # workers did not vary
     drawn = write(study, tmp_path)
     assert "main-effects.pdf" in [path.name for path in drawn.files]
     assert "interactions" in drawn.left_out
