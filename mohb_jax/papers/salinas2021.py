@@ -6,6 +6,7 @@ from typing import Any
 
 from mohb_jax import store
 from mohb_jax.analysis.results import load_study
+from mohb_jax.methods import method_named
 from mohb_jax.papers.claims import Claim, claims_frame, judged
 from mohb_jax.papers.claims_figures import write_figures
 from mohb_jax.papers.claims_page import page_html
@@ -58,7 +59,8 @@ def make_benchmark_study(benchmark: str, seeds: int, methods: tuple[str, ...] = 
         "benchmarks": [benchmark],
         "methods": list(methods),
     }
-    content |= {"seeds": seeds, "reference": "hb", "settings": {"draws": DRAWS}}
+    learns = any(method_named(name).transfers for name in methods)
+    content |= {"seeds": seeds, "reference": "hb", "settings": {"draws": DRAWS} if learns else {}}
     return make_study(content, "salinas2021")
 
 
