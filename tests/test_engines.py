@@ -45,7 +45,7 @@ def test_ray_survives_a_lost_worker_and_writes_the_files_of_this_process(study, 
     monkeypatch.setenv("MOHB_TEST_MARK", str(tmp_path / "mark"))
     # Workers find this module under its name.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
-    monkeypatch.setattr(studies, "WorkUnit", Deadly)
+    monkeypatch.setattr("mohb_jax.study.units.WorkUnit", Deadly)
     engine = make_engine(study.engine)
     assert run(study, tmp_path / "there", engine) == 2
     assert (tmp_path / "mark").read_text() == "once"
@@ -63,7 +63,7 @@ def test_ray_survives_a_lost_worker_and_writes_the_files_of_this_process(study, 
     ):
         run(study, tmp_path / "there", engine)
     assert len(list((tmp_path / "there" / "units").iterdir())) == 1
-    monkeypatch.setattr(studies, "WorkUnit", WorkUnit)
+    monkeypatch.setattr("mohb_jax.study.units.WorkUnit", WorkUnit)
     assert run(study, tmp_path / "there", studies.in_this_process) == 1
 
 

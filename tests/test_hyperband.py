@@ -276,7 +276,7 @@ def test_adding_seeds_and_tasks_changes_nothing():
         ({"workers": 0}, "workers is 0"),
         ({"workers": True}, "workers is True"),
         ({"eta": 1}, "eta is 1: "),
-        ({"eta": 1.001, "method": "random"}, "at least 1.1"),
+        ({"eta": 1.001, "method": "hb"}, "at least 1.1"),
         ({"eta": float("nan")}, "eta is nan"),
         ({"workers": 10**9}, "at most 10,000"),
         ({"brackets": 0}, "brackets is 0"),
