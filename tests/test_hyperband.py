@@ -27,11 +27,15 @@ ALIKE = {"num_seeds": 4, "brackets": 2, "workers": 3, "draws": 40, "population":
 """Eight lanes; brackets of 27, 9, 3, 1 and of 12, 4, 1 configurations."""
 
 
-def simulate(table, method, **options):
-    """``mohb_jax.simulate`` without the settings of ``SOME_HAVE`` that the method does not have."""
+def had_by(method, **options):
+    """The options without those of ``SOME_HAVE`` that the method does not have."""
     known = METHODS[method].settings.__dataclass_fields__ if method in METHODS else SOME_HAVE
-    own = {name: value for name, value in options.items() if name in known or name not in SOME_HAVE}
-    return simulation.simulate(table, method, **own)
+    return {name: value for name, value in options.items() if name in known or name not in SOME_HAVE}
+
+
+def simulate(table, method, **options):
+    """``mohb_jax.simulate`` with what the method has of the options."""
+    return simulation.simulate(table, method, **had_by(method, **options))
 
 
 def integer_table(
@@ -113,7 +117,7 @@ def test_log_equals_plain_python(mode, workers, resumable, limit):
 def test_other_methods_equal_plain_python(name):
     table = integer_table(levels=10**6)
     log = simulate(table, name, seconds=500.0, **ALIKE)
-    plan = make_plan(table, method_named(name), make_settings(method_named(name), brackets=2))
+    plan = make_plan(table, method_named(name), make_settings(method_named(name), **had_by(name, brackets=2)))
     for lane in range(8):
         rows = suggestions(0, int(log.run[lane]), table.num_rows)
         expected = reference_driver.simulate(
