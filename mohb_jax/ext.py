@@ -58,11 +58,10 @@ from typing import Any
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.guards import require_signatures
 from mohb_jax.kernels.promotion import PromotionRule, failures_last
 from mohb_jax.methods import METHODS, Asynchronous, Method, Need, Steady, Synchronous, method_named
-from mohb_jax.plugins import hint
 from mohb_jax.promotions import Promotion
 from mohb_jax.promotions.outside import given, of_settings, promotion_of, takes
 from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, hyperband
@@ -177,7 +176,7 @@ def method(
     for part in changed:
         if part not in accepted:
             raise InputError(
-                f"{label}: {base.name} has no part {part!r}{hint(part, accepted)}: "
+                f"{label}: {base.name} has no part {part!r}{did_you_mean(part, accepted)}: "
                 f"accepted are {', '.join(accepted)}"
             )
     made = {part: _part(name, part, value) for part, value in changed.items()}

@@ -79,6 +79,7 @@ def run_with_progress(
     command: str,
     reuse: Sequence[Path] = (),
     progress: bool = True,
+    begin: Callable[[list[WorkUnit]], None] = lambda units: None,
 ) -> Ran:
     """Runs what is missing of a study in a folder, with a bar where somebody looks.
 
@@ -89,8 +90,10 @@ def run_with_progress(
         command: what the user typed, for the report.
         reuse: other study folders to copy finished units from.
         progress: False for no bar at all.
+        begin: called with all units before any of them runs.
     """
     units = work_units(study, tables)
+    begin(units)
     began, num_kept = time.perf_counter(), 0
     with _bar(progress) as bar:
         show = _shown(bar, units)

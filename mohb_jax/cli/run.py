@@ -97,15 +97,17 @@ def run_and_say(study: Any, tables: list[Any], directory: Path, reuse: Sequence[
     from mohb_jax import study as studies
     from mohb_jax.running import run_with_progress
 
-    units = studies.work_units(study, tables)
-    studies.require_folder(directory)
-    num_lanes = sum(unit.num_lanes for unit in units)
-    print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
-    if studies.replaces_another(study, directory):
-        print(
-            "The folder held another study: its units stay, study.json is now of this one (--out keeps both)"
-        )
+    def begin(units: list[Any]) -> None:
+        studies.require_folder(directory)
+        num_lanes = sum(unit.num_lanes for unit in units)
+        print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
+        if studies.replaces_another(study, directory):
+            print(
+                "The folder held another study: its units stay, study.json is now of this one "
+                "(--out keeps both)"
+            )
+
     command = shlex.join(["mohb", *sys.argv[1:]])
-    ran = run_with_progress(study, tables, directory, command, reuse)
+    ran = run_with_progress(study, tables, directory, command, reuse, begin=begin)
     kept = f", {ran.num_kept} were there already" if ran.num_kept else ""
     print(f"Ran {ran.num_run} units in {ran.seconds:.1f} s{kept}.\n")

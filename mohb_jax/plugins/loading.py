@@ -1,7 +1,6 @@
 """Finds and imports what ``my_module:my_object`` names."""
 
 import contextlib
-import difflib
 import hashlib
 import importlib
 import importlib.machinery
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.plugins import blaming
 from mohb_jax.plugins.sources import hash_of, source_files
 from mohb_jax.precision import in_64_bits
@@ -193,12 +192,6 @@ def made(loaded: Loaded, wanted: type[Wanted], kind: str, settings: tuple[Any, .
     if not isinstance(result, wanted):
         raise InputError(f"{label} returned {_article(result)}{_origin(loaded)}: {accepted}")
     return result
-
-
-def hint(name: str, known: Collection[str]) -> str:
-    """``(did you mean ...?)`` with a space before it, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _article(value: Any) -> str:
@@ -407,7 +400,7 @@ def _spec(module_name: str, label: str, folder: Path | None) -> importlib.machin
         raise blaming.blame(error, label) from error
     if spec is None:
         places = list(dict.fromkeys([*([] if folder is None else [folder.resolve()]), Path.cwd()]))
-        near = hint(module_name, [path.stem for place in places for path in place.glob("*.py")])
+        near = did_you_mean(module_name, [path.stem for place in places for path in place.glob("*.py")])
         tried = ", ".join(map(str, places))
         raise InputError(
             f"{label}: there is no module {module_name!r}{near}, neither in {tried} nor installed"
@@ -425,7 +418,7 @@ def _attribute(module: ModuleType, attribute: str, label: str) -> Any:
                 else []
             )
             file = getattr(module, "__file__", None) or module.__name__
-            raise InputError(f"{label}: {file} has no {part!r}{hint(part, known)}")
+            raise InputError(f"{label}: {file} has no {part!r}{did_you_mean(part, known)}")
         value = getattr(value, part)
     return value
 

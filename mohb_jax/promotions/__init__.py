@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mohb_jax import plugins
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.promotions.base import NetSettings, Promotion, PromotionSettings
 from mohb_jax.promotions.crowding import CROWDING
 from mohb_jax.promotions.hvc import HVC
@@ -33,7 +33,7 @@ def promotion_named(name: str, folder: Path | None = None) -> Promotion:
     found = PROMOTIONS.get(name) or outside(name, folder)
     if found is None:
         known = [*PROMOTIONS, *plugins.entry_points(GROUP)]
-        near = plugins.hint(name, known)
+        near = did_you_mean(name, known)
         raise InputError(
             f"promotion is {name!r}{near}: accepted are {', '.join(known)} and my_module:my_rule"
         )

@@ -1,13 +1,12 @@
 """``check_method``: all laws, on all tables that serve a method."""
 
-import difflib
 import functools
 import time
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.errors import InputError
+from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.methods import Method, method_named
 from mohb_jax.precision import in_64_bits
 from mohb_jax.testing import method_checks, rule_checks, searcher_checks
@@ -130,9 +129,8 @@ def _no_run(check: Check, case: Case, cause: Cause) -> tuple[str, str]:
 def _require_checks(names: Collection[str]) -> None:
     for name in names:
         if name not in CHECKS:
-            close = difflib.get_close_matches(name, CHECKS, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise InputError(f"check {name!r} is unknown{hint}: accepted are {', '.join(CHECKS)}")
+            near = did_you_mean(name, CHECKS)
+            raise InputError(f"check {name!r} is unknown{near}: accepted are {', '.join(CHECKS)}")
 
 
 @functools.lru_cache(maxsize=2)
