@@ -209,6 +209,20 @@ def test_help_names_commands_and_options(mohb):
     assert "--out" in text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("new-method", "mo-hb"), "'mo-hb' is that of a method of this package"),
+        (("list", "benchmarks", "embedded"), "accepted after methods alone"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(mohb, tmp_path, arguments, message):
+    result = mohb(*arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert not Path("mo-hb").exists()
+
+
 def test_the_settings_of_a_method_are_listed(mohb):
     shown = mohb("list", "methods", "mo-hb").out
     assert "non-dominated sorting" in shown

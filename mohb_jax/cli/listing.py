@@ -23,7 +23,9 @@ def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the known methods or benchmarks and what each needs, or the settings of one method."""
-    if name is not None and what == "methods":
+    if name is not None and what != "methods":
+        raise InputError(f"list {what} {name}: a name is accepted after methods alone")
+    if name is not None:
         _print_method(name, as_json)
         return
     entries = _entries(what)
