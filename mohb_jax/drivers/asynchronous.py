@@ -33,11 +33,14 @@ LANES_PER_BATCH = 32
 """Lanes of one event loop: each waits for the longest sort among them, and their arrays stay in the cache."""
 FIRST_CAPACITY = 96
 """Jobs of the first segment of a loop; every later one has room for half as many more."""
+FEWEST_LEVELS = 8
+"""That programs are compiled for."""
+UNLIMITED = np.iinfo(np.int32).max
 
 
 @dataclasses.dataclass(frozen=True)
 class AsynchronousPlan:
-    """All that is static in an asynchronous run; see ``drivers.base.Plan``.
+    """An asynchronous run; see ``drivers.base.Plan``.
 
     Attributes:
         brackets: rungs of each bracket; levels ascend and end in the highest, sizes mean nothing.
@@ -71,8 +74,8 @@ class AsynchronousPlan:
         return self.searcher.prepare(table, tasks, seed, prior)
 
     def levels(self) -> tuple[int, ...]:
-        """See ``Plan``."""
-        return levels_of(self.brackets)
+        """See ``Plan``; as many for every eta, or each would need programs of its own."""
+        return repeated(levels_of(self.brackets))
 
     def in_levels(self, used: Sequence[int]) -> "AsynchronousPlan":
         """See ``Plan``."""
@@ -86,22 +89,47 @@ class AsynchronousPlan:
         """See ``Plan``."""
         return simulate_asynchronous(self, cells, context, lanes, devices)
 
-    def shares(self, capacity: int) -> np.ndarray:
-        """How many of n results are good enough, for n up to ``capacity``: exact, as no float division is."""
-        eta, least = Fraction(str(self.eta)), 0 if self.promotes else 1
-        return np.array([max(least, n // eta) for n in range(capacity + 1)], np.int32)
+    def _program(self) -> "_Program":
+        return _Program(self.searcher, self.arrival, self.promotes, self.num_workers)
 
-    @property
-    def rung_levels(self) -> np.ndarray:
-        """Level of each rung by bracket, the last one repeated: [brackets, rungs]."""
-        all_levels = [bracket.levels for bracket in self.brackets]
-        most = max(len(levels) for levels in all_levels)
-        return np.array([levels + levels[-1:] * (most - len(levels)) for levels in all_levels], np.int32)
+    def _numbers(self, capacity: int) -> "_Numbers":
+        return _Numbers(
+            levels=np.array([repeated(bracket.levels) for bracket in self.brackets], np.int32),
+            num_rungs=np.array([len(bracket.levels) for bracket in self.brackets], np.int32),
+            num_keep=_num_keep(self.eta, 0 if self.promotes else 1, capacity),
+            eta=np.float64(self.eta),
+            budget=np.int32(UNLIMITED if self.budget is None else self.budget),
+            num_trials=np.int32(UNLIMITED if self.num_trials is None else self.num_trials),
+        )
 
-    @property
-    def num_rungs(self) -> np.ndarray:
-        """Rungs of each bracket."""
-        return np.array([len(bracket.levels) for bracket in self.brackets], np.int32)
+
+class _Program(NamedTuple):
+    """What programs are compiled for."""
+
+    searcher: Searcher
+    arrival: ArrivalRule
+    promotes: bool
+    num_workers: int
+
+
+class _Numbers(NamedTuple):
+    """What is only compared or looked up: other numbers need no other program."""
+
+    levels: Int[np.ndarray, "brackets rungs"]
+    """Level of each rung, the last one repeated."""
+    num_rungs: Int[np.ndarray, " brackets"]
+    num_keep: Int[np.ndarray, " results"]
+    """How many of n results are good enough, by n."""
+    eta: np.float64
+    budget: np.int32
+    num_trials: np.int32
+
+
+@functools.lru_cache(maxsize=64)
+def _num_keep(eta: float | int, least: int, most: int) -> np.ndarray:
+    """How many of n results are good enough, for n up to ``most``: exact, as no float division is."""
+    factor = Fraction(str(eta))
+    return np.array([max(least, n // factor) for n in range(most + 1)], np.int32)
 
 
 class _Queue(NamedTuple):
@@ -191,27 +219,30 @@ def _run_batch(
     plan: AsynchronousPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
 ) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
+    program = plan._program()
     capacity = _whole_words(max(FIRST_CAPACITY, plan.num_workers))
-    state = _start(plan, capacity, cells, context, lanes)
+    state = _start(program, capacity, plan._numbers(capacity), cells, context, lanes)
     while True:
-        state, goes_on = _segment(plan, cells, lanes, state)
+        state, goes_on = _segment(program, plan._numbers(capacity), cells, lanes, state)
         if not goes_on:
             break
         capacity = _whole_words(capacity + capacity // 2)
-        state = _grown(plan, capacity, context, lanes, state)
+        state = _grown(program, capacity, plan._numbers(capacity), context, lanes, state)
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     return tuple(jax.device_get(_slots(until, state)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _start(plan: AsynchronousPlan, capacity: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
+def _start(
+    program: _Program, capacity: int, numbers: _Numbers, cells: Cells, context: Context, lanes: Lanes
+) -> _Lane:
     def lane(task: Array, key: Key, horizon: Array) -> _Lane:
-        workers = plan.num_workers
+        workers, num_rungs = program.num_workers, numbers.levels.size
         num_objectives = cells.look_up(task, jnp.zeros(1, jnp.int32), jnp.int32(0))[0].shape[1]
         blank = jnp.zeros(capacity, jnp.int32)
         results = jnp.full((capacity, num_objectives), jnp.inf)
         state = _Lane(
-            searcher=plan.searcher.init(context, task, jax.random.fold_in(key, 0)),
+            searcher=program.searcher.init(context, task, jax.random.fold_in(key, 0)),
             bracket_key=jax.random.fold_in(key, 1),
             trial_row=blank[:0],
             trial_bracket=blank[:0],
@@ -230,17 +261,17 @@ def _start(plan: AsynchronousPlan, capacity: int, cells: Cells, context: Context
             costs=results,
             result_costs=results,
             result_rung=blank - 1,
-            low=jnp.full((plan.rung_levels.size, num_objectives), jnp.inf),
-            high=jnp.full((plan.rung_levels.size, num_objectives), -jnp.inf),
-            dominators=jnp.zeros((_words(plan, capacity), capacity), jnp.uint32),
-            queue=_empty_queue(plan, capacity) if plan.promotes else None,
+            low=jnp.full((num_rungs, num_objectives), jnp.inf),
+            high=jnp.full((num_rungs, num_objectives), -jnp.inf),
+            dominators=jnp.zeros((_words(program, capacity), capacity), jnp.uint32),
+            queue=_empty_queue(num_rungs, capacity) if program.promotes else None,
         )
-        state = _offered(plan, capacity, context, task, state)
+        state = _offered(program, capacity, numbers, context, task, state)
 
         def first(worker: Array, state: _Lane) -> _Lane:
             trial, there = _next_trial(state)
             return _launch(
-                plan, cells, task, horizon, state, worker, jnp.zeros(()), trial, jnp.int32(0), there
+                numbers, cells, task, horizon, state, worker, jnp.zeros(()), trial, jnp.int32(0), there
             )
 
         return jax.lax.fori_loop(0, workers, first, state)
@@ -249,7 +280,9 @@ def _start(plan: AsynchronousPlan, capacity: int, cells: Cells, context: Context
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _grown(plan: AsynchronousPlan, capacity: int, context: Context, lanes: Lanes, state: _Lane) -> _Lane:
+def _grown(
+    program: _Program, capacity: int, numbers: _Numbers, context: Context, lanes: Lanes, state: _Lane
+) -> _Lane:
     """The same lanes with room for more jobs."""
 
     def lane(task: Array, state: _Lane) -> _Lane:
@@ -260,19 +293,19 @@ def _grown(plan: AsynchronousPlan, capacity: int, context: Context, lanes: Lanes
             part = getattr(state, name)
             fresh = jnp.full((more, *part.shape[1:]), blank.get(name, 0), part.dtype)
             wide[name] = jnp.concatenate([part, fresh])
-        words = _words(plan, capacity) - state.dominators.shape[0]
+        words = _words(program, capacity) - state.dominators.shape[0]
         wide["dominators"] = jnp.pad(state.dominators, ((0, words), (0, more)))
         queue = None if state.queue is None else _longer(state.queue, more)
-        return _offered(plan, capacity, context, task, state._replace(**wide, queue=queue))
+        return _offered(program, capacity, numbers, context, task, state._replace(**wide, queue=queue))
 
     return jax.vmap(lane)(lanes.task, state)
 
 
-def _empty_queue(plan: AsynchronousPlan, capacity: int) -> _Queue:
+def _empty_queue(num_rungs: int, capacity: int) -> _Queue:
     return _Queue(
         result_trial=jnp.zeros(capacity, jnp.int32),
         promoted=jnp.zeros(capacity, bool),
-        first=jnp.full(plan.rung_levels.size, capacity, jnp.int32),
+        first=jnp.full(num_rungs, capacity, jnp.int32),
         stale=jnp.int32(0),
         asker=jnp.int32(-1),
         time=jnp.zeros(()),
@@ -288,35 +321,44 @@ def _longer(queue: _Queue, more: int) -> _Queue:
     )
 
 
+def repeated(levels: tuple[int, ...]) -> tuple[int, ...]:
+    """Levels with the last one repeated up to a power of two, at least 8: few programs serve all."""
+    most = max(FEWEST_LEVELS, 1 << (len(levels) - 1).bit_length())
+    return levels + levels[-1:] * (most - len(levels))
+
+
 def _whole_words(capacity: int) -> int:
     """The next multiple of the bits of a word."""
     return -(-capacity // WORD) * WORD
 
 
-def _words(plan: AsynchronousPlan, capacity: int) -> int:
-    return capacity // WORD if plan.arrival.has_fronts else 0
+def _words(program: _Program, capacity: int) -> int:
+    return capacity // WORD if program.arrival.has_fronts else 0
 
 
-def _offered(plan: AsynchronousPlan, capacity: int, context: Context, task: Array, state: _Lane) -> _Lane:
+def _offered(
+    program: _Program, capacity: int, numbers: _Numbers, context: Context, task: Array, state: _Lane
+) -> _Lane:
     """Rows and brackets for as many trials as there may be jobs: no result changes what is proposed."""
     more = capacity - state.trial_row.shape[0]
-    searcher, row, valid = plan.searcher.suggest(context, task, state.searcher, more)
+    searcher, row, valid = program.searcher.suggest(context, task, state.searcher, more)
     number = jnp.arange(state.trial_row.shape[0], capacity, dtype=jnp.int32)
     offered = state.num_offered + jnp.sum(valid, dtype=jnp.int32)
-    most = capacity if plan.num_trials is None else plan.num_trials
     return state._replace(
         searcher=searcher,
         trial_row=jnp.concatenate([state.trial_row, row]),
-        trial_bracket=jnp.concatenate([state.trial_bracket, _brackets(plan, state.bracket_key, number)]),
-        num_offered=jnp.minimum(offered, most),
+        trial_bracket=jnp.concatenate(
+            [state.trial_bracket, _brackets(numbers.num_rungs, state.bracket_key, number)]
+        ),
+        num_offered=jnp.minimum(offered, numbers.num_trials),
     )
 
 
-def _brackets(plan: AsynchronousPlan, key: Key, number: Array) -> Array:
+def _brackets(num_rungs: Array, key: Key, number: Array) -> Array:
     """Bracket of each trial: at random, weighted by the exponential of the number of its rungs."""
-    if len(plan.brackets) == 1:
+    if len(num_rungs) == 1:
         return jnp.zeros_like(number)
-    weights = jnp.asarray(plan.num_rungs, jnp.float32)
+    weights = jnp.asarray(num_rungs, jnp.float32)
     draw = jax.vmap(lambda n: jax.random.categorical(jax.random.fold_in(key, n), weights))
     return draw(number).astype(jnp.int32)
 
@@ -328,7 +370,7 @@ def _next_trial(state: _Lane) -> tuple[Array, Array]:
 
 
 def _launch(
-    plan: AsynchronousPlan,
+    numbers: _Numbers,
     cells: Cells,
     task: Array,
     horizon: Array,
@@ -340,11 +382,9 @@ def _launch(
     wanted: Array,
 ) -> _Lane:
     """A job on a worker; the worker is idle if none is wanted, time is over or the budget is spent."""
-    may = wanted & (time < horizon)
-    if plan.budget is not None:
-        may &= state.num_launched < plan.budget
+    may = wanted & (time < horizon) & (state.num_launched < numbers.budget)
     bracket = state.trial_bracket[trial]
-    levels = jnp.asarray(plan.rung_levels)
+    levels = jnp.asarray(numbers.levels)
     row, level = state.trial_row[trial], levels[bracket, rung]
     costs, runtime = cells.look_up(task, row[None], level)
     paid = cells.look_up(task, row[None], levels[bracket, jnp.maximum(rung - 1, 0)])[1][0]
@@ -367,7 +407,9 @@ def _launch(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _segment(plan: AsynchronousPlan, cells: Cells, lanes: Lanes, state: _Lane) -> tuple[_Lane, Array]:
+def _segment(
+    program: _Program, numbers: _Numbers, cells: Cells, lanes: Lanes, state: _Lane
+) -> tuple[_Lane, Array]:
     """Events until all lanes have ended, or one has no room for another job."""
     capacity = state.row.shape[1]
 
@@ -376,7 +418,7 @@ def _segment(plan: AsynchronousPlan, cells: Cells, lanes: Lanes, state: _Lane) -
         return jnp.any(busy) & jnp.all(state.num_launched < capacity)
 
     def events(state: _Lane) -> _Lane:
-        step = functools.partial(_event, plan, cells)
+        step = functools.partial(_event, program, numbers, cells)
         return jax.vmap(step)(lanes.task, lanes.key, lanes.horizon, state)
 
     state = jax.lax.while_loop(unfinished, events, state)
@@ -384,7 +426,13 @@ def _segment(plan: AsynchronousPlan, cells: Cells, lanes: Lanes, state: _Lane) -
 
 
 def _event(
-    plan: AsynchronousPlan, cells: Cells, task: Array, key: Key, horizon: Array, state: _Lane
+    program: _Program,
+    numbers: _Numbers,
+    cells: Cells,
+    task: Array,
+    key: Key,
+    horizon: Array,
+    state: _Lane,
 ) -> _Lane:
     """The next result of a lane, or the next idle worker that asks, and the job that follows; nothing where
     no worker has a job."""
@@ -395,29 +443,31 @@ def _event(
     arrives = ~asks & jnp.isfinite(time)
     trial, rung = state.job_trial[worker], state.job_rung[worker]
     bracket = state.trial_bracket[trial]
-    decides = arrives & (rung < jnp.asarray(plan.num_rungs)[bracket] - 1)
-    own = bracket * plan.rung_levels.shape[1] + rung
+    decides = arrives & (rung < jnp.asarray(numbers.num_rungs)[bracket] - 1)
+    own = bracket * numbers.levels.shape[1] + rung
     place = jnp.where(decides, state.num_results, capacity)
-    state = _registered(plan, state, worker, own, place)
+    state = _registered(program, numbers, state, worker, own, place)
     key = jax.random.fold_in(key, 2)
     if queue is None:
-        found = _good_enough(plan, key, state, own, jnp.arange(capacity) == place)
+        found = _good_enough(program, numbers, key, state, own, jnp.arange(capacity) == place)
         goes_on, rung = found < capacity, rung + 1
     else:
         queue = queue._replace(result_trial=queue.result_trial.at[place].set(trial, mode="drop"))
-        queue, result = _promoted(plan, key, state, queue, own, place)
+        queue, result = _promoted(program, numbers, key, state, queue, own, place)
         goes_on, trial, rung = result < capacity, queue.result_trial[result], state.result_rung[result] + 1
         worker, time = jnp.where(asks, queue.asker, worker), jnp.where(asks, queue.time, time)
     fresh, there = _next_trial(state)
     trial, rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung, 0)
     wanted = (arrives | asks) & (goes_on | there)
-    after = _launch(plan, cells, task, horizon, state, worker, time, trial, rung, wanted)
+    after = _launch(numbers, cells, task, horizon, state, worker, time, trial, rung, wanted)
     if queue is None:
         return after
     return after._replace(queue=_asked(queue, after.free, after.num_launched > state.num_launched, time))
 
 
-def _registered(plan: AsynchronousPlan, state: _Lane, worker: Array, own: Array, place: Array) -> _Lane:
+def _registered(
+    program: _Program, numbers: _Numbers, state: _Lane, worker: Array, own: Array, place: Array
+) -> _Lane:
     """The worker's result in its rung, as number ``place`` of all results; nothing beyond their end."""
     decides = place < state.row.shape[0]
     costs = state.costs[state.job[worker]]
@@ -429,27 +479,35 @@ def _registered(plan: AsynchronousPlan, state: _Lane, worker: Array, own: Array,
         result_costs=state.result_costs.at[place].set(costs, mode="drop"),
         result_rung=state.result_rung.at[place].set(own, mode="drop"),
     )
-    if not plan.arrival.has_fronts:
+    if not program.arrival.has_fronts:
         return state
-    rung = _rung_of(plan, state, own)
+    rung = _rung_of(numbers, state, own)
     return state._replace(dominators=jnp.asarray(with_newcomer(rung, place, state.dominators)))
 
 
-def _rung_of(plan: AsynchronousPlan, state: _Lane, rung: Array) -> Rung:
+def _rung_of(numbers: _Numbers, state: _Lane, rung: Array) -> Rung:
     inside = state.result_rung == rung
-    keep = jnp.asarray(plan.shares(state.row.shape[0]))[jnp.sum(inside, dtype=jnp.int32)]
+    keep = jnp.asarray(numbers.num_keep)[jnp.sum(inside, dtype=jnp.int32)]
     low, high = state.low[rung][None], state.high[rung][None]
-    return Rung(state.result_costs, inside, low, high, keep, jnp.asarray(plan.eta, float))
+    return Rung(state.result_costs, inside, low, high, keep, jnp.asarray(numbers.eta))
 
 
-def _good_enough(plan: AsynchronousPlan, key: Key, state: _Lane, rung: Array, wanted: Array) -> Array:
+def _good_enough(
+    program: _Program, numbers: _Numbers, key: Key, state: _Lane, rung: Array, wanted: Array
+) -> Array:
     """The first wanted result of a rung that may go on; the number of slots if there is none."""
-    results = _rung_of(plan, state, rung)
-    return jnp.asarray(plan.arrival.first(key, results, wanted & results.valid, state.dominators))
+    results = _rung_of(numbers, state, rung)
+    return jnp.asarray(program.arrival.first(key, results, wanted & results.valid, state.dominators))
 
 
 def _promoted(
-    plan: AsynchronousPlan, key: Key, state: _Lane, queue: _Queue, own: Array, place: Array
+    program: _Program,
+    numbers: _Numbers,
+    key: Key,
+    state: _Lane,
+    queue: _Queue,
+    own: Array,
+    place: Array,
 ) -> tuple[_Queue, Array]:
     """The result that is promoted, the best of the highest rung that has one; the number of slots if none is.
 
@@ -457,7 +515,7 @@ def _promoted(
     """
     capacity = state.row.shape[0]
     changed = jnp.stack([jnp.where(place < capacity, own, queue.stale), queue.stale])
-    next_in = jax.vmap(lambda rung: _good_enough(plan, key, state, rung, ~queue.promoted))
+    next_in = jax.vmap(lambda rung: _good_enough(program, numbers, key, state, rung, ~queue.promoted))
     first = queue.first.at[changed].set(next_in(changed))
     number = jnp.arange(first.shape[0], dtype=jnp.int32)
     rung = jnp.max(jnp.where(first < capacity, number, -1))

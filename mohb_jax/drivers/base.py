@@ -69,7 +69,7 @@ class Plan(Protocol):
         """What lanes of the named tasks may know before they start; see ``searchers.base.PrepareFn``."""
 
     def levels(self) -> tuple[int, ...]:
-        """Indices of the table's fidelities that lanes may evaluate at, ascending."""
+        """Indices of the table's fidelities that lanes may have, ascending; the last may come again."""
 
     def in_levels(self, used: Sequence[int]) -> "Plan":
         """The plan in terms of places among the fidelities that are used."""
