@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mohb_jax.programs import use_compilation_cache
 from mohb_jax.results import Results, load_results
 from mohb_jax.study import Study, StudyTable, WorkUnit, load_study, load_tables, make_study, work_units
 from mohb_jax.study import run as study_run
@@ -62,7 +61,6 @@ def run_study(
         >>> results.methods
         ('random',)
     """
-    use_compilation_cache()
     from_file = isinstance(study, str | os.PathLike)
     chosen = load_study(Path(study)) if from_file else make_study(study, "study")  # type: ignore[arg-type]
     directory = Path("runs") / chosen.name if out is None else Path(out)

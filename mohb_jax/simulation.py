@@ -47,6 +47,9 @@ def simulate(
 ) -> RunLog:
     """Simulates ``num_seeds`` tuning runs on each task, all together, on all local devices.
 
+    The first call of a method waits for the compiler; a later process finds its programs in the user's cache
+    folder, or where ``JAX_COMPILATION_CACHE_DIR`` says.
+
     Args:
         table: the benchmark or its name; all its objectives are used (``table.select(objectives=...)`` for
             fewer). Objective 0 is the one that single-objective methods minimise.

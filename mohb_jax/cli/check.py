@@ -20,10 +20,8 @@ def check(
     ] = None,
 ) -> int:
     """Check a method against the laws that all methods here keep; exit code 1 if it breaks one."""
-    from mohb_jax.programs import use_compilation_cache
     from mohb_jax.testing import kit
 
-    use_compilation_cache()
     case = kit.case_of(method, _tables(table))
     failed, num_not_made = [], 0
     for law in kit.chosen(only):

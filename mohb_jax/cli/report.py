@@ -26,10 +26,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
-    from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import report_folder, write_report
 
-    use_compilation_cache()
     began = time.perf_counter()
     summary = write_report(directory, out, prices)
     units, target = summary["units"], out or report_folder(directory, prices)

@@ -31,10 +31,8 @@ def reproduce(
 ) -> None:
     """Set a paper's claims beside what the simulator finds; an interrupted reproduction goes on."""
     from mohb_jax import papers
-    from mohb_jax.programs import use_compilation_cache
     from mohb_jax.report import write_report
 
-    use_compilation_cache()
     chosen = papers.paper_named(paper)
     command = shlex.join(["mohb", *sys.argv[1:]])
     num_seeds = chosen.seeds if seeds is None else seeds

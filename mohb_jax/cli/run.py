@@ -67,9 +67,7 @@ def _prepared(
     """The study and its tables; says whose code will run."""
     from mohb_jax import study as studies  # imported late, so that --help and errors of usage come at once
     from mohb_jax.plugins import forbidden
-    from mohb_jax.programs import use_compilation_cache
 
-    use_compilation_cache()
     with forbidden() if no_plugins else contextlib.nullcontext():
         study = options.study_of(study_file, said, settings, parts, where)
         tables = studies.load_tables(study, data)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mohb_jax.errors import InputError, UserCodeError
-from mohb_jax.programs import use_compilation_cache
 from mohb_jax.study.entries import EngineEntry
 from mohb_jax.study.run import Engine, in_this_process
 from mohb_jax.study.sending import Sent, received, sent
@@ -116,7 +115,6 @@ def _results(
 
 def run_unit(unit: WorkUnit, table: Any) -> tuple[tuple[Any, ...], float]:
     """What a worker does: the unit's log, as plain arrays, and its seconds."""
-    use_compilation_cache()
     began = time.perf_counter()
     how = received(unit.how) if isinstance(unit.how, Sent) else unit.how
     log = dataclasses.replace(unit, table=table, how=how).run()

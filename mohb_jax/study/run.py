@@ -12,7 +12,7 @@ from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.errors import InputError
 from mohb_jax.methods import method_named
-from mohb_jax.programs import Compilation, release_programs
+from mohb_jax.programs import Compilation
 from mohb_jax.searchers.gcp import process_calibration
 from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.sweep import chosen
@@ -31,7 +31,6 @@ def in_this_process(units: Sequence[WorkUnit]) -> Iterator[tuple[WorkUnit, RunLo
     for unit in units:
         began = time.perf_counter()
         yield unit, unit.run(), time.perf_counter() - began
-        release_programs()
 
 
 OnUnit = Callable[[WorkUnit, float, bool], None]
