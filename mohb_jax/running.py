@@ -101,7 +101,7 @@ def run_with_progress(
             num_kept += found
             show(unit)
 
-        engine = make_engine(study.engine)
+        engine = make_engine(study)
         num_run = study_run.run_study(study, tables, directory, command, on_unit, engine, reuse)
     return Ran(num_run, num_kept, time.perf_counter() - began)
 

@@ -6,6 +6,7 @@ from all tasks but that one.
 
 import dataclasses
 import functools
+import threading
 import weakref
 from typing import Any
 
@@ -38,6 +39,8 @@ PRIOR_STREAM = 1 << 31
 
 PUBLISHED = Training()
 
+_LEARNING = threading.Lock()
+"""What one thread learns, another waits for."""
 _PRIORS: weakref.WeakKeyDictionary[AnyTable, dict[Any, "Prior"]] = weakref.WeakKeyDictionary()
 
 
@@ -99,10 +102,11 @@ def learn_prior(table: AnyTable, seed: int = 0, training: Training | None = None
         one objective; one network per objective is our reading of Salinas et al. 2021 (docs/departures.md).
     """
     training = PUBLISHED if training is None else training
-    kept = _PRIORS.setdefault(table, {})
-    if (seed, training) not in kept:
-        kept[seed, training] = _learn(table, seed, training)
-    return kept[seed, training]
+    with _LEARNING:
+        kept = _PRIORS.setdefault(table, {})
+        if (seed, training) not in kept:
+            kept[seed, training] = _learn(table, seed, training)
+        return kept[seed, training]
 
 
 def _learn(table: AnyTable, seed: int, training: Training) -> Prior:

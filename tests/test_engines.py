@@ -46,7 +46,7 @@ def test_ray_survives_a_lost_worker_and_writes_the_files_of_this_process(study, 
     # Workers find this module under its name.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
     monkeypatch.setattr("mohb_jax.study.units.WorkUnit", Deadly)
-    engine = make_engine(study.engine)
+    engine = make_engine(study)
     assert run(study, tmp_path / "there", engine) == 2
     assert (tmp_path / "mark").read_text() == "once"
     names = sorted(path.name for path in (tmp_path / "here" / "units").iterdir())
@@ -84,12 +84,13 @@ def test_workers_run_the_code_that_they_are_sent(tmp_path):
     content |= {"evaluations": 12, "engine": {"name": "ray", "retries": 1}}
     study = studies.make_study(content, "here", folder=tmp_path / "study")
     with pytest.raises(UserCodeError, match=r"own.py, line 4: KeyError: 'key' \(1 of 2 units") as caught:
-        run(study, tmp_path / "out", make_engine(study.engine))
+        run(study, tmp_path / "out", make_engine(study))
     assert 'return {}["key"]' in caught.value.details
     assert len(list((tmp_path / "out" / "units").iterdir())) == 1
 
 
 def test_an_unknown_cluster_is_one_line(study, tmp_path):
-    entry = study.engine.model_copy(update={"address": "127.0.0.1:1"})
+    elsewhere = study.engine.model_copy(update={"address": "127.0.0.1:1"})
+    study = study.model_copy(update={"engine": elsewhere})
     with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
-        run(study, tmp_path / "out", make_engine(entry))
+        run(study, tmp_path / "out", make_engine(study))

@@ -1,16 +1,17 @@
 """Engines beside this process: a Ray cluster, in which each work unit is a task of its own."""
 
 import dataclasses
+import functools
 import logging
 import os
 import socket
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from mohb_jax.errors import InputError, UserCodeError
-from mohb_jax.study.entries import EngineEntry
+from mohb_jax.study.entries import EngineEntry, Study
 from mohb_jax.study.run import Engine, in_this_process
 from mohb_jax.study.sending import Sent, received, sent
 from mohb_jax.study.units import WorkUnit
@@ -19,9 +20,11 @@ from mohb_jax.types import RunLog
 _LOG = logging.getLogger(__name__)
 
 
-def make_engine(entry: EngineEntry) -> Engine:
+def make_engine(study: Study) -> Engine:
     """The engine of a study file."""
-    return in_this_process if entry.name == "local" else on_ray(entry)
+    if study.engine.name == "ray":
+        return on_ray(study.engine)
+    return functools.partial(in_this_process, memory=study.memory)
 
 
 def on_ray(entry: EngineEntry) -> Engine:
@@ -35,7 +38,7 @@ def on_ray(entry: EngineEntry) -> Engine:
             some units were lost.
     """
 
-    def run(units: Sequence[WorkUnit]) -> Iterator[tuple[WorkUnit, RunLog, float]]:
+    def run(units: Sequence[WorkUnit]) -> Generator[tuple[WorkUnit, RunLog, float], None, None]:
         if not units:
             return
         ray = _connected(entry)
@@ -73,7 +76,7 @@ def _require_answer(address: str | None) -> None:
 
 def _results(
     ray: Any, entry: EngineEntry, units: Sequence[WorkUnit]
-) -> Iterator[tuple[WorkUnit, RunLog, float]]:
+) -> Generator[tuple[WorkUnit, RunLog, float], None, None]:
     """Each unit when it is done; a table travels once, however many units use it."""
     task = ray.remote(
         num_cpus=entry.cpus,

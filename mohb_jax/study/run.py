@@ -1,8 +1,10 @@
 """Running a study: missing units run, finished ones stay, and the folder says what was asked for."""
 
+import contextlib
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,35 @@ from mohb_jax.searchers.gcp import process_calibration
 from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.sweep import chosen
 from mohb_jax.study.units import StudyTable, WorkUnit, work_units
+from mohb_jax.threads import one_ahead
 from mohb_jax.transfer import calibration, learn_prior
 from mohb_jax.types import RunLog
 
 _LOG = logging.getLogger(__name__)
 
-Engine = Callable[[Sequence[WorkUnit]], Iterator[tuple[WorkUnit, RunLog, float]]]
-"""Where units run: gives each with its log and seconds when it is done, in any order."""
+Engine = Callable[[Sequence[WorkUnit]], Generator[tuple[WorkUnit, RunLog, float], None, None]]
+"""Where units run: gives each with its log and seconds when it is done, in any order; ends when closed."""
 
 
-def in_this_process(units: Sequence[WorkUnit]) -> Iterator[tuple[WorkUnit, RunLog, float]]:
-    """One unit after another, each on all local devices."""
-    for unit in units:
-        began = time.perf_counter()
-        yield unit, unit.run(), time.perf_counter() - began
+def in_this_process(
+    units: Sequence[WorkUnit], memory: float = math.inf
+) -> Generator[tuple[WorkUnit, RunLog, float], None, None]:
+    """One unit after another, each on all local devices; the next is begun, and compiled, while one runs.
+
+    Args:
+        units: what to run.
+        memory: GiB that two units may take together; those that take more run alone.
+    """
+
+    def together(one: WorkUnit, other: WorkUnit) -> bool:
+        return sum(unit.num_lanes * unit.size.bytes for unit in (one, other)) <= memory * 2**30
+
+    return one_ahead(_timed, units, together)
+
+
+def _timed(unit: WorkUnit) -> tuple[WorkUnit, RunLog, float]:
+    began = time.perf_counter()
+    return unit, unit.run(), time.perf_counter() - began
 
 
 OnUnit = Callable[[WorkUnit, float, bool], None]
@@ -72,12 +89,13 @@ def run_study(
         manifest = store.Manifest(directory)
         missing = [unit for unit in units if not _found(unit, directory, reuse, manifest, on_unit)]
         _LOG.info("%s: %d of %d units to run", command, len(missing), len(units))
-        for unit, log, seconds in engine(missing):
-            manifest.add(store.write_unit(directory, store.Unit(unit.spec, log)))
-            benchmark = unit.spec["benchmark"]
-            num_run[benchmark] += 1
-            _LOG.info("%s %s: %d runs in %.1f s", benchmark, unit.label, unit.num_lanes, seconds)
-            on_unit(unit, seconds, False)
+        with contextlib.closing(engine(missing)) as results:
+            for unit, log, seconds in results:
+                manifest.add(store.write_unit(directory, store.Unit(unit.spec, log)))
+                benchmark = unit.spec["benchmark"]
+                num_run[benchmark] += 1
+                _LOG.info("%s %s: %d runs in %.1f s", benchmark, unit.label, unit.num_lanes, seconds)
+                on_unit(unit, seconds, False)
         manifest.write()
         _write_calibration(study, tables, directory, num_run)
         store.add_compilation(directory, compilation.count, compilation.seconds)
