@@ -11,7 +11,8 @@ import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import bench, cli
-from mohb_jax.bench import Row
+from mohb_jax.bench import kernel_rows, row, run_rows
+from mohb_jax.bench.row import Row, peer
 from mohb_jax.errors import InputError
 
 FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
@@ -20,7 +21,7 @@ FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
 @pytest.fixture(autouse=True)
 def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer fidelities than the bench uses: each rung takes seconds to compile."""
-    monkeypatch.setattr(bench, "synthetic", functools.partial(synthetic, fidelities=(1, 3, 9)))
+    monkeypatch.setattr(run_rows, "synthetic", functools.partial(synthetic, fidelities=(1, 3, 9)))
 
 
 @pytest.fixture
@@ -29,34 +30,35 @@ def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
         function()
         return 2e-3
 
-    monkeypatch.setattr(bench, "seconds_of", once)
+    for module in (run_rows, kernel_rows):
+        monkeypatch.setattr(module, "seconds_of", once)
 
 
 def assert_contract(rows: list[Row]) -> None:
-    for row in rows:
-        assert list(row.as_json()) == FIELDS
-        assert row.value > 0
-        assert row.holds in (True, False)
-        assert json.loads(json.dumps(row.as_json(), allow_nan=False)) == row.as_json()
+    for each in rows:
+        assert list(each.as_json()) == FIELDS
+        assert each.value > 0
+        assert each.holds in (True, False)
+        assert json.loads(json.dumps(each.as_json(), allow_nan=False)) == each.as_json()
 
 
 def test_kernels_against_moocore(few_repeats):
     pytest.importorskip("moocore", reason="the extra `peers` is not installed")
-    rows = list(bench.kernels(num_sets=4, size=9))
+    rows = list(kernel_rows.kernels(num_sets=4, size=9))
     assert_contract(rows)
-    assert [(row.name, row.reference) for row in rows] == [
+    assert [(each.name, each.reference) for each in rows] == [
         ("pareto-rank", "moocore"),
         ("rank-and-net", "moocore's rank"),
     ]
-    assert [row.value for row in rows] == [500.0, 500.0]  # 2 ms for 4 sets, in us
-    assert [row.ratio for row in rows] == [1.0, 1.0]
-    assert [row.holds for row in rows] == [True, False]  # as fast as moocore, slower than 30 us
+    assert [each.value for each in rows] == [500.0, 500.0]  # 2 ms for 4 sets, in us
+    assert [each.ratio for each in rows] == [1.0, 1.0]
+    assert [each.holds for each in rows] == [True, False]  # as fast as moocore, slower than 30 us
 
 
 def test_hyperband_against_gathering(few_repeats):
-    rows = list(bench.hyperband(num_lanes=4, num_rows=60))
+    rows = list(run_rows.hyperband(num_lanes=4, num_rows=60))
     assert_contract(rows)
-    assert [row.name for row in rows] == ["hyperband-lanes", "hyperband-gather"]
+    assert [each.name for each in rows] == ["hyperband-lanes", "hyperband-gather"]
     assert rows[0].value == 4 / 2e-3
     assert rows[0].ratio is None
     assert not rows[0].holds  # 2,000 lanes/s
@@ -66,37 +68,37 @@ def test_hyperband_against_gathering(few_repeats):
 
 def test_another_answer_is_caught_before_anything_is_timed(monkeypatch):
     timed: list[Any] = []
-    monkeypatch.setattr(bench, "seconds_of", timed.append)
+    monkeypatch.setattr(kernel_rows, "seconds_of", timed.append)
     liar = types.SimpleNamespace(pareto_rank=lambda points: np.zeros(len(points), int))
-    monkeypatch.setattr(bench, "_peer", lambda name: liar)
+    monkeypatch.setattr(kernel_rows, "peer", lambda name: liar)
     with pytest.raises(AssertionError, match="not equal"):
-        list(bench.kernels(num_sets=4, size=9))
+        list(kernel_rows.kernels(num_sets=4, size=9))
     assert timed == []
 
 
 def test_a_lane_that_reads_another_cell_is_caught_before_anything_is_timed(monkeypatch):
     timed: list[Any] = []
-    monkeypatch.setattr(bench, "seconds_of", timed.append)
+    monkeypatch.setattr(run_rows, "seconds_of", timed.append)
 
     def shifted(*arguments: Any, **options: Any) -> Any:
         log = honest(*arguments, **options)
         return log._replace(costs=log.costs + 1e-9)
 
-    honest = bench.simulate
-    monkeypatch.setattr(bench, "simulate", shifted)
+    honest = run_rows.simulate
+    monkeypatch.setattr(run_rows, "simulate", shifted)
     with pytest.raises(AssertionError, match="not equal"):
-        list(bench.hyperband(num_lanes=4, num_rows=60))
+        list(run_rows.hyperband(num_lanes=4, num_rows=60))
     assert timed == []
 
 
 def test_a_missing_peer_is_named():
     with pytest.raises(InputError, match="compares with no_such_peer, which is missing: pip install"):
-        bench._peer("no_such_peer")
+        peer("no_such_peer")
 
 
 def test_a_bench_of_everything_goes_on_without_a_peer(monkeypatch, capsys):
     def lacks():
-        yield bench._peer("no_such_peer")
+        yield peer("no_such_peer")
 
     def has():
         yield "row"
@@ -120,9 +122,9 @@ def test_an_unknown_name_runs_nothing(monkeypatch):
 
 def test_seconds_are_a_median_and_leave_out_the_first_call(monkeypatch):
     clock = iter([0.0, 1.0, 10.0, 13.0, 20.0, 22.0])
-    monkeypatch.setattr(bench, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(row, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
     calls: list[int] = []
-    assert bench.seconds_of(lambda: calls.append(1), repeats=3) == 2
+    assert row.seconds_of(lambda: calls.append(1), repeats=3) == 2
     assert len(calls) == 4
 
 
@@ -139,7 +141,7 @@ def test_the_command_prints_and_writes_the_rows(monkeypatch, tmp_path, capsys):
             cli.main(["bench", *names, "--json", str(tmp_path / "rows.json")])
         assert ended.value.code == 0
         written = json.loads((tmp_path / "rows.json").read_text())
-        assert written == [dataclasses.asdict(row) for row in wanted]
+        assert written == [dataclasses.asdict(each) for each in wanted]
     first, second, again = capsys.readouterr().out.splitlines()
     assert first.split()[:3] == ["first", "1.235e+04", "lanes/s"]
     assert first.endswith(" holds")

@@ -1,0 +1,184 @@
+"""What takes a process of its own: memory, compilation from an empty cache, commands."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mohb_jax import benchmarks
+from mohb_jax.bench.row import Row, peer
+
+_MEMORY_SCRIPT = """
+import resource
+from mohb_jax.benchmarks.sources.synthetic import synthetic
+from mohb_jax.simulation import simulate
+table = synthetic(num_rows=2000, fidelities={fidelities})
+log = simulate(table, "{method}", num_seeds={lanes}, **{limits})
+assert log.valid[:, :{least}].all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def memory() -> Iterator[Row]:
+    """Peak memory of a process that simulates 10,000 lanes of R=81, and of one that simulates 2,000
+    asynchronous lanes of 1,000 trials."""
+    yield _memory("memory-10000-lanes", "mo-hb", (1, 3, 9, 27, 81), 10_000, {"evaluations": 187}, 187, 2)
+    limits = {"trials": 1000, "seconds": 1e12}
+    yield _memory("memory-asha-1000-trials", "mo-asha", tuple(range(1, 53)), 2000, limits, 1000, 4)
+
+
+def _memory(
+    name: str, method: str, fidelities: tuple[int, ...], lanes: int, limits: dict, least: int, bound: float
+) -> Row:
+    """A row of the peak memory of such a process; each of its lanes has the least number of jobs."""
+    script = _MEMORY_SCRIPT.format(
+        method=method, fidelities=fidelities, lanes=lanes, limits=limits, least=least
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    peak = float(result.stdout) / 2**30
+    return Row(name, peak, "GiB", "none", None, f"<= {bound:g} GiB", peak <= bound)
+
+
+BASELINES = (
+    *("bohb", "mo-bohb", "nsga2", "sh-emoa", "mo-rea", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas"),
+    *("bulk-and-cut", "monas", "npg", "popnas"),
+)
+
+REFERENCES = {"nsga2": ("pymoo (cited)", 0.0093), "ehvi": ("scikit-learn (cited)", 72.5)}
+"""Seconds per run of the same work in per-run Python (scripts/compare_baselines.py runs both)."""
+
+_BASELINE_SCRIPT = """
+import ctypes, functools, gc, json, pathlib, sys, time
+from mohb_jax import benchmarks
+from mohb_jax.simulation import simulate
+
+def status(field):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+def timed(num_lanes):
+    began = time.perf_counter()
+    log = run(num_seeds=num_lanes)
+    assert log.valid.all()
+    return time.perf_counter() - began
+
+table = benchmarks.load("embedded")
+own = {"known": ["cost"]} if sys.argv[1] == "ms-ehvi" else {}
+run = functools.partial(simulate, table, sys.argv[1], tasks=["digits"], evaluations=100, workers=4, **own)
+first, lanes = timed(64), 64
+second = timed(64)
+if second < 2:
+    lanes = 2048
+    timed(lanes)
+seconds = sorted(timed(lanes) for _ in range(3))[1]
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+idle = status("VmRSS")
+timed(lanes)
+print(json.dumps([lanes / seconds, first - second, (status("VmHWM") - idle) / lanes]))
+"""
+
+
+def baselines() -> Iterator[Row]:
+    """100 evaluations on the embedded table, three objectives, four workers: runs per second, compilation
+    from an empty cache, and peak memory beyond that of the idle process."""
+    for name in BASELINES:
+        with tempfile.TemporaryDirectory() as programs:
+            environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": programs}
+            full = [sys.executable, "-c", _BASELINE_SCRIPT, name]
+            result = subprocess.run(full, env=environment, check=True, capture_output=True, text=True)
+        rate, compiling, memory = json.loads(result.stdout)
+        reference, each = REFERENCES.get(name, ("none", None))
+        ratio = None if each is None else rate * each
+        hold = "" if ratio is None else ">= 100 x"
+        yield Row(f"{name}-runs", rate, "runs/s", reference, ratio, hold, ratio and ratio >= 100)
+        yield Row(f"{name}-compile", compiling, "s", "none", None, "", None)
+        yield Row(f"{name}-memory", memory, "KiB/lane", "none", None, "", None)
+
+
+_STUDY = """
+name: bench
+benchmarks: [{name: embedded, tasks: [TASKS]}]
+methods: [mo-hb]
+sweep: {eta: [2, 3, 4, 5, 6], workers: [2, 4], promotion: [net, crowding]}
+seeds: SEEDS
+memory: 1
+"""
+"""Twenty methods-with-settings on six tasks."""
+
+
+def study(num_seeds: int = 1000) -> Iterator[Row]:
+    """A study of 20 x 6 x 1,000 tuning runs, from an empty compilation cache: run, report, and run again when
+    all is done."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, out = Path(folder) / "study.yaml", str(Path(folder) / "out")
+        tasks = ", ".join(benchmarks.load("embedded").tasks[:6])
+        file.write_text(_STUDY.replace("TASKS", tasks).replace("SEEDS", str(num_seeds)), encoding="utf-8")
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        for name, command, bound in (
+            ("study-120000-runs", ["run", str(file), "--out", out], 300),
+            ("study-report", ["report", out], 60),
+            ("study-resume", ["run", str(file), "--out", out], 5),
+        ):
+            seconds, peak = _command(command, environment)
+            yield Row(name, seconds, "s", "none", None, f"<= {bound} s", seconds <= bound)
+            if name == "study-120000-runs":
+                yield Row("study-memory", peak, "GiB", "none", None, "<= 4 GiB", peak <= 4)
+
+
+_COMMAND_SCRIPT = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run([sys.executable, "-m", "mohb_jax.cli", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
+def _command(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """Seconds and peak GiB of a ``mohb`` command."""
+    full = [sys.executable, "-c", _COMMAND_SCRIPT, *arguments]
+    result = subprocess.run(full, env=dict(environment), check=True, capture_output=True, text=True)
+    seconds, peak = result.stdout.split()
+    return float(seconds), float(peak) / 2**30
+
+
+def ray(num_seeds: int = 6000) -> Iterator[Row]:
+    """A study of eight equal units on Ray, two at a time against one at a time, programs compiled before."""
+    peer("ray")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        seconds = {}
+        # 1.5 processors per unit: one thread each, as with 1, but on two processors one unit at a time.
+        for name, cpus in (("warm", 1), ("one", 1.5), ("two", 1)):
+            content = {
+                "name": name,
+                "benchmarks": ["synthetic"],
+                "methods": [{"method": "mo-asha", "name": f"unit {number}"} for number in range(8)],
+                "seeds": num_seeds,
+                "settings": {"trials": 200},
+                "engine": {"name": "ray", "cpus": cpus},
+            }
+            file = Path(folder) / f"{name}.yaml"
+            file.write_text(json.dumps(content), encoding="utf-8")
+            seconds[name], _ = _command(["run", str(file), "--out", str(Path(folder) / name)], environment)
+        ratio = seconds["one"] / seconds["two"]
+        yield Row("ray-2-workers", seconds["two"], "s", "one worker", ratio, ">= 1.6 x as fast", ratio >= 1.6)
+
+
+def demo() -> Iterator[Row]:
+    """The commands of `make demo` after installation: with an empty compilation cache, then once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        for name, bound in (("demo-first", 60), ("demo-second", 20)):
+            out = str(Path(folder) / name)
+            began = time.perf_counter()
+            for command in (["run", "--out", out], ["report", out]):
+                full = [sys.executable, "-m", "mohb_jax.cli", *command]
+                subprocess.run(full, env=environment, check=True, stdout=subprocess.DEVNULL)
+            seconds = time.perf_counter() - began
+            yield Row(name, seconds, "s", "none", None, f"<= {bound} s", seconds <= bound)
