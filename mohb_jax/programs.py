@@ -3,6 +3,7 @@
 A user's own settings of JAX's compilation cache win. What we change holds while a call of ours lasts.
 """
 
+import collections
 import contextlib
 import functools
 import os
@@ -51,18 +52,51 @@ class Compilation:
             self.seconds += duration_secs
 
 
+class Watch:
+    """Knows, while it is open, which threads are waiting for JAX to trace or compile."""
+
+    EVENTS = "/jax/core/compile/"
+
+    def __init__(self) -> None:
+        self._threads: set[int] = set()
+
+    def __enter__(self) -> "Watch":
+        jax.monitoring.register_scalar_listener(self._begin)
+        jax.monitoring.register_event_duration_secs_listener(self._end)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        jax.monitoring.unregister_scalar_listener(self._begin)
+        jax.monitoring.unregister_event_duration_listener(self._end)
+
+    def compiling(self) -> bool:
+        """Whether all threads that are inside a call of ours wait for the compiler."""
+        inside = set(_keeping.threads)  # a copy: threads come and go
+        return bool(inside) and inside <= self._threads
+
+    def _begin(self, event: str, value: float, **more: Any) -> None:
+        if event.startswith(self.EVENTS):
+            self._threads.add(threading.get_ident())
+
+    def _end(self, event: str, duration_secs: float, **more: Any) -> None:
+        if event.startswith(self.EVENTS):
+            self._threads.discard(threading.get_ident())
+
+
 class _Keeping:
     """JAX's cache while calls of ours are open: set up by the first of them, as before after the last."""
 
     def __init__(self) -> None:
-        self.lock, self.num_open = threading.Lock(), 0
+        self.lock = threading.Lock()
+        self.threads: collections.Counter[int] = collections.Counter()
         self.before: dict[str, Any] = {}
         self.made = Compilation()
 
     def open(self) -> None:
         with self.lock:
-            self.num_open += 1
-            if self.num_open == 1:
+            is_first = not self.threads
+            self.threads[threading.get_ident()] += 1
+            if is_first:
                 self.made.__enter__()
                 ours = _settings()
                 self.before = {name: getattr(jax.config, name) for name in ours}
@@ -71,8 +105,11 @@ class _Keeping:
 
     def close(self) -> None:
         with self.lock:
-            self.num_open -= 1
-            if self.num_open == 0:
+            own = threading.get_ident()
+            self.threads[own] -= 1
+            if not self.threads[own]:
+                del self.threads[own]
+            if not self.threads:
                 self.made.__exit__()
                 _update(self.before)
                 self._forget_folder()

@@ -4,6 +4,7 @@ results = mohb_jax.run_study("study.yaml")
 results = mohb_jax.run_study({"benchmarks": ["embedded"], "methods": ["random", "mo-hb"], "seeds": 20})
 """
 
+import math
 import os
 import shlex
 import sys
@@ -13,8 +14,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from mohb_jax.programs import Watch
 from mohb_jax.results import Results, load_results
 from mohb_jax.study import Study, StudyTable, WorkUnit, load_study, load_tables, make_study, work_units
 from mohb_jax.study import run as study_run
@@ -93,7 +104,7 @@ def run_with_progress(
     units = work_units(study, tables)
     begin(units)
     began, num_kept = time.perf_counter(), 0
-    with _bar(progress) as bar:
+    with Watch() as watch, _bar(progress, watch) as bar:
         show = _shown(bar, units)
 
         def on_unit(unit: WorkUnit, seconds: float, found: bool) -> None:
@@ -124,10 +135,26 @@ def _shown(bar: Progress, units: Sequence[WorkUnit]) -> Callable[[WorkUnit], Non
     return show
 
 
-def _bar(wanted: bool) -> Progress:
+class _Doing(ProgressColumn):
+    """Whether the bar waits for the compiler."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch, self._last = watch, -math.inf
+
+    def render(self, task: Task) -> Text:
+        now = time.monotonic()
+        if self._watch.compiling():
+            self._last = now
+        # Between two programs a little is run or traced: no flicker.
+        return Text("compiling" if now - self._last < 1 else "running  ")
+
+
+def _bar(wanted: bool, watch: Watch) -> Progress:
     """A bar on a terminal or in a notebook, nothing elsewhere."""
     columns = (
         TextColumn("{task.description}"),
+        _Doing(watch),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),

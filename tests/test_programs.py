@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from mohb_jax import programs
 from mohb_jax.precision import in_64_bits
-from mohb_jax.programs import FOLDER, WHAT_IS_KEPT
+from mohb_jax.programs import FOLDER, WHAT_IS_KEPT, Watch
 
 NAMES = (FOLDER, *WHAT_IS_KEPT)
 
@@ -154,3 +155,25 @@ def test_a_second_process_compiles_nothing_and_an_import_changes_nothing(tmp_pat
     assert first["settings"] == [None, *(default for default, _ in WHAT_IS_KEPT.values())]
     assert (first["hits"], second["misses"]) == (0, 0)
     assert first["misses"] == second["hits"] > 0
+
+
+def test_a_watch_says_when_all_calls_wait_for_the_compiler():
+    found: dict[str, bool] = {}
+
+    def traced(x: jax.Array) -> jax.Array:
+        found["alone"] = watch.compiling()
+        beside = threading.Thread(target=in_64_bits(lambda: found.update(beside=watch.compiling())))
+        beside.start()
+        beside.join()
+        return x + 1
+
+    @in_64_bits
+    def call() -> None:
+        found["before"] = watch.compiling()
+        jax.jit(traced)(jnp.float32(0))
+        found["after"] = watch.compiling()
+
+    with Watch() as watch:
+        found["outside"] = watch.compiling()
+        call()
+    assert found == {"outside": False, "before": False, "alone": True, "beside": False, "after": False}
