@@ -11,8 +11,8 @@ import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import bench, cli
-from mohb_jax.bench import kernel_rows, row, run_rows
-from mohb_jax.bench.row import Row, peer
+from mohb_jax.bench import first_contact_rows, kernel_rows, row, run_rows
+from mohb_jax.bench.row import MissingPeerError, Row, peer
 from mohb_jax.errors import InputError
 
 FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
@@ -55,15 +55,14 @@ def test_kernels_against_moocore(few_repeats):
     assert [each.holds for each in rows] == [True, False]  # as fast as moocore, slower than 30 us
 
 
-def test_hyperband_against_gathering(few_repeats):
+def test_hyperband_against_gathering_and_its_parts(few_repeats):
     rows = list(run_rows.hyperband(num_lanes=4, num_rows=60))
-    assert_contract(rows)
-    assert [each.name for each in rows] == ["hyperband-lanes", "hyperband-gather"]
+    assert [each.name for each in rows] == ["hyperband-lanes", "hyperband-gather", "hyperband-parts"]
     assert rows[0].value == 4 / 2e-3
-    assert rows[0].ratio is None
-    assert not rows[0].holds  # 2,000 lanes/s
-    assert rows[1].ratio == 1
-    assert rows[1].holds
+    assert [each.ratio for each in rows[:2]] == [None, 1]
+    cuts = 3  # 9 -> 3, 3 -> 1 and 5 -> 1
+    assert rows[2].ratio == pytest.approx(1 / (1 + 3 + cuts))
+    assert [each.holds for each in rows] == [False, None, True]  # 2,000 lanes/s
 
 
 def test_another_answer_is_caught_before_anything_is_timed(monkeypatch):
@@ -148,3 +147,62 @@ def test_the_command_prints_and_writes_the_rows(monkeypatch, tmp_path, capsys):
     assert "2.5 x moocore" in second
     assert second.endswith("DOES NOT HOLD")
     assert again == second
+
+
+def test_the_command_compares_with_an_earlier_file(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "BENCHES", {"one": lambda: iter(ROWS)})
+    file = tmp_path / "rows.json"
+    before = [{"name": "first", "value": 10_000}, {"name": "third", "value": 1.5}]
+    file.write_text(json.dumps(before))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--against", str(file), "--json", str(file)])
+    assert ended.value.code == 0
+    first, second, left = capsys.readouterr().out.splitlines()
+    assert first.endswith("holds 1.23 x 1e+04 then")
+    assert second.endswith("DOES NOT HOLD not in the earlier file")
+    assert left == "Not measured now: third"
+    assert json.loads(file.read_text()) == [each.as_json() for each in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist: a file of mohb bench --json is needed"),
+        ("[{", "is damaged"),
+        ("[]", "holds no rows of mohb bench --json"),
+        ('{"rows": 1}', "holds no rows"),
+        ('[{"name": "first"}]', "holds no rows"),
+        ('[{"name": "first", "value": "fast"}]', "holds no rows"),
+        ('[{"name": "first", "value": 0}]', "holds no rows"),
+    ],
+)
+def test_an_earlier_file_that_holds_no_rows_stops_before_anything_is_measured(
+    monkeypatch, tmp_path, capsys, content, message
+):
+    monkeypatch.setattr(bench, "BENCHES", {"one": lambda: pytest.fail("measured")})
+    file = tmp_path / "rows.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--against", str(file)])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_what_a_clone_has_is_asked_for_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(first_contact_rows, "ROOT", tmp_path)
+    for rows in (first_contact_rows.ablation(), first_contact_rows.suite()):
+        with pytest.raises(MissingPeerError, match="of a clone of the repository"):
+            next(rows)
+
+
+@pytest.mark.slow
+def test_programs_of_a_method_are_counted_from_an_empty_cache(monkeypatch):
+    monkeypatch.setattr(first_contact_rows, "METHODS", {"random": None})
+    programs, seconds = first_contact_rows.compilation()
+    assert (programs.name, seconds.name) == ("random-programs", "random-compile")
+    assert programs.value >= 3
+    assert seconds.value > 0
+    assert seconds.hold == "<= 8 s"

@@ -725,10 +725,20 @@ def test_the_plan_counts_what_is_left(content, tmp_path):
         ("random", 1, 6, 0),
         ("mo-hb", 1, 6, 0),
     ]
-    assert all(row["evaluations"] == 20 and row["seconds"] > 0 for row in before)
+    assert all(row["evaluations"] == 20 and row["seconds"] > 0 and row["compiling"] > 1 for row in before)
     run(content, tmp_path / "out", methods=["random"])
     after = studies.plan_of(study, tables, tmp_path / "out")
-    assert [(row["done"], row["seconds"] > 0) for row in after] == [(1, False), (0, True)]
+    for what in ("seconds", "compiling"):
+        assert [(row["done"], row[what] > 0) for row in after] == [(1, False), (0, True)]
+
+
+def test_variants_of_a_method_share_most_of_their_compilation(content, tmp_path):
+    study, tables = made(content, methods=["mo-hb", "hb"], sweep={"eta": [2, 3, 4]})
+    rows = studies.plan_of(study, tables, tmp_path / "out")
+    seconds = {row["method"]: row["compiling"] for row in rows}
+    first, second, third = (seconds[f"mo-hb eta={eta}"] for eta in (2, 3, 4))
+    assert second == third < first / 2
+    assert seconds["hb eta=2"] > seconds["hb eta=3"]
 
 
 def test_memory_bounds_a_unit(content):

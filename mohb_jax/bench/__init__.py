@@ -7,10 +7,11 @@ transfers to and from the device are counted in.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from mohb_jax.bench.command_rows import baselines, demo, memory, ray, study
+from mohb_jax.bench.command_rows import baselines, memory, ray, study
+from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
 from mohb_jax.bench.row import MissingPeerError, Row
-from mohb_jax.bench.run_rows import asha, hyperband, prior, proposals
+from mohb_jax.bench.run_rows import asha, cloud, gcp, hyperband, prior, proposals
 from mohb_jax.methods import require_known
 from mohb_jax.precision import in_64_bits
 
@@ -22,10 +23,15 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "asha": asha,
     "arrivals": arrivals,
     "baselines": baselines,
+    "gcp": gcp,
+    "cloud": cloud,
     "memory": memory,
     "study": study,
     "ray": ray,
     "demo": demo,
+    "compilation": compilation,
+    "ablation": ablation,
+    "suite": suite,
 }
 
 

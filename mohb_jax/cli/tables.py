@@ -24,12 +24,15 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
             )
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    total = {name: sum(row[name] for row in rows) for name in ("units", "runs", "done", "seconds")}
+    total = {
+        name: sum(row[name] for row in rows) for name in ("units", "runs", "done", "seconds", "compiling")
+    }
     print(f"{total['runs']:,} tuning runs in {total['units']:,} units, {total['done']:,} of them done")
     print(f"The largest unit takes about {max(row['MiB'] for row in rows):,.0f} MiB")
     print(
         f"What is left takes about {total['seconds'] / 60:,.1f} min on two processors, half or twice as "
-        "much is as likely, without the learning of priors. Nothing was run."
+        f"much is as likely, without the learning of priors.\nThe compiler takes up to "
+        f"{total['compiling'] / 60:,.1f} min more, if no earlier run left the programs. Nothing was run."
     )
 
 

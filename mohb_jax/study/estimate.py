@@ -1,5 +1,8 @@
 """What a study takes before it runs: evaluations, memory and a guess of the seconds."""
 
+import json
+import statistics
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +20,15 @@ class LaneSize(NamedTuple):
     seconds: float
 
 
-SECONDS_PER_PROGRAM = 6.0
-"""Compilation of one method on tables of one shape, where no earlier run left it in the cache."""
+COMPILE_SECONDS: dict[str, float] = json.loads(
+    resources.files("mohb_jax.study").joinpath("compile_seconds.json").read_text("utf-8")
+)
+"""Compilation of each method from an empty cache, as the bench found it (scripts/performance.py)."""
+OTHER_METHODS = statistics.median(COMPILE_SECONDS.values())
+"""Likewise, of a method that the bench does not know."""
+SHARE_OF_A_VARIANT = 0.2
+"""What other settings or another number of runs compile anew: in ``studies/ablation.yaml``, 171 s are 0.2 of
+what its 192 variants would take one by one."""
 WORKING_COPIES = 6
 """Copies of a log that a driver holds while it runs."""
 
@@ -34,6 +44,18 @@ def lane_size(table: AnyTable, method: Method, plan: Plan, horizon: float | None
     each = method.microseconds or plan.microseconds
     slot = 32 + 8 * table.num_objectives
     return LaneSize(evaluations, WORKING_COPIES * slot * evaluations, 1e-6 * each * evaluations)
+
+
+def compile_seconds(method: str, num_variants: int, is_first: bool) -> float:
+    """Compilation of so many variants of a method on one table, if no earlier run left their programs.
+
+    Args:
+        method: its name.
+        num_variants: different settings, or numbers of runs that advance together.
+        is_first: False if the study compiles the method for this table already.
+    """
+    shares = SHARE_OF_A_VARIANT * num_variants + (1 - SHARE_OF_A_VARIANT) * (is_first and num_variants > 0)
+    return shares * COMPILE_SECONDS.get(method, OTHER_METHODS)
 
 
 def _average_job(table: AnyTable, plan: Plan) -> float:
