@@ -6,8 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test test-all docs bench clean
 
 demo: .venv/demo.installed
-	$(BIN)/mohb run --out runs/demo
-	$(BIN)/mohb report runs/demo
+	$(BIN)/mohb run --out runs/demo --report
 
 test: .venv/test.installed
 	$(BIN)/ruff check .

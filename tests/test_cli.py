@@ -342,9 +342,12 @@ def test_from_a_spreadsheet_to_a_report(mohb, imported):
         assert row["num_seeds"] == 3
         assert f"{row['hypervolume']['mean']:.4f}" in shown
 
-    again = mohb("run", "--benchmark", "my.npz", *methods, "--seeds", "3", "--evaluations", "30")
+    options = ("--seeds", "3", "--evaluations", "30", "--report")
+    again = mohb("run", "--benchmark", "my.npz", *methods, *options)
     assert "Ran 0 units" in again.out
     assert "2 were there already" in again.out
+    assert "open runs/my/report/index.html" in again.out
+    assert json.loads(Path("runs/my/report/summary.json").read_text())["rows"] == summary["rows"]
 
 
 # Signals and pipes

@@ -15,9 +15,16 @@ FORMAT = 2
 """Of that file; 1 had another definition of rank."""
 
 
-def final_rows(directory: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], bool]:
+def final_rows(
+    directory: str | os.PathLike[str], analysis: Analysis | None = None
+) -> tuple[list[dict[str, Any]], bool]:
     """``result_rows`` of what a study folder holds, and whether on some task no run evaluated anything fully;
-    kept in the folder until it holds something else."""
+    kept in the folder until it holds something else.
+
+    Args:
+        directory: the study folder.
+        analysis: of that folder, where the caller has one.
+    """
     folder = Path(directory)
     held = [path.stem for path in sorted(folder.glob("units/*.parquet"))]
     asked = {name: value for name, value in read_study(folder).items() if name != "command"}
@@ -29,7 +36,7 @@ def final_rows(directory: str | os.PathLike[str]) -> tuple[list[dict[str, Any]],
         kept = None
     if isinstance(kept, dict) and kept.get("of") == key and isinstance(kept.get("rows"), list):
         return list(kept["rows"]), bool(kept.get("too_short"))
-    found = Analysis(load_study(folder)).rows
+    found = (Analysis(load_study(folder)) if analysis is None else analysis).rows
     rows = result_rows({"rows": found})
     too_short = any(row["full_evaluations"] == 0 for row in found)
     write_json(path, {"of": key, "rows": rows, "too_short": too_short})

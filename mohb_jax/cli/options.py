@@ -50,6 +50,9 @@ Address = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print units, runs, memory and a guess of the time; run nothing.")
 ]
+Report = Annotated[
+    bool, typer.Option("--report", help="Write the page, as mohb report does, when all is done.")
+]
 Out = Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")]
 NoPlugins = Annotated[
     bool, typer.Option("--no-plugins", help="Refuse a study that runs code from outside the package.")

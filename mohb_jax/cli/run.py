@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def run(
     engine: options.Engine = None,
     address: options.Address = None,
     dry_run: options.DryRun = False,
+    report: options.Report = False,
     out: options.Out = None,
     reuse: ReuseOption = None,
     data: DataOption = None,
@@ -51,8 +53,7 @@ def run(
         _print_plan(study, tables, directory, reuse or ())
     else:
         run_and_say(study, tables, directory, reuse or ())
-        _print_results(directory)
-        print(f"\nNext: mohb report {shlex.quote(str(directory))}")
+        _print_results(directory, report)
 
 
 def _prepared(
@@ -83,11 +84,23 @@ def _print_plan(study: Any, tables: list[Any], directory: Path, reuse: Sequence[
     print_plan(plan_of(study, tables, directory, reuse))
 
 
-def _print_results(directory: Path) -> None:
+def _print_results(directory: Path, report: bool) -> None:
+    """The results, and their page or how to get it; what both need is computed once."""
+    from mohb_jax.analysis.analysis import Analysis
     from mohb_jax.analysis.final import final_rows
+    from mohb_jax.analysis.results import load_study
     from mohb_jax.cli.tables import print_results
 
-    print_results(*final_rows(directory))
+    analysis = Analysis(load_study(directory)) if report else None
+    print_results(*final_rows(directory, analysis))
+    if analysis is None:
+        print(f"\nNext: mohb report {shlex.quote(str(directory))}")
+        return
+    from mohb_jax.report import report_folder, write_analysis
+
+    began, target = time.perf_counter(), report_folder(directory)
+    write_analysis(analysis, target)
+    print(f"\nReport in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
 
 
 def run_and_say(study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:
