@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit
+from mohb_jax.threads import map_in_threads
 from mohb_jax.types import RunLog
 
 
@@ -38,7 +39,7 @@ def collect(table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]) -
     Raises:
         InputError: a unit names an unknown method, task or row, or a run has two different results.
     """
-    parts = [_unit_lanes(table, unit, methods) for unit in units]
+    parts = map_in_threads(lambda unit: _unit_lanes(table, unit, methods), units)
     offset = np.cumsum([0] + [part.run.size for part in parts])
     lanes = Lanes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     lanes = lanes._replace(lane=lanes.lane + np.repeat(offset[:-1], [part.lane.size for part in parts]))

@@ -71,7 +71,8 @@ class EngineEntry(_Entry):
 class Study(_Entry):
     """What a study file says; ``settings`` and ``sweep`` hold for all methods, a method's own go first.
 
-    ``memory`` bounds the GiB that a work unit may take; smaller units, more of them.
+    ``memory`` bounds the GiB that a work unit may take, or two that run at the same time; smaller units, more
+    of them.
     """
 
     name: str = "study"

@@ -26,6 +26,8 @@ COMPILE_SECONDS: dict[str, float] = json.loads(
 """Compilation of each method from an empty cache, as the bench found it (scripts/performance.py)."""
 OTHER_METHODS = statistics.median(COMPILE_SECONDS.values())
 """Likewise, of a method that the bench does not know."""
+SECONDS_PER_UNIT = 0.5
+"""Tracing what a unit runs, which no cache saves, and writing its results."""
 SHARE_OF_A_VARIANT = 0.2
 """What other settings or another number of runs compile anew: in ``studies/ablation.yaml``, 171 s are 0.2 of
 what its 192 variants would take one by one."""

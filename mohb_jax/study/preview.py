@@ -7,7 +7,7 @@ from typing import Any
 
 from mohb_jax import store
 from mohb_jax.study.entries import Study
-from mohb_jax.study.estimate import compile_seconds
+from mohb_jax.study.estimate import SECONDS_PER_UNIT, compile_seconds
 from mohb_jax.study.run import require_studies
 from mohb_jax.study.units import StudyTable, work_units
 
@@ -37,7 +37,7 @@ def plan_of(
                 "runs": sum(unit.num_lanes for unit in own),
                 "evaluations": own[0].size.evaluations,
                 "MiB": max(unit.num_lanes * unit.size.bytes for unit in own) / 2**20,
-                "seconds": sum(unit.num_lanes * unit.size.seconds for unit in left),
+                "seconds": sum(SECONDS_PER_UNIT + unit.num_lanes * unit.size.seconds for unit in left),
                 "compiling": compile_seconds(method, len(variants), (benchmark, method) not in compiled),
             }
         )
