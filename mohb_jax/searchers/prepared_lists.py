@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Int, UInt32
 
 from mohb_jax.searchers.base import Searcher, ignore
-from mohb_jax.searchers.random import Candidates, RandomState, num_rounds, permuted
+from mohb_jax.searchers.random import Candidates, RandomState, permuted, round_keys_of
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
 from mohb_jax.types import Array, Key
@@ -58,8 +58,7 @@ def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
 def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
     # The same permutation as random search takes: methods are paired as far as that goes.
     random = init_random(context.candidates, task, key)
-    rounds = num_rounds(context.rows.shape[1])
-    list_keys = jax.random.bits(jax.random.fold_in(key, 1), (rounds,), jnp.uint32)
+    list_keys = round_keys_of(jax.random.fold_in(key, 1), context.rows.shape[1])
     words = -(-context.num_rows // 32)
     return ListState(random, list_keys, jnp.int32(0), jnp.zeros(words, jnp.uint32))
 
