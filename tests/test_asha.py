@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mohb_jax.errors import InputError
-from mohb_jax.kernels import arrival, promotion
+from mohb_jax.kernels import arrival, fronts, promotion
 from mohb_jax.kernels.epsilon_net import scale_costs
 from mohb_jax.schedule import asha_rungs
 from mohb_jax.simulation import simulate
@@ -78,7 +78,7 @@ def expected(table, log, lane, name, *, workers, resumable=True, eta=3, seed=0, 
     [
         (1, True, {"horizon": 500.0}),
         (4, True, {"budget": 70}),
-        (3, False, {"horizon": 300.0}),
+        (4, False, {"horizon": 300.0}),
         (20, True, {"budget": 90}),
         (4, False, {"horizon": 20.0}),
     ],
@@ -114,17 +114,17 @@ def test_failures_equal_plain_python():
     fields |= {"costs": np.where(available[..., None], table.costs, np.nan), "available": available}
     holes = type(table)(**fields)
     for name in ORDERS:
-        log = simulate(holes, name, num_seeds=2, workers=3, evaluations=100)
+        log = simulate(holes, name, num_seeds=2, workers=4, evaluations=100)
         for lane in range(4):
-            assert entries(log, lane) == expected(holes, log, lane, name, workers=3, budget=100)
+            assert entries(log, lane) == expected(holes, log, lane, name, workers=4, budget=100)
 
 
-@pytest.mark.parametrize("workers", [4, 12])
+@pytest.mark.parametrize("workers", [4, 20])
 @pytest.mark.parametrize("name", ["mo-asha", "mo-asha-promote"])
 def test_number_of_trials_ends_a_run(name, workers):
-    table = integer_table()
-    log = simulate(table, name, num_seeds=2, workers=workers, trials=9, evaluations=1000)
-    for lane in range(4):
+    table = integer_table(num_objectives=2, levels=12)
+    log = simulate(table, name, num_seeds=3, workers=workers, trials=9, evaluations=1000)
+    for lane in range(6):
         found = expected(table, log, lane, name, workers=workers, trials=9)
         assert entries(log, lane) == found
         assert len({entry[0] for entry in found}) == 9
@@ -135,12 +135,12 @@ def test_number_of_trials_ends_a_run(name, workers):
 def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
     table = integer_table(num_objectives=2, levels=10**6)
     weights = (1.0, 2.0) if rule == "scalar" else None
-    settings = {"workers": 3, "evaluations": 80, "promotion": rule, "weights": weights}
+    settings = {"workers": 4, "evaluations": 80, "promotion": rule, "weights": weights}
     log = simulate(table, name, num_seeds=2, **settings)
     ORDERS[name], kept = RULES.get(rule, sorted_net), ORDERS[name]
     try:
         for lane in range(4):
-            found = expected(table, log, lane, name, workers=3, budget=80)
+            found = expected(table, log, lane, name, workers=4, budget=80)
             assert (entries(log, lane) == found) == (rule != "random")
     finally:
         ORDERS[name] = kept
@@ -148,34 +148,36 @@ def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
 
 def test_promotion_at_random_goes_on_with_one_in_eta():
     table = integer_table(num_rows=300, num_tasks=1)
-    log = simulate(table, "mo-asha-promote", num_seeds=30, workers=3, evaluations=120, promotion="random")
+    log = simulate(table, "mo-asha-promote", num_seeds=30, workers=4, evaluations=120, promotion="random")
     started = (log.fidelity == 0).sum()
     assert (log.fidelity == 1).sum() / started == pytest.approx(1 / 3, abs=0.05)
+
+
+ARRIVE = jax.jit(fronts.with_newcomer)
 
 
 def decisions(rule, stream, eta=3):
     """What a rule decides along a stream of results of one rung."""
     n = len(stream)
     capacity = -(-n // 32) * 32
-    costs = jnp.full((capacity, stream.shape[1]), jnp.inf).at[:n].set(stream)
-    words = capacity // 32 if rule.has_fronts else 0
-    dominators = jnp.zeros((words, capacity), jnp.uint32)
-    first, keep_dominators = jax.jit(rule.first), jax.jit(arrival.with_newcomer)
+    costs = jnp.full((stream.shape[1], capacity), jnp.inf).at[:, :n].set(stream.T)
+    kept = fronts.no_fronts(capacity)
+    first, settle = jax.jit(rule.first), rule.settle and jax.jit(rule.settle)
     found = []
     for newcomer in range(n):
         keep = jnp.int32(max(1, reference_asha.share(newcomer + 1, eta)))
         known = stream[: newcomer + 1]
         known = known[np.isfinite(known).all(axis=1)]
         low, high = (
-            jnp.asarray(find(known, axis=0, keepdims=True, initial=start))
+            jnp.asarray(find(known, axis=0, initial=start))
             for find, start in ((np.min, np.inf), (np.max, -np.inf))
         )
         valid = jnp.arange(capacity) <= newcomer
         rung = arrival.Rung(costs, valid, low, high, keep, jnp.asarray(float(eta)))
-        if rule.has_fronts:
-            dominators = keep_dominators(rung, jnp.int32(newcomer), dominators)
         wanted = jnp.arange(capacity) == newcomer
-        found.append(int(first(jax.random.key(0), rung, wanted, dominators)) == newcomer)
+        if settle:
+            kept = settle(rung, wanted, ARRIVE(costs, valid, jnp.int32(newcomer), kept))
+        found.append(int(first(jax.random.key(0), rung, wanted, kept if settle else None)) == newcomer)
     return found
 
 

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax.bench.row import Row, peer, seconds_of
-from mohb_jax.kernels.arrival import ArrivalRule, Rung, net_arrival, sorted_arrival, with_newcomer
+from mohb_jax.kernels.arrival import ArrivalRule, Rung, net_arrival, sorted_arrival
 from mohb_jax.kernels.bits import WORD
 from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
+from mohb_jax.kernels.fronts import Fronts, no_fronts, settled, with_newcomer
 from mohb_jax.kernels.promotion import epsilon_net
 from mohb_jax.types import Array
 
@@ -58,17 +59,17 @@ def arrivals(num_lanes: int = 32) -> Iterator[Row]:
     rules = (net_arrival(), sorted_arrival(epsilon_net()))
     for size in (10, 100, 1000):
         capacity = -(-size // WORD) * WORD
-        costs = np.full((num_lanes, capacity, 2), np.inf)
-        costs[:, :size] = np.random.default_rng(size).random((num_lanes, size, 2))
+        costs = np.full((num_lanes, 2, capacity), np.inf)
+        costs[:, :, :size] = np.random.default_rng(size).random((num_lanes, 2, size))
         rung = Rung(
             jnp.asarray(costs),
             jnp.tile(jnp.arange(capacity) < size, (num_lanes, 1)),
-            jnp.asarray(costs.min(axis=1, keepdims=True)),
-            jnp.asarray(costs[:, :size].max(axis=1, keepdims=True)),
+            jnp.asarray(costs.min(axis=2)),
+            jnp.asarray(costs[:, :, :size].max(axis=2)),
             jnp.full(num_lanes, max(1, size // 3), jnp.int32),
             jnp.full(num_lanes, 3.0),
         )
-        known = _all_dominators(rung, size)
+        known = _known_fronts(rung, size)
         quick, full = (
             functools.partial(jax.jit(functools.partial(_decide, rule, size - 1)), rung, known)
             for rule in rules
@@ -79,23 +80,27 @@ def arrivals(num_lanes: int = 32) -> Iterator[Row]:
         yield Row(f"arrival-{size}", micro, "us/lane", "sorting the rung", each / by_sorting, "", None)
 
 
-def _all_dominators(rung: Rung, size: int) -> Array:
+def _known_fronts(rung: Rung, size: int) -> Fronts:
     """What was kept before the last result arrived."""
-    capacity = rung.valid.shape[1]
-    empty = jnp.zeros((rung.valid.shape[0], capacity // WORD, capacity), jnp.uint32)
 
-    def arrive(newcomer: Array, dominators: Array) -> Array:
-        so_far = rung._replace(valid=rung.valid & (jnp.arange(capacity) <= newcomer))
-        return jax.vmap(with_newcomer, (0, None, 0))(so_far, newcomer, dominators)
+    def arrive(newcomer: Array, fronts: Fronts) -> Fronts:
+        def lane(rung: Rung, fronts: Fronts) -> Fronts:
+            index = jnp.arange(rung.valid.shape[0])
+            fronts = with_newcomer(rung.costs, rung.valid & (index <= newcomer), newcomer, fronts)
+            return settled(rung.costs, fronts, index == newcomer, jnp.maximum(1, newcomer // 3))
 
+        return jax.vmap(lane)(rung, fronts)
+
+    empty = jax.vmap(lambda valid: no_fronts(valid.shape[0]))(rung.valid)
     return jax.jit(lambda: jax.lax.fori_loop(0, size - 1, arrive, empty))()
 
 
-def _decide(rule: ArrivalRule, newcomer: int, rung: Rung, dominators: Array) -> Array:
-    def lane(rung: Rung, dominators: Array) -> Array:
-        if rule.has_fronts:
-            dominators = jnp.asarray(with_newcomer(rung, jnp.int32(newcomer), dominators))
+def _decide(rule: ArrivalRule, newcomer: int, rung: Rung, fronts: Fronts) -> Array:
+    def lane(rung: Rung, fronts: Fronts) -> Array:
         wanted = jnp.arange(rung.valid.shape[0]) == newcomer
-        return jnp.asarray(rule.first(jax.random.key(0), rung, wanted, dominators))
+        if rule.settle is not None:
+            fronts = with_newcomer(rung.costs, rung.valid, jnp.int32(newcomer), fronts)
+            fronts = rule.settle(rung, wanted, fronts)
+        return jnp.asarray(rule.first(jax.random.key(0), rung, wanted, fronts))
 
-    return jax.vmap(lane)(rung, dominators)
+    return jax.vmap(lane)(rung, fronts)

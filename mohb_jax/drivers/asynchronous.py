@@ -18,11 +18,12 @@ import numpy as np
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.asynchronous_lanes import (
+    NONE,
     UNLIMITED,
     Lane,
     Numbers,
     Program,
-    Queue,
+    Results,
     grown,
     launch,
     next_trial,
@@ -30,12 +31,12 @@ from mohb_jax.drivers.asynchronous_lanes import (
     repeated,
     slots_of,
     start,
-    whole_words,
 )
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
 from mohb_jax.drivers.lanes import Cells, Lanes, with_slots
-from mohb_jax.kernels.arrival import ArrivalRule, Rung, with_newcomer
+from mohb_jax.kernels.arrival import ArrivalRule, Rung
+from mohb_jax.kernels.fronts import Fronts, of_rung, with_newcomer
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher
 from mohb_jax.transfer import Prior
@@ -43,8 +44,10 @@ from mohb_jax.types import Array, Key, RunLog
 
 LANES_PER_BATCH = 32
 """Lanes of one event loop: each waits for the longest sort among them, and their arrays stay in the cache."""
-FIRST_CAPACITY = 96
-"""Jobs of the first segment of a loop; every later one has room for half as many more."""
+FIRST_CAPACITY = 128
+"""Jobs of the first segment of a loop."""
+GROWTH = 3
+"""Every later one has room for so many times as many: each is compiled on its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,17 +155,17 @@ def _run_batch(
     plan: AsynchronousPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
 ) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
-    program = plan._program()
-    capacity = whole_words(max(FIRST_CAPACITY, plan.num_workers))
-    state = start(program, capacity, plan._numbers(capacity), cells, context, lanes)
-    while True:
-        state, goes_on = _segment(program, plan._numbers(capacity), cells, lanes, state)
-        if not goes_on:
-            break
-        capacity = whole_words(capacity + capacity // 2)
-        state = grown(program, capacity, plan._numbers(capacity), context, lanes, state)
+    program, capacity = plan._program(), FIRST_CAPACITY
+    numbers = plan._numbers(capacity)
+    state = start(program, numbers, cells, context, lanes)
+    goes_on = True
+    while goes_on:
+        state = grown(program, capacity, numbers, context, lanes, state)
+        state, goes_on = _segment(program, numbers, cells, lanes, state)
+        capacity = GROWTH * capacity
+        numbers = plan._numbers(capacity)
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
-    return tuple(jax.device_get(slots_of(until, state)))
+    return tuple(jax.device_get(slots_of(numbers, cells, lanes, until, state)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -170,18 +173,21 @@ def _segment(
     program: Program, numbers: Numbers, cells: Cells, lanes: Lanes, state: Lane
 ) -> tuple[Lane, Array]:
     """Events until all lanes have ended, or one has no room for another job."""
-    capacity = state.row.shape[1]
+    capacity = state.capacity
 
     def unfinished(state: Lane) -> Array:
-        busy = jnp.any(jnp.isfinite(state.free), axis=1)
-        return jnp.any(busy) & jnp.all(state.num_launched < capacity)
+        return jnp.any(_goes_on(state)) & jnp.all(state.num_launched < capacity)
 
     def events(state: Lane) -> Lane:
         step = functools.partial(_event, program, numbers, cells)
         return jax.vmap(step)(lanes.task, lanes.key, lanes.horizon, state)
 
     state = jax.lax.while_loop(unfinished, events, state)
-    return state, jnp.any(jnp.isfinite(state.free))
+    return state, jnp.any(_goes_on(state))
+
+
+def _goes_on(state: Lane) -> Array:
+    return (state.asker >= 0) | jnp.any(jnp.isfinite(state.free), axis=1)
 
 
 def _event(
@@ -195,68 +201,65 @@ def _event(
 ) -> Lane:
     """The next result of a lane, or the next idle worker that asks, and the job that follows; nothing where
     no worker has a job."""
-    queue, capacity = state.queue, state.row.shape[0]
-    asks = jnp.bool_(False) if queue is None else queue.asker >= 0
-    worker = jnp.argmin(state.free).astype(jnp.int32)
-    time = state.free[worker]
+    asks, first_free = state.asker >= 0, jnp.argmin(state.free)
+    worker = jnp.where(asks, state.asker, first_free.astype(jnp.int32))
+    time = jnp.where(asks, state.time, state.free[worker])
     arrives = ~asks & jnp.isfinite(time)
-    trial, rung = state.job_trial[worker], state.job_rung[worker]
-    bracket = state.trial_bracket[trial]
+    trial, rung = state.jobs.number[state.job[worker], :2]
+    row, bracket = state.trials[trial]
     decides = arrives & (rung < jnp.asarray(numbers.num_rungs)[bracket] - 1)
     own = bracket * numbers.levels.shape[1] + rung
-    place = jnp.where(decides, state.num_results, capacity)
-    state = _registered(program, numbers, state, worker, own, place)
+    place = jnp.where(decides, state.num_results, NONE)
+    level = jnp.asarray(numbers.levels)[bracket, rung]
+    costs = cells.look_up(task, row[None], level)[0][0]
+    state = _registered(state, costs, own, place)
     key = jax.random.fold_in(key, 2)
-    if queue is None:
-        found = _good_enough(program, numbers, key, state, own, jnp.arange(capacity) == place)
-        goes_on, rung = found < capacity, rung + 1
+    if state.queue is None:
+        newcomer = jnp.arange(state.capacity) == place
+        found, fronts = _good_enough(program, numbers, key, state, own, newcomer)
+        state = state._replace(results=state.results._replace(fronts=fronts))
+        goes_on, rung = found < NONE, rung + 1
     else:
-        queue = queue._replace(result_trial=queue.result_trial.at[place].set(trial, mode="drop"))
-        queue, result = _promoted(program, numbers, key, state, queue, own, place)
-        goes_on, trial, rung = result < capacity, queue.result_trial[result], state.result_rung[result] + 1
-        worker, time = jnp.where(asks, queue.asker, worker), jnp.where(asks, queue.time, time)
+        state, goes_on, trial, rung = _promoted(program, numbers, key, state, trial, own, place)
     fresh, there = next_trial(state)
     trial, rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung, 0)
     wanted = (arrives | asks) & (goes_on | there)
     after = launch(numbers, cells, task, horizon, state, worker, time, trial, rung, wanted)
-    if queue is None:
-        return after
-    return after._replace(queue=_asked(queue, after.free, after.num_launched > state.num_launched, time))
+    return _asked(after, after.num_launched > state.num_launched, time)
 
 
-def _registered(
-    program: Program, numbers: Numbers, state: Lane, worker: Array, own: Array, place: Array
-) -> Lane:
-    """The worker's result in its rung, as number ``place`` of all results; nothing beyond their end."""
-    decides = place < state.row.shape[0]
-    costs = state.costs[state.job[worker]]
+def _registered(state: Lane, costs: Array, own: Array, place: Array) -> Lane:
+    """A result in its rung, as number ``place`` of all; nothing beyond their end."""
+    decides, results = place < NONE, state.results
     counts = decides & jnp.all(jnp.isfinite(costs))
-    state = state._replace(
+    all_costs = results.costs.at[:, place].set(costs, mode="drop")
+    rung = results.rung.at[place].set(own, mode="drop")
+    fronts = results.fronts
+    if fronts is not None:
+        fronts = with_newcomer(all_costs, rung == own, place, fronts)
+    return state._replace(
         num_results=state.num_results + decides,
-        low=state.low.at[own].min(jnp.where(counts, costs, jnp.inf)),
-        high=state.high.at[own].max(jnp.where(counts, costs, -jnp.inf)),
-        result_costs=state.result_costs.at[place].set(costs, mode="drop"),
-        result_rung=state.result_rung.at[place].set(own, mode="drop"),
+        bounds=state.bounds.at[own].min(jnp.where(counts, jnp.stack([costs, -costs]), jnp.inf)),
+        results=Results(all_costs, rung, fronts),
     )
-    if not program.arrival.has_fronts:
-        return state
-    rung = _rung_of(numbers, state, own)
-    return state._replace(dominators=jnp.asarray(with_newcomer(rung, place, state.dominators)))
-
-
-def _rung_of(numbers: Numbers, state: Lane, rung: Array) -> Rung:
-    inside = state.result_rung == rung
-    keep = jnp.asarray(numbers.num_keep)[jnp.sum(inside, dtype=jnp.int32)]
-    low, high = state.low[rung][None], state.high[rung][None]
-    return Rung(state.result_costs, inside, low, high, keep, jnp.asarray(numbers.eta))
 
 
 def _good_enough(
     program: Program, numbers: Numbers, key: Key, state: Lane, rung: Array, wanted: Array
-) -> Array:
-    """The first wanted result of a rung that may go on; the number of slots if there is none."""
-    results = _rung_of(numbers, state, rung)
-    return jnp.asarray(program.arrival.first(key, results, wanted & results.valid, state.dominators))
+) -> tuple[Array, Fronts | None]:
+    """The first wanted result of a rung that may go on, ``NONE`` if there is none; and the fronts of all
+    rungs."""
+    results, inside = state.results, state.results.rung == rung
+    keep = jnp.asarray(numbers.num_keep)[jnp.sum(inside, dtype=jnp.int32)]
+    low, negative_high = state.bounds[rung]
+    own = Rung(results.costs, inside, low, -negative_high, keep, jnp.asarray(numbers.eta))
+    fronts, settle, wanted = results.fronts, program.arrival.settle, wanted & inside
+    own_fronts = None
+    if fronts is not None and settle is not None:
+        own_fronts = settle(own, wanted, of_rung(fronts, inside))
+        fronts = jax.tree.map(functools.partial(jnp.where, inside), own_fronts, fronts)
+    found = program.arrival.first(key, own, wanted, own_fronts)
+    return jnp.where(found < state.capacity, found, NONE), fronts
 
 
 def _promoted(
@@ -264,27 +267,45 @@ def _promoted(
     numbers: Numbers,
     key: Key,
     state: Lane,
-    queue: Queue,
+    trial: Array,
     own: Array,
     place: Array,
-) -> tuple[Queue, Array]:
-    """The result that is promoted, the best of the highest rung that has one; the number of slots if none is.
+) -> tuple[Lane, Array, Array, Array]:
+    """Whether a trial is promoted, the best of the highest rung that has one; which, and to what rung.
 
     Who comes next in a rung changes only when a result arrives there or the one who was next is promoted.
     """
-    capacity = state.row.shape[0]
-    changed = jnp.stack([jnp.where(place < capacity, own, queue.stale), queue.stale])
-    next_in = jax.vmap(lambda rung: _good_enough(program, numbers, key, state, rung, ~queue.promoted))
-    first = queue.first.at[changed].set(next_in(changed))
+    queue = state.queue
+    assert queue is not None
+    queue = queue._replace(trial=queue.trial.at[place].set(trial, mode="drop"))
+
+    waits = ~queue.promoted
+
+    def look(results: Results, rung: Array) -> tuple[Results, Array]:
+        now = state._replace(results=results)
+        found, fronts = _good_enough(program, numbers, key, now, rung, waits)
+        return results._replace(fronts=fronts), found
+
+    changed = jnp.stack([jnp.where(place < NONE, own, queue.stale), queue.stale])
+    results, found = jax.lax.scan(look, state.results, changed)
+    first = queue.first.at[changed].set(found)
     number = jnp.arange(first.shape[0], dtype=jnp.int32)
-    rung = jnp.max(jnp.where(first < capacity, number, -1))
-    result = jnp.where(rung >= 0, first[rung], capacity)
+    rung = jnp.max(jnp.where(first < NONE, number, -1))
+    result = jnp.where(rung >= 0, first[rung], NONE)
     promoted = queue.promoted.at[result].set(True, mode="drop")
-    return queue._replace(promoted=promoted, first=first, stale=jnp.maximum(rung, 0)), result
+    queue = queue._replace(promoted=promoted, first=first, stale=jnp.maximum(rung, 0))
+    state = state._replace(results=results, queue=queue)
+    return state, result < NONE, queue.trial[result], results.rung[result] + 1
 
 
-def _asked(queue: Queue, free: Array, launched: Array, time: Array) -> Queue:
-    """After a launch the first idle worker asks, too; where one got nothing, others would not either."""
-    idle = ~jnp.isfinite(free)
-    asker = jnp.where(launched & jnp.any(idle), jnp.argmax(idle), -1).astype(jnp.int32)
-    return queue._replace(asker=asker, time=jnp.asarray(time))
+def _asked(state: Lane, launched: Array, time: Array) -> Lane:
+    """After a launch the first idle worker asks, too; where one got nothing, others would not either.
+
+    Where trials stop rather than wait, it asks only for a new one.
+    """
+    idle = ~jnp.isfinite(state.free)
+    asks = launched & jnp.any(idle)
+    if state.queue is None:
+        asks &= next_trial(state)[1]
+    asker = jnp.where(asks, jnp.argmax(idle), -1).astype(jnp.int32)
+    return state._replace(asker=asker, time=jnp.asarray(time))

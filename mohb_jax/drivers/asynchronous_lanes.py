@@ -2,22 +2,24 @@
 
 import functools
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt32
+from jaxtyping import Bool, Float, Int
 
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked
 from mohb_jax.kernels.arrival import ArrivalRule
-from mohb_jax.kernels.bits import WORD
+from mohb_jax.kernels.fronts import Fronts, no_fronts
 from mohb_jax.searchers.base import Context, Searcher, State
 from mohb_jax.types import Array, Key
 
 FEWEST_LEVELS = 8
 """That programs are compiled for."""
 UNLIMITED = np.iinfo(np.int32).max
+NONE = UNLIMITED
+"""Index of a result where there is none: beyond all of them, however many there may be."""
 
 
 class Program(NamedTuple):
@@ -49,27 +51,51 @@ def num_keep(eta: float | int, least: int, most: int) -> np.ndarray:
     return np.array([max(least, n // factor) for n in range(most + 1)], np.int32)
 
 
-class Queue(NamedTuple):
-    """What waits to be promoted, and who asks for it."""
+def repeated(levels: tuple[int, ...]) -> tuple[int, ...]:
+    """Levels with the last one repeated up to a power of two, at least 8: few programs serve all."""
+    most = max(FEWEST_LEVELS, 1 << (len(levels) - 1).bit_length())
+    return levels + levels[-1:] * (most - len(levels))
 
-    result_trial: Int[jax.Array, " jobs"]
+
+class Jobs(NamedTuple):
+    """In launch order."""
+
+    number: Int[jax.Array, "jobs 3"]
+    """Trial, rung and worker."""
+    time: Float[jax.Array, "jobs 2"]
+    """Start and end."""
+
+
+class Results(NamedTuple):
+    """Of rungs that decide, in the order of arrival."""
+
+    costs: Float[jax.Array, "m jobs"]
+    rung: Int[jax.Array, " jobs"]
+    """Counted over all brackets; -1 where there is none yet."""
+    fronts: Fronts | None
+    """For rules that look at them."""
+
+
+class Queue(NamedTuple):
+    """What waits to be promoted."""
+
+    trial: Int[jax.Array, " jobs"]
+    """Of each result."""
     promoted: Bool[jax.Array, " jobs"]
     first: Int[jax.Array, " rungs"]
-    """The result of each rung that is promoted next; the number of slots where none is good enough."""
+    """The result of each rung that is promoted next; ``NONE`` where none is good enough."""
     stale: Int[jax.Array, ""]
     """The rung that last gave a trial away: who comes next is not found yet."""
-    asker: Int[jax.Array, ""]
-    """The idle worker that asks next for a job, at the time of the last event; -1 if none."""
-    time: Float[jax.Array, ""]
 
 
 class Lane(NamedTuple):
-    """A lane between two events; arrays over jobs are in launch order, over results in that of arrival."""
+    """A lane between two events."""
 
     searcher: State
-    bracket_key: Key
-    trial_row: Int[jax.Array, " jobs"]
-    trial_bracket: Int[jax.Array, " jobs"]
+    bracket_key: Key | None
+    """None where there is only one bracket."""
+    trials: Int[jax.Array, "jobs 2"]
+    """Row and bracket of each."""
     num_offered: Int[jax.Array, ""]
     """Trials that the searcher has rows for."""
     num_started: Int[jax.Array, ""]
@@ -77,70 +103,53 @@ class Lane(NamedTuple):
     num_results: Int[jax.Array, ""]
     free: Float[jax.Array, " workers"]
     """When each worker ends its job; infinite for one that has none."""
-    job_trial: Int[jax.Array, " workers"]
-    job_rung: Int[jax.Array, " workers"]
     job: Int[jax.Array, " workers"]
-    row: Int[jax.Array, " jobs"]
-    level: Int[jax.Array, " jobs"]
-    worker: Int[jax.Array, " jobs"]
-    times: Float[jax.Array, "jobs 2"]
-    costs: Float[jax.Array, "jobs m"]
-    result_costs: Float[jax.Array, "jobs m"]
-    result_rung: Int[jax.Array, " jobs"]
-    low: Float[jax.Array, "rungs m"]
-    """Least value of each objective among the results of each rung that did not fail."""
-    high: Float[jax.Array, "rungs m"]
-    dominators: UInt32[jax.Array, "words jobs"]
-    """Of each result, as bits over results; no words where the rule has no fronts."""
+    asker: Int[jax.Array, ""]
+    """The idle worker that asks next for a job, at the time of the last event; -1 if none."""
+    time: Float[jax.Array, ""]
+    jobs: Jobs
+    results: Results
+    bounds: Float[jax.Array, "rungs 2 m"]
+    """Least value of each objective, and of its negative, in each rung; failures left out."""
     queue: Queue | None
     """Who may be promoted, in that variant."""
 
+    @property
+    def capacity(self) -> int:
+        """Jobs that there is room for."""
+        return self.trials.shape[-2]
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def start(
-    program: Program, capacity: int, numbers: Numbers, cells: Cells, context: Context, lanes: Lanes
-) -> Lane:
-    def lane(task: Array, key: Key, horizon: Array) -> Lane:
-        workers, num_rungs = program.num_workers, numbers.levels.size
-        num_objectives = cells.look_up(task, jnp.zeros(1, jnp.int32), jnp.int32(0))[0].shape[1]
-        blank = jnp.zeros(capacity, jnp.int32)
-        results = jnp.full((capacity, num_objectives), jnp.inf)
-        state = Lane(
+
+@functools.partial(jax.jit, static_argnums=0)
+def start(program: Program, numbers: Numbers, cells: Cells, context: Context, lanes: Lanes) -> Lane:
+    """Lanes without room for any job, whose first worker asks for one."""
+    num_objectives = len(cells.sources) - 1
+    num_rungs, none = numbers.levels.size, jnp.zeros(0, jnp.int32)
+
+    def lane(task: Array, key: Key) -> Lane:
+        return Lane(
             searcher=program.searcher.init(context, task, jax.random.fold_in(key, 0)),
-            bracket_key=jax.random.fold_in(key, 1),
-            trial_row=blank[:0],
-            trial_bracket=blank[:0],
+            bracket_key=jax.random.fold_in(key, 1) if len(numbers.levels) > 1 else None,
+            trials=jnp.zeros((0, 2), jnp.int32),
             num_offered=jnp.int32(0),
             num_started=jnp.int32(0),
             num_launched=jnp.int32(0),
             num_results=jnp.int32(0),
-            free=jnp.full(workers, jnp.inf),
-            job_trial=jnp.zeros(workers, jnp.int32),
-            job_rung=jnp.zeros(workers, jnp.int32),
-            job=jnp.zeros(workers, jnp.int32),
-            row=blank,
-            level=blank,
-            worker=blank,
-            times=jnp.full((capacity, 2), jnp.inf),
-            costs=results,
-            result_costs=results,
-            result_rung=blank - 1,
-            low=jnp.full((num_rungs, num_objectives), jnp.inf),
-            high=jnp.full((num_rungs, num_objectives), -jnp.inf),
-            dominators=jnp.zeros((_words(program, capacity), capacity), jnp.uint32),
-            queue=_empty_queue(num_rungs, capacity) if program.promotes else None,
+            free=jnp.full(program.num_workers, jnp.inf),
+            job=jnp.zeros(program.num_workers, jnp.int32),
+            asker=jnp.int32(0),
+            time=jnp.zeros(()),
+            jobs=Jobs(jnp.zeros((0, 3), jnp.int32), jnp.zeros((0, 2))),
+            results=Results(
+                jnp.zeros((num_objectives, 0)), none, no_fronts(0) if program.arrival.settle else None
+            ),
+            bounds=jnp.full((num_rungs, 2, num_objectives), jnp.inf),
+            queue=Queue(none, none == 0, jnp.full(num_rungs, NONE), jnp.int32(0))
+            if program.promotes
+            else None,
         )
-        state = _offered(program, capacity, numbers, context, task, state)
 
-        def first(worker: Array, state: Lane) -> Lane:
-            trial, there = next_trial(state)
-            return launch(
-                numbers, cells, task, horizon, state, worker, jnp.zeros(()), trial, jnp.int32(0), there
-            )
-
-        return jax.lax.fori_loop(0, workers, first, state)
-
-    return jax.vmap(lane)(lanes.task, lanes.key, lanes.horizon)
+    return jax.vmap(lane)(lanes.task, lanes.key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -148,80 +157,48 @@ def grown(
     program: Program, capacity: int, numbers: Numbers, context: Context, lanes: Lanes, state: Lane
 ) -> Lane:
     """The same lanes with room for more jobs."""
+    more = capacity - state.capacity
+
+    def longer(part: jax.Array, filler: float | int = 0, axis: int = 0) -> jax.Array:
+        width = [(0, more if number == axis else 0) for number in range(part.ndim)]
+        return jnp.pad(part, width, constant_values=filler)
 
     def lane(task: Array, state: Lane) -> Lane:
-        more = capacity - state.row.shape[0]
-        blank = {"times": jnp.inf, "costs": jnp.inf, "result_costs": jnp.inf, "result_rung": -1}
-        wide: dict[str, Any] = {}
-        for name in (*blank, "row", "level", "worker"):
-            part = getattr(state, name)
-            fresh = jnp.full((more, *part.shape[1:]), blank.get(name, 0), part.dtype)
-            wide[name] = jnp.concatenate([part, fresh])
-        words = _words(program, capacity) - state.dominators.shape[0]
-        wide["dominators"] = jnp.pad(state.dominators, ((0, words), (0, more)))
-        queue = None if state.queue is None else _longer(state.queue, more)
-        return _offered(program, capacity, numbers, context, task, state._replace(**wide, queue=queue))
+        results, queue = state.results, state.queue
+        fronts = results.fronts
+        if fronts is not None:
+            fronts = jax.tree.map(lambda own, new: jnp.concatenate([own, new]), fronts, no_fronts(more))
+        if queue is not None:
+            queue = queue._replace(trial=longer(queue.trial), promoted=longer(queue.promoted))
+        costs, rung = longer(results.costs, jnp.inf, 1), longer(results.rung, -1)
+        state = state._replace(
+            jobs=Jobs(longer(state.jobs.number), longer(state.jobs.time, jnp.inf)),
+            results=Results(costs, rung, fronts),
+            queue=queue,
+        )
+        return _offered(program, more, numbers, context, task, state)
 
     return jax.vmap(lane)(lanes.task, state)
 
 
-def _empty_queue(num_rungs: int, capacity: int) -> Queue:
-    return Queue(
-        result_trial=jnp.zeros(capacity, jnp.int32),
-        promoted=jnp.zeros(capacity, bool),
-        first=jnp.full(num_rungs, capacity, jnp.int32),
-        stale=jnp.int32(0),
-        asker=jnp.int32(-1),
-        time=jnp.zeros(()),
-    )
-
-
-def _longer(queue: Queue, more: int) -> Queue:
-    capacity = queue.promoted.shape[0]
-    return queue._replace(
-        result_trial=jnp.pad(queue.result_trial, (0, more)),
-        promoted=jnp.pad(queue.promoted, (0, more)),
-        first=jnp.where(queue.first == capacity, capacity + more, queue.first),
-    )
-
-
-def repeated(levels: tuple[int, ...]) -> tuple[int, ...]:
-    """Levels with the last one repeated up to a power of two, at least 8: few programs serve all."""
-    most = max(FEWEST_LEVELS, 1 << (len(levels) - 1).bit_length())
-    return levels + levels[-1:] * (most - len(levels))
-
-
-def whole_words(capacity: int) -> int:
-    """The next multiple of the bits of a word."""
-    return -(-capacity // WORD) * WORD
-
-
-def _words(program: Program, capacity: int) -> int:
-    return capacity // WORD if program.arrival.has_fronts else 0
-
-
 def _offered(
-    program: Program, capacity: int, numbers: Numbers, context: Context, task: Array, state: Lane
+    program: Program, more: int, numbers: Numbers, context: Context, task: Array, state: Lane
 ) -> Lane:
     """Rows and brackets for as many trials as there may be jobs: no result changes what is proposed."""
-    more = capacity - state.trial_row.shape[0]
     searcher, row, valid = program.searcher.suggest(context, task, state.searcher, more)
-    number = jnp.arange(state.trial_row.shape[0], capacity, dtype=jnp.int32)
+    number = state.capacity + jnp.arange(more, dtype=jnp.int32)
     offered = state.num_offered + jnp.sum(valid, dtype=jnp.int32)
+    key = state.bracket_key
+    bracket = jnp.zeros_like(row) if key is None else _brackets(numbers.num_rungs, key, number)
     return state._replace(
         searcher=searcher,
-        trial_row=jnp.concatenate([state.trial_row, row]),
-        trial_bracket=jnp.concatenate(
-            [state.trial_bracket, _brackets(numbers.num_rungs, state.bracket_key, number)]
-        ),
+        trials=jnp.concatenate([state.trials, jnp.stack([row, bracket], axis=1)]),
         num_offered=jnp.minimum(offered, numbers.num_trials),
     )
 
 
 def _brackets(num_rungs: Array, key: Key, number: Array) -> Array:
     """Bracket of each trial: at random, weighted by the exponential of the number of its rungs."""
-    if len(num_rungs) == 1:
-        return jnp.zeros_like(number)
     weights = jnp.asarray(num_rungs, jnp.float32)
     draw = jax.vmap(lambda n: jax.random.categorical(jax.random.fold_in(key, n), weights))
     return draw(number).astype(jnp.int32)
@@ -229,8 +206,7 @@ def _brackets(num_rungs: Array, key: Key, number: Array) -> Array:
 
 def next_trial(state: Lane) -> tuple[Array, Array]:
     """The next configuration, and whether there is one."""
-    trial = jnp.minimum(state.num_started, state.trial_row.shape[0] - 1)
-    return trial, state.num_started < state.num_offered
+    return jnp.minimum(state.num_started, state.capacity - 1), state.num_started < state.num_offered
 
 
 def launch(
@@ -247,33 +223,33 @@ def launch(
 ) -> Lane:
     """A job on a worker; the worker is idle if none is wanted, time is over or the budget is spent."""
     may = wanted & (time < horizon) & (state.num_launched < numbers.budget)
-    bracket = state.trial_bracket[trial]
-    levels = jnp.asarray(numbers.levels)
-    row, level = state.trial_row[trial], levels[bracket, rung]
-    costs, runtime = cells.look_up(task, row[None], level)
-    paid = cells.look_up(task, row[None], levels[bracket, jnp.maximum(rung - 1, 0)])[1][0]
-    resumed = jnp.where((rung > 0) & cells.resumable, paid, 0)
-    end = time + (runtime[0] - resumed)
-    slot = jnp.where(may, state.num_launched, state.row.shape[0])  # writes beyond the end are dropped
+    rungs = jnp.stack([rung, jnp.maximum(rung - 1, 0)])
+    row, bracket = state.trials[trial]
+    level = jnp.asarray(numbers.levels)[bracket, rungs]
+    _, (runtime, paid) = cells.look_up(task, jnp.tile(row, 2), level)
+    end = time + (runtime - jnp.where((rung > 0) & cells.resumable, paid, 0))
+    slot = jnp.where(may, state.num_launched, state.capacity)  # writes beyond the end are dropped
+    job = jnp.stack([trial, rung, worker]).astype(jnp.int32)
+    own = jnp.arange(state.job.shape[0]) == worker
     return state._replace(
         num_started=state.num_started + (may & (rung == 0)),
         num_launched=state.num_launched + may,
-        free=state.free.at[worker].set(jnp.where(may, end, jnp.inf)),
-        job_trial=state.job_trial.at[worker].set(trial),
-        job_rung=state.job_rung.at[worker].set(rung),
-        job=state.job.at[worker].set(state.num_launched),
-        row=state.row.at[slot].set(row, mode="drop"),
-        level=state.level.at[slot].set(level, mode="drop"),
-        worker=state.worker.at[slot].set(jnp.asarray(worker, jnp.int32), mode="drop"),
-        times=state.times.at[slot].set(jnp.stack([time, end]), mode="drop"),
-        costs=state.costs.at[slot].set(costs[0], mode="drop"),
+        free=jnp.where(own, jnp.where(may, end, jnp.inf), state.free),
+        job=jnp.where(own, state.num_launched, state.job),
+        jobs=Jobs(
+            state.jobs.number.at[slot].set(job, mode="drop"),
+            state.jobs.time.at[slot].set(jnp.stack([time, end]), mode="drop"),
+        ),
     )
 
 
 @jax.jit
-def slots_of(until: Array, state: Lane) -> tuple[Array, ...]:
+def slots_of(numbers: Numbers, cells: Cells, lanes: Lanes, until: Array, state: Lane) -> tuple[Array, ...]:
     """The log's arrays in launch order; what ended later is left out."""
-    slot = jnp.arange(state.row.shape[1])
-    start, end = state.times[..., 0], state.times[..., 1]
-    valid = (slot < state.num_launched[:, None]) & (end <= until[:, None])
-    return blanked(valid, state.row, state.level, state.costs, start, end, state.worker)
+    trial, rung, worker = jnp.moveaxis(state.jobs.number, -1, 0)
+    row, bracket = jnp.moveaxis(jnp.take_along_axis(state.trials, trial[..., None], axis=1), -1, 0)
+    level = jnp.asarray(numbers.levels)[bracket, rung]
+    costs, _ = jax.vmap(cells.look_up)(lanes.task, row, level)
+    begin, end = jnp.moveaxis(state.jobs.time, -1, 0)
+    valid = jnp.arange(state.capacity) < state.num_launched[:, None]
+    return blanked(valid & (end <= until[:, None]), row, level, costs, begin, end, worker)

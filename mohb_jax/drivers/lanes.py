@@ -42,9 +42,10 @@ class Cells:
     num_levels: int
 
     def look_up(
-        self, task: Int[Array, ""], row: Int[Array, " n"], level: Int[Array, ""]
+        self, task: Int[Array, ""], row: Int[Array, " n"], level: Int[Array, "..."]
     ) -> tuple[Array, Array]:
-        """Costs and cumulative runtime of some rows of a task at one level: [n, m] and [n]."""
+        """Costs and cumulative runtime of some rows of a task, at one level or each at its own: [n, m] and
+        [n]."""
         num_types = 1 if self.factors is None else self.factors.shape[0]
         base_rows = self.num_rows // num_types
         record = self.values[(task * base_rows + row // num_types) * self.num_levels + level]
