@@ -10,6 +10,7 @@ from mohb_jax.benchmarks.before_training import known_objectives, size_columns
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
+from mohb_jax.searchers import nearest_rows
 from mohb_jax.searchers.nearest_rows import (
     STEPS,
     may_be_proposed,
@@ -168,3 +169,9 @@ def test_what_a_table_says_beforehand():
     assert known_objectives(TABLE) == (1,)
     assert known_objectives(TABLE, ("error",)) == (0,)
     assert known_objectives(TABLE, ()) == ()
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 100])
+def test_masks_are_packed_on_the_host_as_on_the_device(length):
+    mask = np.random.default_rng(length).random(length) < 0.5
+    np.testing.assert_array_equal(nearest_rows._packed(mask), nearest_rows._words(jnp.asarray(mask)))

@@ -810,3 +810,13 @@ def test_a_benchmark_at_several_prices(tmp_path):
         studies.load_tables(
             studies.make_study(study.model_dump() | {"benchmarks": ["synthetic", "synthetic"]}, "here")
         )
+
+
+def test_units_that_run_together_come_in_order_and_give_what_they_give_alone(content):
+    units = units_of(content, methods=["mo-hb", "random", "hb"])
+    alone = list(studies.in_this_process(units, memory=0.0))
+    together = list(studies.in_this_process(units))
+    assert [unit for unit, _, _ in together] == [unit for unit, _, _ in alone] == units
+    for (_, one, _), (_, other, _) in zip(alone, together, strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)

@@ -81,9 +81,9 @@ def prepare_rows(table: AnyTable, tasks: tuple[int, ...]) -> Rows:
     num_types = _num_types(table.columns[-1], codes)
     return Rows(
         candidates=all_candidates(table, tasks),
-        codes=jnp.asarray(codes),
-        block_codes=jnp.asarray(codes[:, ::num_types]),
-        measured=jnp.stack([_words(jnp.asarray(table.measured(task))) for task in tasks]),
+        codes=jax.device_put(codes),
+        block_codes=jax.device_put(codes[:, ::num_types]),
+        measured=jax.device_put(np.stack([_packed(table.measured(task)) for task in tasks])),
         is_categorical=tuple(column.kind == "categorical" for column in table.columns),
         num_levels=tuple(len(column.levels) for column in table.columns),
         num_types=num_types,
@@ -120,6 +120,12 @@ def _offered(rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"]) ->
 
 def _unpacked(rows: Rows, bits: Any) -> Bool[Array, " rows"]:
     return ((bits[:, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1).reshape(-1)[: rows.num_rows] == 1
+
+
+def _packed(mask: Bool[np.ndarray, " rows"]) -> UInt32[np.ndarray, " words"]:
+    """``_words`` on the host, where nothing has to be compiled."""
+    bits = np.pad(mask, (0, -len(mask) % 32))
+    return np.packbits(bits, bitorder="little").view("<u4").astype(np.uint32)
 
 
 def _words(mask: Bool[Array, " rows"]) -> UInt32[Array, " words"]:
