@@ -96,10 +96,28 @@ class SteadyPlan:
             past = past_of(self.opening, first)
         return simulate_steady(self, cells, known, lanes, devices, past)
 
+    @property
+    def limits(self) -> "Limits":
+        """What is compared with what lanes have done: arrays, so that no program depends on it."""
+        numbers = (np.inf if limit is None else limit for limit in (self.budget, self.num_trials))
+        ladder = np.array(self.brackets[0].levels, np.int32)
+        return Limits(*(np.asarray(number, float) for number in numbers), ladder)
+
     def most_results(self, num_steps: int) -> int:
         """The size that serves lanes after so many steps."""
         sizes = self.policy.sizes
         return next((size for size in sizes if size >= num_steps), sizes[-1]) if sizes else 0
+
+
+class Limits(NamedTuple):
+    """How far lanes go."""
+
+    budget: Float[Array, ""]
+    """Jobs that are launched at most; infinite where the horizon ends a lane."""
+    num_trials: Float[Array, ""]
+    """Rows that are started at most, or infinite."""
+    ladder: Int[Array, " levels"]
+    """The levels of jobs."""
 
 
 class _Lane(NamedTuple):
@@ -150,18 +168,18 @@ def simulate_steady(
 
 def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, past: Past | None) -> Record:
     """What every step of some lanes launched: arrays over lanes and steps, in launch order."""
-    state = _start(plan, cells, context, lanes)
+    state = _start(plan.policy, plan.num_workers, cells, context, lanes)
     parts: list[Record] = []
     num_steps = 0
     if past is not None:
-        state = _continued(plan, context, lanes, past, state)
+        state = _continued(plan.policy, context, lanes, past, state)
         parts.append(past.record)
         num_steps = past.record.row.shape[1]
     goes_on = True
     while goes_on:
         num_steps += STEPS
         most = plan.most_results(num_steps)
-        state, record, any_left = _steps(plan, most, cells, context, lanes, state)
+        state, record, any_left = _steps(plan.policy, most, plan.limits, cells, context, lanes, state)
         parts.append(record)
         goes_on = bool(any_left)
     joined = jax.tree.map(lambda *fields: np.concatenate(fields, axis=1), *jax.device_get(parts))
@@ -181,7 +199,7 @@ def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[Record]) -> RunLog:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _continued(plan: SteadyPlan, context: Context, lanes: Lanes, past: Past, state: _Lane) -> _Lane:
+def _continued(policy: Policy, context: Context, lanes: Lanes, past: Past, state: _Lane) -> _Lane:
     """Lanes at the end of their past: results are with the policy, jobs that still run with the workers."""
 
     def lane(task: Array, past: Past, state: _Lane) -> _Lane:
@@ -189,21 +207,21 @@ def _continued(plan: SteadyPlan, context: Context, lanes: Lanes, past: Past, sta
         slots = jnp.arange(record.row.shape[0], dtype=jnp.int32)
         by_end = jnp.argsort(jnp.where(record.launched, record.end, jnp.inf), stable=True)
 
-        def tell(policy: State, slot: Array) -> tuple[State, None]:
+        def tell(told: State, slot: Array) -> tuple[State, None]:
             runs = record.end[slot] > time
             # Of a job that still runs the policy learns, for now, only that its row is taken.
             level = jnp.where(runs, 0, record.level[slot])
             costs = jnp.where(runs, jnp.inf, record.costs[slot])
             result = Result(record.row[slot], level, costs, slot, record.launched[slot])
-            return plan.policy.observe(context, task, policy, result), None
+            return policy.observe(context, task, told, result), None
 
-        policy = jax.lax.scan(tell, state.policy, by_end)[0]
-        worker = jnp.where(record.launched & (record.end > time), record.worker, plan.num_workers)
+        told = jax.lax.scan(tell, state.policy, by_end)[0]
+        worker = jnp.where(record.launched & (record.end > time), record.worker, state.free.shape[0])
         free = state.free.at[worker].set(record.end, mode="drop")
         idle = ~jnp.isfinite(free)
         asks = jnp.any(idle) & jnp.isfinite(time)
         return state._replace(
-            policy=policy,
+            policy=told,
             free=free,
             row=state.row.at[worker].set(record.row, mode="drop"),
             level=state.level.at[worker].set(record.level, mode="drop"),
@@ -218,14 +236,14 @@ def _continued(plan: SteadyPlan, context: Context, lanes: Lanes, past: Past, sta
     return jax.vmap(lane)(lanes.task, past, state)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _start(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _start(policy: Policy, num_workers: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
     def lane(task: Array, key: Key) -> _Lane:
-        none = jnp.zeros(plan.num_workers, jnp.int32)
+        none = jnp.zeros(num_workers, jnp.int32)
         costs = cells.look_up(task, none, jnp.int32(0))[0]
         return _Lane(
-            policy=plan.policy.init(context, task, jax.random.fold_in(key, 0)),
-            free=jnp.full(plan.num_workers, jnp.inf),
+            policy=policy.init(context, task, jax.random.fold_in(key, 0)),
+            free=jnp.full(num_workers, jnp.inf),
             row=none,
             level=none,
             number=none,
@@ -241,28 +259,34 @@ def _start(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes) -> _L
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _steps(
-    plan: SteadyPlan, most_results: int, cells: Cells, context: Context, lanes: Lanes, state: _Lane
+    policy: Policy,
+    most_results: int,
+    limits: Limits,
+    cells: Cells,
+    context: Context,
+    lanes: Lanes,
+    state: _Lane,
 ) -> tuple[_Lane, Record, Array]:
     """Some steps of every lane, and whether any lane goes on after them."""
 
     def step(state: _Lane, _: None) -> tuple[_Lane, Record]:
-        own = functools.partial(_step, plan, most_results, cells, context)
+        own = functools.partial(_step, policy, most_results, limits, cells, context)
         return jax.vmap(own)(lanes.task, lanes.horizon, state)
 
     state, record = jax.lax.scan(step, state, None, length=STEPS)
     record = jax.tree.map(lambda field: jnp.moveaxis(field, 0, 1), record)
-    return state, record, jnp.any(jax.vmap(functools.partial(_goes_on, plan))(lanes.horizon, state))
+    return state, record, jnp.any(jax.vmap(functools.partial(_goes_on, limits))(lanes.horizon, state))
 
 
-def _goes_on(plan: SteadyPlan, horizon: Array, state: _Lane) -> Array:
+def _goes_on(limits: Limits, horizon: Array, state: _Lane) -> Array:
     following = jnp.where(state.asker >= 0, state.time, jnp.min(state.free))
-    may = following < horizon
-    return may if plan.budget is None else may & (state.num_launched < plan.budget)
+    return (following < horizon) & (state.num_launched < limits.budget)
 
 
 def _step(
-    plan: SteadyPlan,
+    policy: Policy,
     most_results: int,
+    limits: Limits,
     cells: Cells,
     context: Context,
     task: Array,
@@ -274,32 +298,23 @@ def _step(
     first = jnp.argmin(state.free).astype(jnp.int32)
     worker = jnp.where(asks, state.asker, first)
     time = jnp.where(asks, state.time, state.free[first])
-    goes_on = _goes_on(plan, horizon, state)
+    goes_on = _goes_on(limits, horizon, state)
     arrives = goes_on & ~asks
     result = Result(
         state.row[worker], state.level[worker], state.costs[worker], state.number[worker], arrives
     )
-    policy = plan.policy.observe(context, task, state.policy, result)
-    moment = Moment(state.num_launched, _progress(plan, state.num_launched, time, horizon), most_results)
-    policy, job = plan.policy.propose(context, task, policy, moment)
-    launched = goes_on & job.wanted
-    if plan.num_trials is not None:
-        launched &= (job.from_level >= 0) | (state.num_trials < plan.num_trials)
-    record = _launched(plan, cells, task, worker, time, job, launched)
-    return _after(state, policy, job, record), record
-
-
-def _progress(plan: SteadyPlan, num_launched: Array, time: Array, horizon: Array) -> Array:
-    of_time = time / horizon
-    if plan.budget is None:
-        return jnp.clip(of_time, 0, 1)
-    return jnp.clip(jnp.maximum(of_time, num_launched / plan.budget), 0, 1)
+    told = policy.observe(context, task, state.policy, result)
+    progress = jnp.clip(jnp.maximum(time / horizon, state.num_launched / limits.budget), 0, 1)
+    told, job = policy.propose(context, task, told, Moment(state.num_launched, progress, most_results))
+    launched = goes_on & job.wanted & ((job.from_level >= 0) | (state.num_trials < limits.num_trials))
+    record = _launched(jnp.asarray(limits.ladder), cells, task, worker, time, job, launched)
+    return _after(state, told, job, record), record
 
 
 def _launched(
-    plan: SteadyPlan, cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array
+    ladder: Array, cells: Cells, task: Array, worker: Array, time: Array, job: Job, launched: Array
 ) -> Record:
-    row, ladder = job.row[None], jnp.array(plan.brackets[0].levels, jnp.int32)
+    row = job.row[None]
     costs, runtime = cells.look_up(task, row, ladder[job.level])
     before = cells.look_up(task, row, ladder[jnp.maximum(job.from_level, 0)])[1]
     paid = jnp.where((job.from_level >= 0) & cells.resumable, before[0], 0)
