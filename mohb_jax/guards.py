@@ -118,7 +118,8 @@ def guarded_searcher(searcher: Searcher, label: str) -> Searcher:
         _Teller(label, "observe", searcher.observe).same_state(state, after)
         return after
 
-    watched = searcher._replace(suggest=suggest)
+    # What a user builds on one of our searchers has another ``suggest``, and this one would go past it.
+    watched = searcher._replace(suggest=suggest, suggest_up_to=None)
     return watched if searcher.observe is ignore else watched._replace(observe=observe)
 
 

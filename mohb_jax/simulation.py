@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax import benchmarks
@@ -20,7 +19,7 @@ from mohb_jax.precision import in_64_bits
 from mohb_jax.promotions import PROMOTIONS
 from mohb_jax.settings import check_types, require_count
 from mohb_jax.transfer import Prior
-from mohb_jax.types import RunLog
+from mohb_jax.types import Array, Key, RunLog
 
 DEFAULT_EVALUATIONS = 50
 """The default horizon is the time of this many average evaluations at full fidelity, shared by the
@@ -132,9 +131,13 @@ def make_conditions(**values: Any) -> Conditions:
 def _lanes(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:
     """All runs of all tasks, ordered by task, then run."""
     run = np.tile(np.arange(first_run, first_run + num_seeds, dtype=np.int32), num_tasks)
-    keys = jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
     task = np.repeat(np.arange(num_tasks, dtype=np.int32), num_seeds)
-    return Lanes(task, run, keys, jnp.repeat(jnp.asarray(horizon), num_seeds))
+    return Lanes(task, run, _keys(seed, run), np.repeat(np.asarray(horizon, float), num_seeds))
+
+
+@jax.jit
+def _keys(seed: Array, run: Array) -> Key:
+    return jax.vmap(lambda index: jax.random.fold_in(jax.random.key(seed), index))(run)
 
 
 def horizons(

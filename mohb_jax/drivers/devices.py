@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax.threads import map_in_threads
@@ -16,8 +17,13 @@ AXIS = "lanes"
 def padded(lanes: Tree, multiple: int) -> Tree:
     """Arrays over lanes with the last lane repeated, so that every device gets as many."""
     length = len(jax.tree.leaves(lanes)[0])
-    index = np.minimum(np.arange(-(-length // multiple) * multiple), length - 1)
-    return jax.tree.map(lambda field: field[index], lanes)
+    return _chosen(lanes, np.minimum(np.arange(-(-length // multiple) * multiple), length - 1))
+
+
+@jax.jit
+def _chosen(lanes: Tree, index: np.ndarray) -> Tree:
+    """Some lanes, by number: one program, whatever a lane consists of."""
+    return jax.tree.map(lambda field: jnp.asarray(field)[index], lanes)
 
 
 def spread(lanes: Tree, shared: Any, devices: Sequence[jax.Device]) -> tuple[Tree, Any]:
@@ -40,12 +46,12 @@ def in_turns(
 
     The last batch is filled up with its last lane, so that every batch has the same shape.
     """
-    whole = padded(lanes, size)
+    length = len(jax.tree.leaves(lanes)[0])
     copies = [jax.device_put(shared, device) for device in devices]
 
     def run(number: int) -> Result:
         place, start = number % len(devices), number * size
-        own = jax.tree.map(lambda field: field[start : start + size], whole)
+        own = _chosen(lanes, np.minimum(np.arange(start, start + size), length - 1))
         return function(copies[place], jax.device_put(own, devices[place]))
 
-    return map_in_threads(run, range(len(jax.tree.leaves(whole)[0]) // size))
+    return map_in_threads(run, range(-(-length // size)))

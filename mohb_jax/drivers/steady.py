@@ -99,9 +99,10 @@ class SteadyPlan:
     @property
     def limits(self) -> "Limits":
         """What is compared with what lanes have done: arrays, so that no program depends on it."""
-        numbers = (np.inf if limit is None else limit for limit in (self.budget, self.num_trials))
-        ladder = np.array(self.brackets[0].levels, np.int32)
-        return Limits(*(np.asarray(number, float) for number in numbers), ladder)
+        budget, num_trials = (
+            np.asarray(np.inf if limit is None else limit, float) for limit in (self.budget, self.num_trials)
+        )
+        return Limits(budget, num_trials, np.array(self.brackets[0].levels, np.int32))
 
     def most_results(self, num_steps: int) -> int:
         """The size that serves lanes after so many steps."""

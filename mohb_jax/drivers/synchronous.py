@@ -7,12 +7,14 @@ pass.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
@@ -20,7 +22,7 @@ from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
-from mohb_jax.kernels.promotion import PromotionRule
+from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State
 from mohb_jax.transfer import Prior
@@ -29,6 +31,9 @@ from mohb_jax.types import Array, Key, RunLog
 CACHED_PAIRS = 1 << 22
 """Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
 as much."""
+SMALL_RUNG = 16
+"""Rungs of at most so many rows are steps of one program. They cost little, and a program takes as long to
+compile as one of a large rung."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,15 @@ class SynchronousPlan:
         return RunLog(*(field[:num_lanes] for field in log))
 
     @property
+    def rooms(self) -> dict[int, int]:
+        """Places that the arrays of a rung of each size have: small rungs share programs, where the rule can
+        tell room from rows."""
+        sizes = {size for bracket in self.opening + self.brackets for size in bracket.sizes}
+        small = {size for size in sizes if size <= SMALL_RUNG}
+        shared = isinstance(self.promotion, RungRule) and len(small) > 1
+        return {size: SMALL_RUNG if shared and size in small else size for size in sizes} | {0: 0}
+
+    @property
     def slots_per_pass(self) -> int:
         return sum(bracket.num_evaluations for bracket in self.brackets)
 
@@ -137,26 +151,39 @@ def simulate_lanes(
     Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
     per pass says whether any lane has time left; it is read after the next pass was dispatched.
     """
-    state = _init(plan.searcher, context, lanes.task, lanes.key)
-    free = jnp.zeros((len(lanes.task), plan.num_workers), cells.values.dtype)
-    slots: list[_Slots] = []
-    timelines: list[Timeline] = []
+    state, free = _init(plan.searcher, plan.num_workers, context, lanes.task, lanes.key)
+    passes: list[Any] = []
     may_go_on: list[Array] = []
     for number in range(-bool(plan.opening), max_passes(plan, most_rows)):
         if plan.budget is None and len(may_go_on) > 1 and not may_go_on[-2]:
             break
-        state, launched = _pass(plan, cells, context, lanes, state, number)
-        marks = _clock_marks(plan, plan.brackets_of(number)[0])
-        free, timeline, time_left = _clock(launched, free, lanes.horizon, *marks)
-        slots.append(launched)
-        timelines.append(timeline)
+        state, rungs = _pass(plan, cells, context, lanes, state, number)
+        brackets = plan.brackets_of(number)[0]
+        sizes = tuple(size for bracket in brackets for size in bracket.sizes)
+        free, part, time_left = _timed(
+            sizes, plan.overlap, rungs, free, lanes.horizon, *_clock_marks(plan, brackets)
+        )
+        passes.append(part)
         may_go_on.append(time_left)
-    all_slots, timeline = _join(slots), _join(timelines)
-    if plan.overlap:
-        walked = plan.opening + plan.brackets * (len(slots) - bool(plan.opening))
-        timeline = _overlap(all_slots, _layout(walked), plan.num_workers)
-    log = _finish(lanes, all_slots, timeline, plan.budget, plan.overlap)
-    return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+    num_slots = _num_slots(plan, len(passes))
+    parts = [_overlapped(plan, num_slots, lanes, passes)] if plan.overlap else passes
+    task, run, parts = jax.device_get((lanes.task, lanes.run, parts))
+    width = min(num_slots, num_slots if plan.budget is None else plan.budget)
+    return RunLog(task, run, *(field[:, :width] for field in _joined(parts)))
+
+
+def _num_slots(plan: SynchronousPlan, num_passes: int) -> int:
+    """Slots of so many passes, the opening among them."""
+    opening = sum(bracket.num_evaluations for bracket in plan.opening)
+    return opening + plan.slots_per_pass * (num_passes - bool(plan.opening))
+
+
+def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """One array per field for parts that follow one another in launch order: here, so that no program depends
+    on how many there are."""
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(np.concatenate(fields, axis=1) for fields in zip(*parts, strict=True))
 
 
 def simulate_learners(
@@ -199,45 +226,87 @@ def max_passes(plan: SynchronousPlan, num_rows: int) -> int:
     return min(until_empty, -(-plan.budget // per_pass))
 
 
-@functools.partial(jax.jit, static_argnames="searcher")
-def _init(searcher: Searcher, context: Context, task: Array, keys: Key) -> State:
-    return jax.vmap(lambda task, key: searcher.init(context, task, jax.random.fold_in(key, 0)))(task, keys)
+@functools.partial(jax.jit, static_argnames=("searcher", "num_workers"))
+def _init(
+    searcher: Searcher, num_workers: int, context: Context, task: Array, keys: Key
+) -> tuple[State, Array]:
+    """Searchers of lanes that have seen nothing, and when each worker is free."""
+    state = jax.vmap(lambda task, key: searcher.init(context, task, jax.random.fold_in(key, 0)))(task, keys)
+    return state, jnp.zeros((len(task), num_workers), jnp.result_type(float))
 
 
 def _pass(
     plan: SynchronousPlan, cells: Cells, context: Context, lanes: Lanes, state: State, number: int
-) -> tuple[State, _Slots]:
+) -> tuple[State, list[_Slots]]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
-    slots = []
+    rungs = []
+    room, learns = plan.rooms, plan.searcher.learns
+    observe = plan.searcher.observe if learns else None
+    promotion = plan.promotion if isinstance(plan.promotion, RungRule) else Partial(plan.promotion)
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
-        state, rung = _open_bracket(plan.searcher, bracket.sizes[0], context, lanes.task, state)
-        for level, num_keep in zip(bracket.levels, (*bracket.sizes[1:], 0), strict=True):
-            state, launched, rung = _rung_step(
-                plan.searcher, plan.promotion, num_keep, cells,
-                lanes.task, lanes.key, state, rung, np.int32(level), bracket_number,
+        state, rung = _first_rung(plan, bracket.sizes[0], context, lanes.task, state)
+        seen = state if learns else None
+        for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
+            seen, launched, rung = _rung_step(
+                observe, room[cut[1]], promotion if cut[1] else None, Cut(*np.array(cut, np.int32)), cells,
+                lanes.task, lanes.key, seen, rung, np.int32(level), bracket_number,
             )  # fmt: skip
-            slots.append(launched)
-    return state, _join(slots)
+            rungs.append(launched)
+        state = seen if learns else state
+    return state, rungs
 
 
-@functools.partial(jax.jit, static_argnames=("searcher", "size"))
-def _open_bracket(
-    searcher: Searcher, size: int, context: Context, task: Array, state: State
+def _first_rung(
+    plan: SynchronousPlan, size: int, context: Context, task: Array, state: State
 ) -> tuple[State, _Rung]:
+    """What a bracket begins with. A searcher that learns has one program for all brackets."""
+    room, searcher = plan.rooms[size], plan.searcher
+    if searcher.suggest_up_to is None:
+        return _open_bracket(searcher, size, room, context, task, state, np.int32(size))
+    brackets = plan.opening + plan.brackets
+    most = max(plan.rooms[bracket.sizes[0]] for bracket in brackets) if searcher.learns else room
+    state, rung = _open_bracket(searcher, None, most, context, task, state, np.int32(size))
+    return state, rung if most == room else _shortened(rung, room)
+
+
+@functools.partial(jax.jit, static_argnames=("searcher", "size", "room"))
+def _open_bracket(
+    searcher: Searcher,
+    size: int | None,
+    room: int,
+    context: Context,
+    task: Array,
+    state: State,
+    num_suggestions: Array,
+) -> tuple[State, _Rung]:
+    """So many suggestions, in the first of ``room`` places; the program is for one ``size``, or for all if
+    that is None."""
+
     def lane(task: Array, state: State) -> tuple[State, _Rung]:
-        state, row, valid = searcher.suggest(context, task, state, size)
-        return state, _Rung(row, valid, jnp.zeros(size, jnp.result_type(float)))
+        if size is None:
+            assert searcher.suggest_up_to is not None
+            state, row, valid = searcher.suggest_up_to(context, task, state, room, num_suggestions)
+        else:
+            state, row, valid = searcher.suggest(context, task, state, size)
+            row, valid = (jnp.pad(part, (0, room - size)) for part in (row, valid))
+        return state, _Rung(row, valid, jnp.zeros(room, jnp.result_type(float)))
 
     return jax.vmap(lane)(task, state)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnames="room")
+def _shortened(rung: _Rung, room: int) -> _Rung:
+    return jax.tree.map(lambda part: part[:, :room], rung)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _rung_step(
-    searcher: Searcher,
-    promotion: PromotionRule,
-    num_keep: int,
+    observe: Callable[[State, Seen], State] | None,
+    room: int,
+    promotion: Any,
+    cut: Cut,
     cells: Cells,
     task: Array,
     keys: Key,
@@ -245,42 +314,80 @@ def _rung_step(
     rung: _Rung,
     level: Array,
     bracket_number: Array,
-) -> tuple[State, _Slots, _Rung]:
-    """Looks a rung up, tells the searcher, and promotes: one step of all lanes."""
+) -> tuple[State, _Slots, _Rung | None]:
+    """Looks a rung up, tells the searcher, and promotes: one step of all lanes.
 
-    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung]:
+    Args:
+        observe: of a searcher that learns; None if it does not, and there is no state.
+        room: places of the next rung.
+        promotion: the rule, a pytree; None for the last rung of a bracket.
+        cut: the size of this rung, whose arrays may have more places, and how many go on.
+        cells: the table.
+        task: of each lane.
+        keys: of each lane.
+        state: of the searcher.
+        rung: what is evaluated.
+        level: at which fidelity.
+        bracket_number: in the run.
+    """
+
+    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung | None]:
         costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
         slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
-        state = searcher.observe(
-            state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1)
-        )
-        if num_keep == 0:
-            return state, slots, rung
-        order = promotion(jax.random.fold_in(key, bracket_number), costs, rung.valid, num_keep)
-        survives = jnp.arange(num_keep) < jnp.sum(rung.valid)
+        if observe is not None:
+            state = observe(state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1))
+        if promotion is None:
+            return state, slots, None
+        order = _ordered(promotion, jax.random.fold_in(key, bracket_number), costs, rung.valid, room, cut)
+        survives = jnp.arange(room) < jnp.minimum(jnp.sum(rung.valid), cut.num_keep)
         return state, slots, _Rung(rung.row[order], survives, runtime[order])
 
     batch = max(1, CACHED_PAIRS // rung.row.shape[1] ** 2)
-    if num_keep == 0 or batch >= len(task):
+    if promotion is None or batch >= len(task):
         return jax.vmap(lane)(task, keys, state, rung)
     return jax.lax.map(lambda lanes: lane(*lanes), (task, keys, state, rung), batch_size=batch)
 
 
-@jax.jit
-def _join(slots: list) -> Any:
-    """One array per field for parts that follow one another in launch order."""
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *slots)
+def _ordered(promotion: Any, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    """Who goes on; a rule that knows of no room is given none."""
+    if isinstance(promotion, RungRule):
+        return promotion.within(key, costs, valid, room, cut)
+    return jnp.asarray(promotion(key, costs, valid, room))
 
 
-@jax.jit
-def _clock(
-    slots: _Slots, free: Array, horizon: Array, waits: Array, counts: Array
-) -> tuple[Array, Timeline, Array]:
-    """Times of a pass for the slots that count, and whether any lane may still launch in the next pass."""
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _timed(
+    sizes: tuple[int, ...],
+    overlap: bool,
+    rungs: list[_Slots],
+    free: Array,
+    horizon: Array,
+    waits: Array,
+    counts: Array,
+) -> tuple[Array, Any, Array]:
+    """A pass with the times of the slots that count.
+
+    Returns:
+        When workers are free again; the pass, as ``_Slots`` if brackets overlap and else as it stands in the
+        log; whether any lane may still launch in the next pass.
+    """
+    parts = [jax.tree.map(lambda part, n=n: part[:, :n], rung) for n, rung in zip(sizes, rungs, strict=True)]
+    slots = _concatenated(parts)
     schedule = jax.vmap(list_schedule, in_axes=(0, 0, None, 0))
     free, timeline = schedule(slots.duration, slots.valid & counts[None], waits, free)
-    return free, timeline, jnp.any(jnp.min(free, axis=1) < horizon)
+    time_left = jnp.any(jnp.min(free, axis=1) < horizon)
+    return free, slots if overlap else _logged(slots, timeline, horizon), time_left
+
+
+def _concatenated(parts: Sequence[_Slots]) -> _Slots:
+    return jax.tree.map(lambda *fields: jnp.concatenate(fields, axis=1), *parts)
+
+
+def _logged(slots: _Slots, timeline: Timeline, horizon: Array) -> tuple[Array, ...]:
+    """The log's arrays, cut at the horizon."""
+    valid = slots.valid & (timeline.end <= horizon[:, None])
+    return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
 
 
 def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -301,29 +408,41 @@ def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[
     return np.array(waits), np.array(counts)
 
 
-def _layout(brackets: tuple[Bracket, ...]) -> Layout:
+def _overlapped(
+    plan: SynchronousPlan, num_slots: int, lanes: Lanes, passes: list[_Slots]
+) -> tuple[Array, ...]:
+    """The log's arrays of a run whose brackets overlap: who runs when is known only at its end.
+
+    There is room for a power of two of passes, so that few programs are compiled.
+    """
+    capacity = 1 << (len(passes) - 1).bit_length()
+    brackets = plan.opening + plan.brackets * (len(passes) - bool(plan.opening))
+    layout = _layout(brackets, len(plan.opening) + len(plan.brackets) * capacity)
+    filled = passes + passes[-1:] * (capacity - len(passes))
+    return _overlap(plan.num_workers, filled, layout, np.int32(num_slots), lanes.horizon)
+
+
+def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
+    """Where rungs lie in the slots of a run; places after the brackets hold none."""
     num_rungs = max(len(bracket.sizes) for bracket in brackets)
     sizes = [bracket.sizes + (0,) * (num_rungs - len(bracket.sizes)) for bracket in brackets]
-    size = np.array(sizes, np.int32)
+    size = np.zeros((room, num_rungs), np.int32)
+    size[: len(sizes)] = sizes
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).reshape(size.shape).astype(np.int32)
     return Layout(first, size)
 
 
-@functools.partial(jax.jit, static_argnames=("num_workers",))
-def _overlap(slots: _Slots, layout: Layout, num_workers: int) -> Timeline:
-    return jax.vmap(lambda d, v: overlap_schedule(d, v, layout, num_workers))(slots.duration, slots.valid)
-
-
-@functools.partial(jax.jit, static_argnames=("budget", "sort"))
-def _finish(
-    lanes: Lanes, slots: _Slots, timeline: Timeline, budget: int | None, sort: bool
+@functools.partial(jax.jit, static_argnums=0)
+def _overlap(
+    num_workers: int, passes: list[_Slots], layout: Layout, num_slots: Array, horizon: Array
 ) -> tuple[Array, ...]:
-    """The log's arrays: in launch order, cut at the budget and at the horizon."""
-    if sort:
-        order = jnp.argsort(jnp.where(slots.valid, timeline.start, jnp.inf), axis=1, stable=True)
-        slots, timeline = jax.tree.map(
-            lambda x: jax.vmap(jnp.take, (0, 0, None))(x, order, 0), (slots, timeline)
-        )
-    slots, timeline = jax.tree.map(lambda x: x[:, :budget], (slots, timeline))
-    valid = slots.valid & (timeline.end <= lanes.horizon[:, None])
-    return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
+    """The log's arrays in launch order; only the first slots count."""
+    slots = _concatenated(passes)
+    slots = slots._replace(valid=slots.valid & (jnp.arange(slots.valid.shape[1]) < num_slots))
+    schedule = functools.partial(overlap_schedule, layout=layout, num_workers=num_workers, num_jobs=num_slots)
+    timeline = jax.vmap(schedule)(slots.duration, slots.valid)
+    order = jnp.argsort(jnp.where(slots.valid, timeline.start, jnp.inf), axis=1, stable=True)
+    slots, timeline = jax.tree.map(
+        lambda field: jax.vmap(jnp.take, (0, 0, None))(field, order, 0), (slots, timeline)
+    )
+    return _logged(slots, timeline, horizon)

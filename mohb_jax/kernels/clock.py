@@ -82,6 +82,7 @@ def overlap_schedule(
     valid: Bool[Array, " n"],
     layout: Layout,
     num_workers: int,
+    num_jobs: Int[Array, ""] | int | None = None,
 ) -> Timeline:
     """List scheduling in which idle workers go on with later brackets instead of waiting for a rung to end.
 
@@ -92,11 +93,12 @@ def overlap_schedule(
     Args:
         durations: seconds per job; slots in bracket, rung and launch order.
         valid: False marks jobs that do not exist; they take no time.
-        layout: which slots belong to which rung.
+        layout: which slots belong to which rung; a bracket without jobs never runs.
         num_workers: static.
+        num_jobs: slots that belong to rungs, the first ones; all if None.
 
     Returns:
-        Start, end and worker of each job.
+        Start, end and worker of each job; zeros in other slots.
 
     References:
         The order in which hpbandster starts jobs of concurrent brackets (Falkner et al., "BOHB", 2018).
@@ -106,8 +108,8 @@ def overlap_schedule(
     workers = jnp.arange(num_workers, dtype=jnp.int32)
     brackets = jnp.arange(num_brackets, dtype=jnp.int32)
 
-    def launch(carry: tuple, _: None) -> tuple:
-        free, progress = carry
+    def launch(_: Array, carry: tuple) -> tuple:
+        free, progress, timeline = carry
         worker = jnp.argmin(free).astype(jnp.int32)
         may_run = progress.ready <= free[worker]
         bracket = jnp.where(jnp.any(may_run), jnp.argmax(may_run), jnp.argmin(progress.ready)).astype(
@@ -118,10 +120,10 @@ def overlap_schedule(
         start = jnp.maximum(free[worker], progress.ready[bracket])
         end = start + jnp.where(valid[slot], durations[slot], 0)
         free = jnp.where((workers == worker) & valid[slot], end, free)
-        return (free, _advance(progress, layout, brackets == bracket, rung, end)), (
-            slot,
-            Timeline(start, end, worker),
-        )
+        progress = _advance(progress, layout, brackets == bracket, rung, end)
+        launched = Timeline(start, end, worker)
+        timeline = jax.tree.map(lambda field, value: field.at[slot].set(value), timeline, launched)
+        return free, progress, timeline
 
     def _advance(progress: _Progress, layout: Layout, here: Array, rung: Array, end: Array) -> _Progress:
         launched = jnp.where(here, progress.num_launched + 1, progress.num_launched)
@@ -136,16 +138,16 @@ def overlap_schedule(
             rung_end=rung_end,
         )
 
+    nothing = jnp.zeros_like(durations)
     start = (
         jnp.zeros(num_workers, durations.dtype),
         _Progress(
             rung=jnp.zeros(num_brackets, jnp.int32),
             num_launched=jnp.zeros(num_brackets, jnp.int32),
-            ready=jnp.zeros(num_brackets, durations.dtype),
+            ready=jnp.where(layout.size[:, 0] > 0, 0, jnp.inf).astype(durations.dtype),
             rung_end=jnp.zeros(num_brackets, durations.dtype),
         ),
+        Timeline(nothing, nothing, jnp.zeros(durations.shape, jnp.int32)),
     )
-    slots: Array
-    launched: Timeline
-    slots, launched = jax.lax.scan(launch, start, None, length=durations.shape[0])[1]
-    return jax.tree.map(lambda field: jnp.zeros_like(field).at[slots].set(field), launched)
+    jobs = durations.shape[0] if num_jobs is None else num_jobs
+    return jax.lax.fori_loop(0, jobs, launch, start)[2]

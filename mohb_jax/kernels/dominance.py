@@ -24,7 +24,7 @@ def dominance_matrix(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bo
 
 
 def pareto_rank(
-    costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | None = None
+    costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | Int[Array, ""] | None = None
 ) -> Int[Array, " n"]:
     """Non-dominated sorting: index of the front that each row falls in.
 
@@ -34,7 +34,7 @@ def pareto_rank(
     Args:
         costs: objective values, one row per configuration, free of NaN.
         valid: False marks padding.
-        num_ranked: static; sorting may stop at the end of the front in which this many rows are ranked. The
+        num_ranked: sorting may stop at the end of the front in which this many rows are ranked. The
             caller that keeps the first k rows needs no more. None ranks all.
 
     Returns:
@@ -50,7 +50,7 @@ def pareto_rank(
 
 
 def peel_rank(
-    costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | None = None
+    costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | Int[Array, ""] | None = None
 ) -> Int[Array, " n"]:
     """``pareto_rank`` for any number of objectives: fronts are peeled off the dominance matrix."""
     n = costs.shape[0]

@@ -1,16 +1,19 @@
 """Promotion rules: costs of a rung -> order of its rows, of which the first k survive.
 
-A rule is a function ``rule(key, costs, valid, num_keep) -> order``; the factories below close over its
-settings and return the same function for the same settings, so that compiled programs are reused.
+A rule is a function ``rule(key, costs, valid, num_keep) -> order``. The rules of this package are more than
+that, a ``RungRule``: one compiled program serves rungs of several sizes. The factories below return the same
+rule for the same settings, so that compiled programs are reused.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, runtime_checkable
+from typing import NamedTuple, ParamSpec, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.errors import InputError, UserCodeError, place_of
@@ -49,6 +52,69 @@ Ordering = Callable[[Key, Array, Array, int], Array]
 """The part of a rule that deals with finite rows only; others are not valid and have cost 0."""
 
 
+class Cut(NamedTuple):
+    """How many rows a rung has, and how many of them survive: plain or traced numbers."""
+
+    num_rows: Int[Array, ""] | int
+    num_keep: Int[Array, ""] | int
+
+
+CutOrdering = Callable[[tuple[Array, ...], Key, Array, Array, int, Cut], Array]
+"""An ``Ordering`` of a rung in whose arrays there may be room for more rows, with the numbers of its settings
+as arrays: ``ordering(numbers, key, costs, valid, room, cut)`` gives ``room`` places."""
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["ordering", "tags"]
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class RungRule:
+    """A promotion rule whose compiled programs serve rungs of several sizes; see ``PromotionRule``.
+
+    Attributes:
+        ordering: of the rows that did not fail.
+        numbers: settings of which no program depends on.
+        tags: as of ``failures_last``.
+    """
+
+    ordering: CutOrdering
+    numbers: tuple[Array, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def __call__(self, key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
+        return self.within(key, costs, valid, num_keep, Cut(costs.shape[0], num_keep))
+
+    def within(self, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+        """The order of a rung whose rows are the first of the arrays.
+
+        Args:
+            key: as of ``PromotionRule``.
+            costs: of ``cut.num_rows`` rows and of places after them.
+            valid: False marks padding, and all places after the rung's rows.
+            room: static number of places in the order, at least ``cut.num_keep``.
+            cut: size of the rung, and how many survive.
+
+        Returns:
+            Indices of shape [room]: the first ``cut.num_keep`` are those that the rule gives of the rung
+            alone.
+        """
+
+        def order(costs: Array, finite: Array) -> Array:
+            return self.ordering(self.numbers, key, costs, finite, room, cut)
+
+        return _then_failed(order, costs, valid, room)
+
+
+def _then_failed(order: Callable[[Array, Array], Array], costs: Array, valid: Array, room: int) -> Array:
+    """An order of the rows that did not fail, given their costs and which they are, and then those that
+    did."""
+    finite = valid & jnp.all(jnp.isfinite(costs), axis=1)
+    first = order(jnp.where(finite[:, None], costs, 0), finite)
+    position = jnp.arange(room, dtype=jnp.int32)
+    num_finite = jnp.sum(finite, dtype=jnp.int32)
+    return jnp.where(position < num_finite, first, _select(valid & ~finite, position - num_finite))
+
+
 Factory = ParamSpec("Factory")
 
 
@@ -79,12 +145,12 @@ def failures_last(ordering: Ordering, *tags: str) -> PromotionRule:
 
     @functools.wraps(ordering)
     def rule(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        finite = valid & jnp.all(jnp.isfinite(costs), axis=1)
-        order = ordering(key, jnp.where(finite[:, None], costs, 0), finite, num_keep)
-        require_order(ordering, order, num_keep)
-        position = jnp.arange(num_keep, dtype=jnp.int32)
-        num_finite = jnp.sum(finite, dtype=jnp.int32)
-        return jnp.where(position < num_finite, order, _select(valid & ~finite, position - num_finite))
+        def order(costs: Array, finite: Array) -> Array:
+            made = ordering(key, costs, finite, num_keep)
+            require_order(ordering, made, num_keep)
+            return made
+
+        return _then_failed(order, costs, valid, num_keep)
 
     setattr(rule, "tags", tags)  # noqa: B010  (a function has no such attribute, says the type checker)
     return rule
@@ -125,37 +191,37 @@ def _smallest(score: Float[Array, " n"], valid: Bool[Array, " n"], num_keep: int
 def epsilon_net(scale: str = "minmax", seed_objective: int = 0) -> PromotionRule:
     """Non-dominated sorting, each front as a greedy epsilon-net (Salinas et al. 2021): the rule of MO-HB."""
 
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        del key
-        rank = pareto_rank(costs, valid, num_keep)
-        return epsilon_net_order(scale_costs(costs, valid, scale), rank, valid, num_keep, seed_objective)
+    def order(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+        del numbers, key
+        rank = pareto_rank(costs, valid, cut.num_keep)
+        return epsilon_net_order(scale_costs(costs, valid, scale), rank, valid, room, seed_objective)
 
-    return failures_last(order, *(["units"] if scale == "none" else []))
+    return RungRule(order, tags=("units",) if scale == "none" else ())
+
+
+def _by_crowding(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del numbers, key
+    rank = pareto_rank(costs, valid, cut.num_keep)
+    distance = crowding_distance(costs, rank, valid)
+    return jnp.lexsort((-distance, rank, ~valid))[:room].astype(jnp.int32)
 
 
 @_one_per_settings
 def crowding() -> PromotionRule:
     """Non-dominated sorting, each front by descending crowding distance (NSGA-II)."""
+    return RungRule(_by_crowding, tags=("ties",))  # both ends of a front are infinitely far from others
 
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        del key
-        rank = pareto_rank(costs, valid, num_keep)
-        distance = crowding_distance(costs, rank, valid)
-        return jnp.lexsort((-distance, rank, ~valid))[:num_keep].astype(jnp.int32)
 
-    return failures_last(order, "ties")  # both ends of a front are infinitely far from others
+def _by_hypervolume(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del numbers, key
+    return _hypervolume_order(costs, valid, room, jnp.int32(cut.num_keep))
 
 
 @_one_per_settings
 def hypervolume_cut() -> PromotionRule:
     """Whole fronts while they fit; of the front that is cut, the greedy hypervolume subset (Guerrero-Viu et
     al. 2021)."""
-
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        del key
-        return _hypervolume_order(costs, valid, num_keep, jnp.int32(num_keep))
-
-    return failures_last(order)
+    return RungRule(_by_hypervolume)
 
 
 def hypervolume_cut_at(place: Int[Array, ""]) -> PromotionRule:
@@ -182,6 +248,21 @@ def _hypervolume_order(costs: Array, valid: Array, num_ordered: int, cut: Array)
     return jnp.where(position < num_before, in_rank_order, chosen[position - num_before])
 
 
+def _by_weights(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del key, cut
+    (weight,) = numbers
+    if weight.shape != costs.shape[1:]:
+        raise InputError(f"weights has {weight.size} values: {costs.shape[1]} objectives need one each")
+    return _smallest(scale_costs(costs, valid, "minmax") @ jnp.asarray(weight, costs.dtype), valid, room)
+
+
+def _by_random_weights(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del numbers
+    shares = jax.random.exponential(key, costs.shape[1:], costs.dtype)
+    weight = shares / jnp.sum(shares)  # Dirichlet(1), without a sampler of gammas to compile
+    return _by_weights((weight,), key, costs, valid, room, cut)
+
+
 @_one_per_settings
 def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
     """Weighted sum of the objectives, each scaled to [0, 1] over the rung.
@@ -190,39 +271,30 @@ def scalarised(weights: tuple[float, ...] | None = None) -> PromotionRule:
         weights: one non-negative weight per objective, or None to draw them anew for every bracket, uniformly
             from the simplex.
     """
+    if weights is None:
+        return RungRule(_by_random_weights)
+    return RungRule(_by_weights, (np.asarray(weights, float),))
 
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        num_objectives = costs.shape[1]
-        if weights is None:
-            shares = jax.random.exponential(key, (num_objectives,), costs.dtype)
-            weight = shares / jnp.sum(shares)  # Dirichlet(1), without a sampler of gammas to compile
-        elif len(weights) != num_objectives:
-            raise InputError(f"weights has {len(weights)} values: {num_objectives} objectives need one each")
-        else:
-            weight = jnp.asarray(weights, costs.dtype)
-        return _smallest(scale_costs(costs, valid, "minmax") @ weight, valid, num_keep)
 
-    return failures_last(order)
+def _at_random(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del numbers
+    rung_key = jax.random.fold_in(key, cut.num_rows)  # sizes differ between the rungs of a bracket
+    # The first of these numbers are the same, however many there are.
+    return _smallest(jax.random.uniform(rung_key, costs.shape[:1], costs.dtype), valid, room)
 
 
 @_one_per_settings
 def random_order() -> PromotionRule:
     """Survivors drawn at random: the control."""
-
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        num_rows = costs.shape[0]
-        rung_key = jax.random.fold_in(key, num_rows)  # sizes differ between the rungs of a bracket
-        return _smallest(jax.random.uniform(rung_key, (num_rows,), costs.dtype), valid, num_keep)
-
-    return failures_last(order, "random")
+    return RungRule(_at_random, tags=("random",))
 
 
 @_one_per_settings
 def single(objective: int = 0) -> PromotionRule:
     """One objective only: Hyperband as published."""
 
-    def order(key: Key, costs: Array, valid: Array, num_keep: int) -> Array:
-        del key
-        return _smallest(costs[:, objective], valid, num_keep)
+    def order(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+        del numbers, key, cut
+        return _smallest(costs[:, objective], valid, room)
 
-    return failures_last(order)
+    return RungRule(order)

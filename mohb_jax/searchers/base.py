@@ -78,6 +78,18 @@ class SuggestFn(Protocol):
 
 
 @runtime_checkable
+class SuggestUpToFn(Protocol):
+    def __call__(
+        self, context: Context, task: Int[Array, ""], state: State, room: int, num_suggestions: Int[Array, ""]
+    ) -> tuple[State, Array, Array]:
+        """``suggest`` for a traced number of suggestions, in the first of ``room`` places.
+
+        State, rows and which are valid are those that ``suggest`` gives; no place after the suggestions is
+        valid.
+        """
+
+
+@runtime_checkable
 class ObserveFn(Protocol):
     def __call__(self, state: State, seen: Seen) -> State:
         """State after the results of one rung, of the same shapes and types.
@@ -112,6 +124,9 @@ class Searcher(NamedTuple):
         observe: ``(state, seen) -> state`` after the results of a rung, see ``Seen``; ``ignore`` if the
             searcher does not learn within a run.
         lanes_per_batch: of a searcher that learns: lanes that advance together.
+        suggest_up_to: ``(context, task, state, room, num_suggestions) -> (state, rows, valid)``, where one
+            compiled program is to serve brackets of several sizes; None where ``suggest`` is compiled for
+            each. Whoever replaces ``suggest`` replaces both.
         tags: what it does not promise, for ``mohb_jax.testing``.
 
     Shapes and types of the state never change.
@@ -124,6 +139,8 @@ class Searcher(NamedTuple):
     lanes_per_batch: int = 32
     """Of one that learns: lanes that advance together. Many share the price of a call; few keep all that is
     remembered of them in the processor's cache."""
+    suggest_up_to: SuggestUpToFn | None = None
+    """``suggest`` for brackets of several sizes; must do the same."""
     tags: tuple[str, ...] = ()
     """What it does not promise, for ``mohb_jax.testing``: ``lists`` if each call takes rows of its own list,
     so that four rows and then three are not the seven of one call."""

@@ -118,11 +118,16 @@ def density_searcher(rule: Rule, capacity: int, num_objectives: int | None) -> S
         )
 
     def suggest(context: Space, task: Array, state: DensityState, num_suggestions: int) -> tuple:
-        cells = max(context.rows.num_rows, capacity**2)
-        propose = functools.partial(_suggest, rule, num_suggestions)
-        return in_batches(cells, propose, context, task, state)
+        return suggest_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
 
-    return Searcher(prepare, init, suggest, observe)
+    def suggest_up_to(
+        context: Space, task: Array, state: DensityState, room: int, num_suggestions: Array
+    ) -> tuple:
+        cells = max(context.rows.num_rows, capacity**2)
+        propose = functools.partial(_suggest, rule, room)
+        return in_batches(cells, propose, num_suggestions, context, task, state)
+
+    return Searcher(prepare, init, suggest, observe, suggest_up_to=suggest_up_to)
 
 
 def observe(state: DensityState, seen: Seen) -> DensityState:
@@ -138,23 +143,31 @@ def observe(state: DensityState, seen: Seen) -> DensityState:
 
 
 def _suggest(
-    rule: Rule, num_suggestions: int, context: Space, task: Int[Array, ""], state: DensityState
+    rule: Rule,
+    room: int,
+    num_suggestions: Int[Array, ""],
+    context: Space,
+    task: Int[Array, ""],
+    state: DensityState,
 ) -> tuple[DensityState, Array, Array]:
     """Proposals of the model, if there is one, and random ones, in random order."""
     carried_key, random_key, propose_key = jax.random.split(state.key, 3)
     sizes, model_level = level_with_model(rule, context, state)
-    is_random = jax.random.uniform(random_key, (num_suggestions,)) < rule.random_share
+    # The first of these numbers, and of the shares below, are the same, whatever the room.
+    is_random = jax.random.uniform(random_key, (room,)) < rule.random_share
     is_random = is_random | ~sizes.enough
+    is_wanted = jnp.arange(room) < num_suggestions
     model = rule.fit(context, state, state.level == model_level, sizes)
-    share = _uniform(propose_key, (num_suggestions, *rule.num_shares(context)))
+    share = _uniform(propose_key, (room, *rule.num_shares(context)))
     propose = functools.partial(rule.propose, context, model)
-    seen, row, num_found = _propose_all(context, task, state.pool.seen, propose, share, jnp.sum(~is_random))
+    num_proposed = jnp.sum(~is_random & is_wanted)
+    seen, row, num_found = _propose_all(context, task, state.pool.seen, propose, share, num_proposed)
     pool = state.pool._replace(seen=seen)
-    pool, row, valid = filled_up(context.rows.candidates, task, pool, row, num_found)
+    pool, row, valid = filled_up(context.rows.candidates, task, pool, row, num_found, num_suggestions)
     # The model's rows come first so far, and are given the places that are not random; the end of the table
     # leaves no hole.
-    place = jnp.argsort(is_random, stable=True)
-    order = jnp.argsort(jnp.where(valid, place, num_suggestions + place))
+    place = jnp.argsort(is_random + 2 * ~is_wanted, stable=True)
+    order = jnp.argsort(jnp.where(valid, place, room + place))
     return state._replace(pool=pool, key=carried_key), row[order], valid[order]
 
 

@@ -51,8 +51,8 @@ def list_searcher(prepare: Any, one_by_one: bool) -> Searcher:
     """A searcher that goes through the lists that ``prepare`` makes."""
 
     if one_by_one:
-        return Searcher(prepare, _init, _propose_one_by_one, ignore)
-    return Searcher(prepare, _init, _propose, ignore, tags=("lists",))
+        return Searcher(prepare, _init, _propose_one_by_one, ignore, suggest_up_to=_one_by_one_up_to)
+    return Searcher(prepare, _init, _propose, ignore, suggest_up_to=_propose_up_to, tags=("lists",))
 
 
 def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
@@ -66,23 +66,38 @@ def _init(context: Lists, task: Int[Array, ""], key: Key) -> ListState:
 def _propose(
     context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
 ) -> tuple[ListState, Array, Array]:
+    return _propose_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
+
+
+def _propose_up_to(
+    context: Lists, task: Int[Array, ""], state: ListState, room: int, num_suggestions: Int[Array, ""]
+) -> tuple[ListState, Array, Array]:
     """The first unseen rows of the lane's next list, and random ones after its end."""
     draws = context.rows.shape[1]
     number = permuted(state.list_keys, state.num_used % draws, draws, draws)
-    row, place = first_unseen(context.rows[task, number], state.seen, num_suggestions)
-    num_found = jnp.sum(place < context.rows.shape[2], dtype=jnp.int32)
+    row, place = first_unseen(context.rows[task, number], state.seen, room)
+    found = (place < context.rows.shape[2]) & (jnp.arange(room) < num_suggestions)
+    row = jnp.where(found, row, -1)
     state = state._replace(num_used=state.num_used + 1, seen=marked(state.seen, row))
-    return filled_up(context.candidates, task, state, row, num_found)
+    num_found = jnp.sum(found, dtype=jnp.int32)
+    return filled_up(context.candidates, task, state, row, num_found, num_suggestions)
 
 
 def _propose_one_by_one(
     context: Lists, task: Int[Array, ""], state: ListState, num_suggestions: int
 ) -> tuple[ListState, Array, Array]:
+    return _one_by_one_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
+
+
+def _one_by_one_up_to(
+    context: Lists, task: Int[Array, ""], state: ListState, room: int, num_suggestions: Int[Array, ""]
+) -> tuple[ListState, Array, Array]:
     """Each suggestion from a list of its own."""
 
-    def single(state: ListState, _: None) -> tuple[ListState, tuple[Array, Array]]:
-        state, row, valid = _propose(context, task, state, 1)
-        return state, (row[0], valid[0])
+    def single(number: Array, carry: tuple) -> tuple:
+        state, rows, valid = carry
+        state, row, is_valid = _propose(context, task, state, 1)
+        return state, rows.at[number].set(row[0]), valid.at[number].set(is_valid[0])
 
-    state, found = jax.lax.scan(single, state, None, length=num_suggestions)
-    return state, *found
+    nothing = (jnp.zeros(room, jnp.int32), jnp.zeros(room, bool))
+    return jax.lax.fori_loop(0, num_suggestions, single, (state, *nothing))

@@ -74,7 +74,7 @@ def random_search() -> Searcher:
     depend on how they are batched, and all methods that use this searcher see the same rows in the same order
     under the same key.
     """
-    return Searcher(all_candidates, init, suggest, ignore)
+    return Searcher(all_candidates, init, suggest, ignore, suggest_up_to=suggest_up_to)
 
 
 def all_candidates(
@@ -109,8 +109,16 @@ def suggest(
     context: Candidates, task: Int[Array, ""], state: RandomState, num_suggestions: int
 ) -> tuple[RandomState, Array, Array]:
     """See ``SuggestFn``."""
-    position = state.num_taken + jnp.arange(num_suggestions, dtype=jnp.int32)
-    valid = position < context.num_rows[task]
+    return suggest_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
+
+
+def suggest_up_to(
+    context: Candidates, task: Int[Array, ""], state: RandomState, room: int, num_suggestions: Int[Array, ""]
+) -> tuple[RandomState, Array, Array]:
+    """See ``SuggestUpToFn``."""
+    place = jnp.arange(room, dtype=jnp.int32)
+    position = state.num_taken + place
+    valid = (position < context.num_rows[task]) & (place < num_suggestions)
     row = candidate_rows(context, task, state.round_keys, jnp.where(valid, position, 0))
     return state._replace(num_taken=state.num_taken + num_suggestions), row, valid
 

@@ -63,25 +63,36 @@ def filled_up(
     state: Any,
     row: Int[Array, " k"],
     num_found: Int[Array, ""],
+    num_wanted: Int[Array, ""] | int | None = None,
 ) -> tuple[Any, Array, Array]:
     """Puts unseen random candidates where a list had no more rows, for as long as there are any.
 
-    ``state`` is a NamedTuple that has the fields of ``Pool`` among its own.
+    Args:
+        candidates: of all tasks.
+        task: position among them.
+        state: a NamedTuple that has the fields of ``Pool`` among its own.
+        row: rows that were found, -1 after them.
+        num_found: how many.
+        num_wanted: places that are to be filled; all if None.
+
+    Returns:
+        The state, rows, and which of them are valid.
     """
     k = row.shape[0]
+    wanted = k if num_wanted is None else num_wanted
     index = jnp.arange(k, dtype=jnp.int32)
     num_rows = candidates.num_rows[task]
 
     def unfinished(carry: tuple) -> jax.Array:
         state, _, num_found = carry
-        return (num_found < k) & (state.random.num_taken < num_rows)
+        return (num_found < wanted) & (state.random.num_taken < num_rows)
 
     def more(carry: tuple) -> tuple:
         state, row, num_found = carry
         position = state.random.num_taken + index
         drawn = candidate_rows(candidates, task, state.random.round_keys, jnp.minimum(position, num_rows - 1))
         drawn, place = first_unseen(jnp.where(position < num_rows, drawn, -1), state.seen, k)
-        num_missing = k - num_found
+        num_missing = wanted - num_found
         drawn = jnp.where(index < num_missing, drawn, -1)
         # Reading goes on after the last row that was taken, and after all if they were not enough.
         num_read = jnp.minimum(place[num_missing - 1] + 1, k)
