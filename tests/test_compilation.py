@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
+import mohb_jax.drivers.synchronous as driver
+from mohb_jax.methods import make_plan, method_named
 from mohb_jax.programs import Compilation
 from mohb_jax.simulation import simulate
 
@@ -33,3 +35,47 @@ def test_asynchronous_sweeps_compile_nothing_anew(method):
     assert num_compiled(method, evaluations=50) > 0
     counts = {str(options): num_compiled(method, **options) for options in SWEPT}
     assert counts == dict.fromkeys(counts, 0)
+
+
+SYNCHRONOUS = (
+    {"evaluations": 40},
+    {"evaluations": 77, "seconds": 50.0},
+    {"seconds": 90.0},
+    {"evaluations": 100, "resumable": False, "seed": 3, "first_run": 8},
+)
+
+
+@pytest.mark.parametrize("method", ["random", "mo-hb", "bohb"])
+def test_synchronous_sweeps_compile_nothing_anew(method):
+    assert num_compiled(method, evaluations=100) > 0
+    counts = {str(options): num_compiled(method, **options) for options in SYNCHRONOUS}
+    assert counts == dict.fromkeys(counts, 0)
+
+
+def test_weights_are_numbers():
+    assert num_compiled("mo-hb-scalar", evaluations=50, weights=(0.5, 0.5)) > 0
+    assert num_compiled("mo-hb-scalar", evaluations=50, weights=(0.9, 0.1)) == 0
+
+
+def test_brackets_that_overlap_have_room_for_a_power_of_two_of_passes():
+    passes = [50 * number for number in (3, 4)]
+    first, second = (num_compiled("mo-hb", evaluations=budget, mode="overlap") for budget in passes)
+    assert first > 0
+    assert second == 0
+
+
+@pytest.mark.parametrize("method", ["mo-rea", "sh-emoa"])
+def test_steady_sweeps_compile_nothing_anew(method):
+    assert num_compiled(method, evaluations=40) > 0
+    sweep = ({"evaluations": 60}, {"evaluations": 50, "trials": 20}, {"seconds": 90.0, "seed": 3})
+    counts = {str(options): num_compiled(method, **options) for options in sweep}
+    assert counts == dict.fromkeys(counts, 0)
+
+
+def test_a_learner_has_one_program_for_all_first_rungs():
+    """And small rungs share one, whatever their sizes."""
+    sizes = {bracket.sizes[0] for bracket in make_plan(TABLE, method_named("bohb")).brackets}
+    assert len(sizes) > 2
+    before = driver._open_bracket._cache_size()
+    num_compiled("bohb", evaluations=100, eta=2)
+    assert driver._open_bracket._cache_size() - before == 1

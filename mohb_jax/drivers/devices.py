@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax.threads import map_in_threads
+from mohb_jax.types import Array
 
 Tree = TypeVar("Tree")
 Result = TypeVar("Result")
@@ -21,7 +22,7 @@ def padded(lanes: Tree, multiple: int) -> Tree:
 
 
 @jax.jit
-def _chosen(lanes: Tree, index: np.ndarray) -> Tree:
+def _chosen(lanes: Tree, index: Array) -> Tree:
     """Some lanes, by number: one program, whatever a lane consists of."""
     return jax.tree.map(lambda field: jnp.asarray(field)[index], lanes)
 

@@ -131,11 +131,15 @@ def blanked(
     end: Float[Array, "lanes slots"],
     worker: Int[Array, "lanes slots"],
 ) -> tuple[Array, ...]:
-    """The arrays of a ``RunLog`` from ``row`` to ``valid``, with its fillers where a slot does not count."""
+    """The arrays of a ``RunLog`` from ``row`` to ``valid``, with its fillers where a slot does not count.
+
+    Arrays of NumPy stay on the host: there, no shape is compiled for.
+    """
+    xp = valid.__array_namespace__()
 
     def blank(field: Array, filler: float | int) -> Array:
         mask = valid.reshape(valid.shape + (1,) * (field.ndim - 2))
-        return jnp.where(mask, field, jnp.asarray(filler, field.dtype))
+        return xp.where(mask, field, xp.asarray(filler, dtype=field.dtype))
 
     return (
         *(blank(field, -1) for field in (row, level)),

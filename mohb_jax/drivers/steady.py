@@ -196,7 +196,7 @@ def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[Record]) -> RunLog:
     record = jax.tree.map(joined, *(wide(record, slots) for record in records))
     valid = record.launched & (record.end <= np.asarray(lanes.horizon)[:, None])
     log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
-    return RunLog(*jax.device_get((lanes.task, lanes.run, *log)))
+    return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *log)
 
 
 @functools.partial(jax.jit, static_argnums=0)
