@@ -12,6 +12,8 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 from mohb_jax.kernels.crowding import crowding_distance, crowding_order
 from tests import reference
 
+pytestmark = pytest.mark.users_level
+
 
 def padded_to(num_rows, costs, fill):
     """Costs with extra rows that hold ``fill``, and the mask that tells them apart."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jax
 
+pytestmark = pytest.mark.users_level
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import hashlib, sys

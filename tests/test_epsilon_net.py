@@ -11,6 +11,8 @@ from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from tests import reference
 
+pytestmark = pytest.mark.users_level
+
 
 def net_order(costs, valid, num_select, seed_objective=0):
     return epsilon_net_order(costs, pareto_rank(costs, valid), valid, num_select, seed_objective)

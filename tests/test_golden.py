@@ -6,6 +6,8 @@ import pytest
 
 from scripts.record_golden import PATH, integer_log, recorded_methods
 
+pytestmark = pytest.mark.users_level
+
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
 
 

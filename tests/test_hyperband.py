@@ -20,6 +20,8 @@ from mohb_jax.methods import METHODS, make_plan, make_settings, method_named
 from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
 
+pytestmark = pytest.mark.users_level
+
 FIDELITIES = (1, 3, 9, 27)
 SOME_HAVE = {"brackets", "draws", "known", "mode", "population"}
 """Settings that tests of all methods give to those that have them."""

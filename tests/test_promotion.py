@@ -15,6 +15,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from tests import reference
 
+pytestmark = pytest.mark.users_level
+
 ALARM = 1e-4
 NUM_ROWS = 12
 WEIGHTS = (1.0, 2.0, 0.5)

@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from mohb_jax.kernels.sortable import from_sortable, to_sortable
 
+pytestmark = pytest.mark.users_level
+
 NUMBERS = st.floats(allow_nan=False)
 COMPILED = jax.jit(to_sortable)
 

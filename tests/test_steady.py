@@ -22,6 +22,8 @@ from mohb_jax.simulation import simulate
 from mohb_jax.types import Array
 from tests.test_hyperband import FIDELITIES, entries, integer_table, suggestions
 
+pytestmark = pytest.mark.users_level
+
 
 class Counts(NamedTuple):
     pool: Pool
