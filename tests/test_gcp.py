@@ -120,7 +120,7 @@ def test_expected_improvement_and_proposal_equal_the_definition(num_observed):
     unseen = np.setdiff1d(np.arange(NUM_ROWS), seen)
     assert row.tolist() == unseen[np.argsort(-expected[unseen])][:3].tolist()
     assert valid.all()
-    np.testing.assert_array_equal(later.hyperparameters.log_signal, hyperparameters.log_signal)
+    np.testing.assert_allclose(later.hyperparameters.log_signal, hyperparameters.log_signal, rtol=1e-12)
 
 
 def bits(rows):
