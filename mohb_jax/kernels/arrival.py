@@ -20,7 +20,7 @@ from mohb_jax.kernels.promotion import PromotionRule, hypervolume_cut_at
 from mohb_jax.kernels.sortable import to_sortable
 from mohb_jax.types import Array, Key
 
-SMALL_FRONT = 512
+SMALL_FRONT = 128
 """Rows of a front that are gathered before its net is taken; larger fronts are taken where they stand."""
 
 
@@ -141,7 +141,10 @@ def _first(
     seed_objective: int,
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     n = costs.shape[1]
-    index = jnp.arange(n, dtype=jnp.int32)
+    index, lowest = jnp.arange(n, dtype=jnp.int32), jnp.iinfo(jnp.int64).min
+
+    def best(score: Array) -> Array:
+        return jnp.min(jnp.where(score == jnp.max(score), index, n - 1))
 
     def unfinished(carry: tuple) -> Array:
         _, _, pick, count = carry
@@ -151,10 +154,10 @@ def _first(
         left, nearest, pick, count = carry
         distance = jnp.sum((costs - costs[:, pick][:, None]) ** 2, axis=0)
         nearest = jnp.minimum(nearest, distance)
-        pick = jnp.argmax(jnp.where(left, nearest, -1)).astype(jnp.int32)
+        pick = best(jnp.where(left, to_sortable(nearest), lowest))
         return left & (index != pick), nearest, pick, count + 1
 
-    first = jnp.argmin(jnp.where(front, costs[seed_objective], jnp.inf)).astype(jnp.int32)
+    first = best(jnp.where(front, -to_sortable(costs[seed_objective]), lowest))
     start = (front & (index != first), jnp.full(n, jnp.inf, costs.dtype), first, jnp.int32(0))
     _, _, pick, count = jax.lax.while_loop(unfinished, take, start)
     found = wanted[pick] & (count < most)
