@@ -14,6 +14,8 @@ from mohb_jax.report.parts import commands
 from mohb_jax.report.sections.answer import verdict
 from tests.fake_study import make_study, make_table, make_unit
 
+pytestmark = pytest.mark.fast
+
 SKILLS = {"poor": 1, "good": 8, "fair": 3}
 
 

@@ -9,6 +9,8 @@ from mohb_jax import arrays
 from mohb_jax.errors import InputError
 from tests import reference
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize(
     ("costs", "order"),

@@ -15,6 +15,8 @@ from mohb_jax.bench import first_contact_rows, kernel_rows, row, run_rows
 from mohb_jax.bench.row import MissingPeerError, Row, peer
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 FIELDS = ["name", "value", "unit", "reference", "ratio", "hold", "holds"]
 
 

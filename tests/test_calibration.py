@@ -7,6 +7,8 @@ import pytest
 import scipy.stats
 from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 
+pytestmark = pytest.mark.fast
+
 NUM_VALUES = 20_000
 TOLERANCE = 4 * 0.5 / NUM_VALUES**0.5  # four standard errors of a share: wrong in fewer than 1 of 10,000
 

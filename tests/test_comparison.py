@@ -22,6 +22,8 @@ from mohb_jax.analysis.ranks import critical_difference, groups, rank_curves, ra
 from mohb_jax.errors import InputError
 from tests.fake_study import make_study, make_table, make_unit
 
+pytestmark = pytest.mark.fast
+
 # Ranks of four variants of C4.5 on 14 data sets, Demsar 2006, table 6 (there 1 is best).
 DEMSAR = np.array(
     [

@@ -22,6 +22,8 @@ from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
 from tests.real_data import need
 
+pytestmark = pytest.mark.fast
+
 NUM_TYPES = 37
 
 

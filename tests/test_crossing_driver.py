@@ -1,10 +1,13 @@
 """The driver reads a crossed table through its factors; the answer is that of the same table stored dense."""
 
 import numpy as np
+import pytest
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.simulation import simulate
+
+pytestmark = pytest.mark.fast
 
 
 def test_crossing_gives_the_log_of_its_dense_cells():

@@ -14,6 +14,8 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 CONTENT = b"a,b\n1,2\n" * 1000
 
 

@@ -14,6 +14,8 @@ from mohb_jax.benchmarks.registry import BENCHMARKS
 from mohb_jax.benchmarks.sources import embedded
 from mohb_jax.benchmarks.table import Table
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 NUM_INSTANCES = 37
 

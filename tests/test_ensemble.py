@@ -8,6 +8,8 @@ from mohb_jax.surrogates.ridge import PENALTY, ridge_predictions
 from mohb_jax.surrogates.transform import standardised_costs
 from sklearn.linear_model import Ridge
 
+pytestmark = pytest.mark.fast
+
 TRAINING = EnsembleTraining(num_members=3, num_epochs=40)
 N, COLUMNS, OUTPUTS = 70, 4, 2
 

@@ -11,7 +11,7 @@ from mohb_jax.kernels.dominance import pareto_rank
 from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from tests import reference
 
-pytestmark = pytest.mark.users_level
+pytestmark = [pytest.mark.users_level, pytest.mark.fast]
 
 
 def net_order(costs, valid, num_select, seed_objective=0):

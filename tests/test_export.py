@@ -21,6 +21,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import Unit
 from tests.fake_study import make_table, make_unit, write_folder
 
+pytestmark = pytest.mark.fast
+
 FIXED = ["study", "benchmark", "task", "method", "run", "slot", "fidelity_index", "fidelity"]
 
 

@@ -14,6 +14,8 @@ from mohb_jax.methods.outside import REGISTERED
 from mohb_jax.promotions import promotion_named
 from tests.fake_study import make_table
 
+pytestmark = pytest.mark.fast
+
 
 def rule(key, costs, valid, num_keep):
     """The first rows."""

@@ -17,6 +17,8 @@ from mohb_jax.searchers.lane_batches import if_any
 from mohb_jax.searchers.nearest_rows import prepare_rows
 from mohb_jax.searchers.seen_rows import new_pool
 
+pytestmark = pytest.mark.fast
+
 NUM_DRAWS = 4000
 COLUMNS = (
     Column("width", "ordinal", "architecture", (16, 32, 64, 128, 256)),

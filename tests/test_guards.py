@@ -26,6 +26,8 @@ from mohb_jax.searchers.random import random_search
 from mohb_jax.types import RunLog
 from tests.fake_study import make_table
 
+pytestmark = pytest.mark.fast
+
 ONE = make_table(num_rows=8)
 TABLE = dataclasses.replace(
     ONE,

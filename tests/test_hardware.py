@@ -7,6 +7,8 @@ from mohb_jax.benchmarks.normalise import non_dominated
 
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 
 def test_check_numbers_of_the_measurements():
     relative = hardware.relative_times()

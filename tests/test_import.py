@@ -12,6 +12,8 @@ import yaml
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 SPEC: dict[str, Any] = {
     "name": "mine",
     "columns": {

@@ -12,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 from mohb_jax.kernels import indicators
 from tests import reference
 
+pytestmark = pytest.mark.fast
+
 BOTH = pytest.mark.parametrize("name", ["igd_plus", "additive_epsilon"])
 COMPILED = {name: jax.jit(getattr(indicators, name)) for name in ("igd_plus", "additive_epsilon")}
 MOOCORE = {"igd_plus": moocore.igd_plus, "additive_epsilon": moocore.epsilon_additive}

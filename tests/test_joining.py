@@ -10,6 +10,8 @@ from mohb_jax.benchmarks.joining import join_tables
 from mohb_jax.errors import InputError
 from tests.transfer_tables import related_tasks
 
+pytestmark = pytest.mark.fast
+
 
 def test_joined_tasks_are_those_of_the_parts():
     whole = related_tasks(num_rows=10, num_tasks=3)

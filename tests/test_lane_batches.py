@@ -8,6 +8,8 @@ import pytest
 from mohb_jax.kernels.selection import largest
 from mohb_jax.searchers import lane_batches
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize(("num_lanes", "num_together"), [(1, 1), (3, 3), (4, 4), (5, 3), (10, 4)])
 def test_batches_change_nothing_and_hold_as_many_lanes_as_they_may(monkeypatch, num_lanes, num_together):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"mohb_jax": "mohb_jax", "benchmarks": "mohb_jax.benchmarks", "surrogates": "mohb_jax.surrogates"}
 """Folders of the repository, and the package that each is installed as."""

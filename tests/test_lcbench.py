@@ -19,6 +19,8 @@ from mohb_jax.benchmarks.sources import lcbench
 from mohb_jax.errors import InputError
 from tests.real_data import need
 
+pytestmark = pytest.mark.fast
+
 NUM_CONFIGS = 20
 EPOCHS = (1, 2, 3, 5, 9, 17, 27, 40, 52)
 FIRST = (91, 0.0031622777, 0.545, 0.050005, 3, 256, 0.5)

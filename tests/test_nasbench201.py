@@ -17,6 +17,8 @@ from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
 from tests.real_data import need
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture(scope="module")
 def table() -> Table:

@@ -12,6 +12,8 @@ from mohb_jax.benchmarks.table import Table
 from mohb_jax import benchmarks, plugins
 from mohb_jax.errors import InputError, UserCodeError
 
+pytestmark = pytest.mark.fast
+
 MODULE = """
 import numpy as np
 

@@ -6,6 +6,8 @@ import pytest
 
 from scripts import performance
 
+pytestmark = pytest.mark.fast
+
 
 def test_the_page_and_the_estimate_are_made_from_the_figures():
     groups = performance.read_figures()

@@ -12,6 +12,8 @@ from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.plugins import blame, entry_point, entry_points, is_path, load_object, loading, made
 from mohb_jax.plugins.sources import source_files
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from mohb_jax import programs
 from mohb_jax.precision import in_64_bits
 from mohb_jax.programs import FOLDER, WHAT_IS_KEPT, Watch
 
+pytestmark = pytest.mark.fast
+
 NAMES = (FOLDER, *WHAT_IS_KEPT)
 
 

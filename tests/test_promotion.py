@@ -15,7 +15,7 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from tests import reference
 
-pytestmark = pytest.mark.users_level
+pytestmark = [pytest.mark.users_level, pytest.mark.fast]
 
 ALARM = 1e-4
 NUM_ROWS = 12

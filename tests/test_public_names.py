@@ -8,6 +8,8 @@ import pytest
 
 import mohb_jax
 
+pytestmark = pytest.mark.fast
+
 HEAVY = (
     "jax",
     "jaxlib",

@@ -13,6 +13,8 @@ from mohb_jax import cli
 from mohb_jax.results import Results
 from mohb_jax.study import make_study
 
+pytestmark = pytest.mark.fast
+
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
 

@@ -19,6 +19,8 @@ from tests.reference_asha import (
     simulate,
 )
 
+pytestmark = pytest.mark.fast
+
 INF = math.inf
 
 

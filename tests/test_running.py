@@ -5,6 +5,8 @@ import pytest
 import mohb_jax
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 TINY = {
     "name": "tiny",
     "benchmarks": ["synthetic"],

@@ -16,6 +16,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.methods import method_named
 from mohb_jax.scaffold import write_method
 
+pytestmark = pytest.mark.fast
+
 
 def test_the_folder_of_a_new_method(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,8 @@ import pytest
 from mohb_jax.errors import InputError
 from mohb_jax.schedule import Bracket, full_fidelity, hyperband
 
+pytestmark = pytest.mark.fast
+
 POWERS = (1, 3, 9, 27, 81)
 
 

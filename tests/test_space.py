@@ -15,6 +15,8 @@ from mohb_jax.benchmarks.space import config_space, nearest_rows
 from mohb_jax import benchmarks
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 COLUMNS = (
     Column("rate", "log"),
     Column("share", "continuous"),

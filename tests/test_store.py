@@ -22,6 +22,8 @@ from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
 from tests.fake_study import make_table
 
+pytestmark = pytest.mark.fast
+
 SPEC: dict[str, Any] = {
     "benchmark": "toy",
     "fingerprint": "0" * 64,

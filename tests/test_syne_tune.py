@@ -22,6 +22,8 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "data" / "syne_tune"
 VALUES = json.loads((FOLDER / "values.json").read_text("utf-8"))

@@ -9,6 +9,8 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic, synthetic_with_fron
 
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 
 @given(
     num_rows=st.integers(5, 200),

@@ -16,6 +16,8 @@ from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
 
+pytestmark = pytest.mark.fast
+
 COLUMNS = (
     Column("machine", "categorical", "hardware", ("big", "small")),
     Column("workers", "ordinal", "hardware", (2, 4, 8)),

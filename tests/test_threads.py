@@ -8,6 +8,8 @@ import pytest
 
 from mohb_jax.threads import map_in_threads, one_ahead
 
+pytestmark = pytest.mark.fast
+
 
 def always(item: Any, following: Any) -> bool:
     return True

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mohb_jax.surrogates.transform import quantile_transform, standard_transform
 
+pytestmark = pytest.mark.fast
+
 LENGTH = 24
 COMPILED = jax.jit(quantile_transform)
 values_strategy = hnp.arrays(

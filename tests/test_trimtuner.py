@@ -10,6 +10,8 @@ from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.benchmarks.sources.trimtuner import FILES
 from mohb_jax.benchmarks.table import Table
 
+pytestmark = pytest.mark.fast
+
 
 def table_of(network: str) -> Table:
     """The table; without its file the test is skipped, but not in CI, where it must be had."""

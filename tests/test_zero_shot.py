@@ -13,6 +13,8 @@ from mohb_jax.simulation import simulate
 from tests import reference
 from tests.transfer_tables import related_tasks
 
+pytestmark = pytest.mark.fast
+
 
 def by_definition(losses, num_select):
     """Greedy portfolio on losses without ties: mean rank, cut at the rank of what was chosen."""

@@ -14,6 +14,8 @@ from mohb_jax.benchmarks.table import Table
 from mohb_jax import benchmarks
 from tests.real_data import need
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture(scope="module")
 def table() -> Table:

@@ -5,6 +5,7 @@ together is a change of this module.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ EVALUATIONS = 24
 """Budget of the runs that checks look at: methods that learn have begun to."""
 
 SHORT = Training(num_phases=1, steps_per_phase=50, steps_per_validation=50)
+DRAWS = 64
+"""Of a method that draws from a transfer prior: checks look at what it does, not at how well."""
 
 
 class Parts(NamedTuple):
@@ -69,6 +72,8 @@ def lacks(method: Method, table: AnyTable) -> str | None:
 def take_apart(method: Method, table: AnyTable) -> Parts:
     """The parts of a method, from settings made anew: factories are asked again."""
     settings = method.settings()
+    if hasattr(settings, "draws"):
+        settings = dataclasses.replace(settings, draws=DRAWS)
     plan = make_plan(table, method, settings, Conditions(workers=WORKERS, evaluations=EVALUATIONS))
     if isinstance(method, Steady):
         return Parts(plan, None, method.policy(table, settings, Conditions(workers=WORKERS)), None)
