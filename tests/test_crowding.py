@@ -12,7 +12,7 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 from mohb_jax.kernels.crowding import crowding_distance, crowding_order
 from tests import reference
 
-pytestmark = [pytest.mark.users_level, pytest.mark.fast]
+pytestmark = pytest.mark.fast
 
 
 def padded_to(num_rows, costs, fill):

@@ -20,8 +20,6 @@ from mohb_jax.methods import METHODS, make_plan, make_settings, method_named
 from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
 
-pytestmark = pytest.mark.users_level
-
 FIDELITIES = (1, 3, 9, 27)
 SOME_HAVE = {"brackets", "draws", "known", "mode", "population"}
 """Settings that tests of all methods give to those that have them."""
@@ -85,6 +83,7 @@ def best_first(number, costs, num_keep):
     return np.argsort(costs[:, 0], kind="stable")[:num_keep]
 
 
+@pytest.mark.users_level
 @pytest.mark.parametrize("mode", ["barrier", "overlap"])
 @pytest.mark.parametrize(
     ("workers", "resumable", "limit"),

@@ -22,8 +22,6 @@ from mohb_jax.simulation import simulate
 from mohb_jax.types import Array
 from tests.test_hyperband import FIDELITIES, entries, integer_table, suggestions
 
-pytestmark = pytest.mark.users_level
-
 
 class Counts(NamedTuple):
     pool: Pool
@@ -96,6 +94,7 @@ def by_hand(table, task, rows, num_workers, horizon, budget, wait_for=0):
         idle.append(last)
 
 
+@pytest.mark.users_level
 @pytest.mark.parametrize("wait_for", [0, 5])
 @pytest.mark.parametrize(
     ("workers", "limit"), [(1, {"seconds": 700.0}), (3, {"evaluations": 23}), (3, {"seconds": 300.0})]
