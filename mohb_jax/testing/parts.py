@@ -5,7 +5,6 @@ together is a change of this module.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -71,9 +70,8 @@ def lacks(method: Method, table: AnyTable) -> str | None:
 
 def take_apart(method: Method, table: AnyTable) -> Parts:
     """The parts of a method, from settings made anew: factories are asked again."""
-    settings = method.settings()
-    if hasattr(settings, "draws"):
-        settings = dataclasses.replace(settings, draws=DRAWS)
+    few = {"draws": DRAWS} if hasattr(method.settings(), "draws") else {}
+    settings = method.settings(**few)
     plan = make_plan(table, method, settings, Conditions(workers=WORKERS, evaluations=EVALUATIONS))
     if isinstance(method, Steady):
         return Parts(plan, None, method.policy(table, settings, Conditions(workers=WORKERS)), None)
