@@ -1,6 +1,5 @@
 """A Gaussian process for a few observations, of which some may be padding."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -81,22 +80,83 @@ def fit(
     References:
         Rasmussen, Williams, "Gaussian processes for machine learning", 2006, section 5.4.1.
     """
-    features, scaled, _, _ = _standardised(features, targets, valid)
-    optimiser = optax.adam(learning_rate)
-    density = functools.partial(_density_and_gradient, features=features, targets=scaled, valid=valid)
-
-    def step(_: Array, carry: tuple) -> tuple:
-        parameters, state, best, greatest = carry
-        value, gradient = density(parameters)
-        best, greatest = _better(value, parameters, best, greatest)
-        update, state = optimiser.update(jax.tree.map(jnp.negative, gradient), state)
-        return optax.apply_updates(parameters, update), state, best, greatest
-
+    features, scaled, offset, deviation = _standardised(features, targets, valid)
     start = prior_mode(features.shape[1], scaled.dtype) if start is None else start
-    carry = (start, optimiser.init(start), start, jnp.asarray(-jnp.inf, scaled.dtype))
-    # One more, to judge where the last step led: cheaper than to compile the density again.
-    _, _, best, _ = jax.lax.fori_loop(0, num_steps + 1, step, carry)
-    return condition(best, features, targets, valid)
+    best, whitening = _searched(start, features, scaled, valid, valid, num_steps, num_steps, learning_rate)
+    constant, weights = _solve(whitening, scaled, valid)
+    return GaussianProcess(best, features, valid, whitening, weights, constant, offset, deviation)
+
+
+def refit(
+    start: Hyperparameters,
+    features: Float[Array, "n columns"],
+    targets: Float[Array, " n"],
+    observed: Bool[Array, " n"],
+    pending: Bool[Array, " n"],
+    num_steps: int | Int[Array, ""],
+    most_steps: int | Int[Array, ""],
+    learning_rate: float = 0.1,
+) -> tuple[Hyperparameters, Float[Array, "n n"]]:
+    """What ``believing`` needs: hyperparameters, chosen as ``fit`` does, and the whitening of all rows.
+
+    Args:
+        start: where the search begins.
+        features: of all rows.
+        targets: observed values, in any unit; they may be anything elsewhere.
+        observed: rows that the hyperparameters are chosen for.
+        pending: rows to believe in.
+        num_steps: of Adam; -1 where the hyperparameters stay as they are.
+        most_steps: the largest ``num_steps`` of a batch, which all of it takes part in.
+        learning_rate: of Adam.
+
+    Returns:
+        Hyperparameters, and the inverse of the lower Cholesky factor of the kernel matrix of observed and
+        pending rows, with noise; identity elsewhere.
+    """
+    present = observed | pending
+    features = jnp.where(present[:, None], features, 0)
+    scaled = _standardised(features, targets, observed)[1]
+    return _searched(start, features, scaled, observed, present, num_steps, most_steps, learning_rate)
+
+
+def _searched(
+    start: Hyperparameters,
+    features: Float[Array, "n columns"],
+    targets: Float[Array, " n"],
+    observed: Bool[Array, " n"],
+    present: Bool[Array, " n"],
+    num_steps: int | Int[Array, ""],
+    most_steps: int | Int[Array, ""],
+    learning_rate: float,
+) -> tuple[Hyperparameters, Float[Array, "n n"]]:
+    """The best hyperparameters that some Adam steps meet, for what was observed, and the whitening of all
+    rows that are present under them.
+
+    One turn of the loop more judges where the last step led, and one more makes the whitening: cheaper than
+    to compile the factorisation again.
+    """
+    optimiser = optax.adam(learning_rate)
+
+    def turn(number: Array, carry: tuple) -> tuple:
+        parameters, state, best, greatest, _ = carry
+        is_last = number > most_steps
+        parameters = jax.tree.map(lambda last, own: jnp.where(is_last, last, own), best, parameters)
+        factored = _factored(parameters, features, targets, jnp.where(is_last, present, observed))
+        density = _log_likelihood(factored, targets) + _log_prior(parameters)
+        # Never for NaN, from a matrix that is not definite.
+        better = (density > greatest) & (number <= num_steps)
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), parameters, best)
+        greatest = jnp.where(better, density, greatest)
+        gradient = jax.lax.cond(
+            number < most_steps, lambda: _gradient(parameters, features, factored), lambda: parameters
+        )
+        update, state = optimiser.update(jax.tree.map(jnp.negative, gradient), state)
+        return optax.apply_updates(parameters, update), state, best, greatest, factored.whitening
+
+    whitening = jnp.eye(features.shape[0], dtype=targets.dtype)
+    carry = (start, optimiser.init(start), start, jnp.asarray(-jnp.inf, targets.dtype), whitening)
+    _, _, best, _, whitening = jax.lax.fori_loop(0, most_steps + 2, turn, carry)
+    return best, whitening
 
 
 def condition(
@@ -122,27 +182,78 @@ def condition(
     return GaussianProcess(hyperparameters, features, valid, whitening, weights, constant, offset, deviation)
 
 
-def believe(
-    process: GaussianProcess, features: Float[Array, "n columns"], pending: Bool[Array, " n"]
+def joined(
+    hyperparameters: Hyperparameters,
+    whitening: Float[Array, "n n"],
+    features: Float[Array, "n columns"],
+    valid: Bool[Array, " n"],
+    place: Int[Array, ""],
+) -> Float[Array, " n"]:
+    """The row of the whitening that belongs to one more row of features, which comes after all others.
+
+    Takes a multiple of n^2 operations, where a factorisation takes one of n^3.
+
+    Args:
+        hyperparameters: those of the whitening.
+        whitening: of the valid rows, from ``refit``.
+        features: of all rows, the new one included.
+        valid: rows that are in the whitening.
+        place: of the new row; no valid row comes after it.
+
+    References:
+        Golub, Van Loan, "Matrix computations", 2013, section 4.2 (bordering).
+    """
+    cross = _kernel(hyperparameters, jnp.where(valid[:, None], features, 0), features[place][None])[:, 0]
+    shared = product(whitening, jnp.where(valid, cross, 0))
+    signal = jnp.exp(hyperparameters.log_signal)
+    rest = signal * (1 + JITTER) + _noise(hyperparameters) - jnp.sum(shared**2)
+    is_place = jnp.arange(valid.shape[0]) == place
+    row = jnp.where(is_place, 1, -product(shared, whitening))
+    return row / jnp.sqrt(jnp.maximum(rest, LEAST_NOISE))
+
+
+def believing(
+    hyperparameters: Hyperparameters,
+    whitening: Float[Array, "n n"],
+    features: Float[Array, "n columns"],
+    targets: Float[Array, " n"],
+    observed: Bool[Array, " n"],
+    place: Int[Array, " k"],
+    is_pending: Bool[Array, " k"],
 ) -> GaussianProcess:
     """The process after some more rows were observed exactly where it expects them ("kriging believer").
 
-    What was expected changes no expectation; only the variance near those rows goes down. Hyperparameters and
-    units stay as they are.
+    What was expected changes no expectation; only the variance near those rows goes down. So the values of
+    pending rows are those that give them no weight, which takes a system of k equations.
 
     Args:
-        process: conditioned on rows of which the pending ones were padding.
-        features: of all rows, the pending ones included.
-        pending: True for the rows to believe in.
+        hyperparameters: those of the whitening.
+        whitening: of observed and pending rows, from ``refit`` and ``joined``.
+        features: of all rows.
+        targets: observed values, in any unit; they may be anything elsewhere.
+        observed: False marks pending rows and padding.
+        place: of the pending rows.
+        is_pending: False marks places that mean nothing.
 
     References:
         Ginsbourger, Le Riche, Carraro, "Kriging is well-suited to parallelize optimization", 2010, section
         3.2.2.
     """
-    valid = process.valid | pending
-    features = jnp.where(valid[:, None], features, 0)
-    whitening = inverse_factor(_noisy_kernel(process.hyperparameters, features, valid))
-    return process._replace(features=features, valid=valid, whitening=whitening)
+    _, scaled, offset, deviation = _standardised(features, targets, observed)
+    index = jnp.arange(observed.shape[0])
+    present = observed | jnp.any((index[:, None] == place[None]) & is_pending[None], axis=1)
+    ones = observed.astype(scaled.dtype)
+    solved = product(whitening.T, product(whitening, jnp.stack([scaled, ones], axis=1)))
+    among = jnp.where(is_pending[None], whitening[:, place], 0)
+    precision = product(among.T, among) + jnp.diag(jnp.where(is_pending, 0, 1).astype(scaled.dtype))
+    root = inverse_factor(precision)
+    excess = jnp.where(is_pending[:, None], solved[place], 0)
+    solved = solved - product(whitening.T, product(among, product(root.T, product(root, excess))))
+    constant, weights = _without_constant(solved, observed)
+    features = jnp.where(present[:, None], features, 0)
+    return GaussianProcess(
+        hyperparameters, features, present, whitening, weights, constant, offset, deviation
+    )
 
 
 def predict(
@@ -167,6 +278,17 @@ def predict(
     explained = product(process.whitening, cross)
     variance = jnp.exp(process.hyperparameters.log_signal) - jnp.sum(explained**2, axis=0)
     return process.offset + process.deviation * mean, process.deviation**2 * jnp.maximum(variance, 0)
+
+
+def first(process: GaussianProcess, size: int) -> GaussianProcess:
+    """The process as it is if only the first rows may be valid: less work for ``predict``."""
+    own = process
+    return own._replace(
+        features=own.features[:size],
+        valid=own.valid[:size],
+        whitening=own.whitening[:size, :size],
+        weights=own.weights[:size],
+    )
 
 
 def noise_variance(process: GaussianProcess) -> Float[Array, ""]:
@@ -201,8 +323,7 @@ def log_marginal_likelihood(
     References:
         Rasmussen, Williams, "Gaussian processes for machine learning", 2006, equation 5.8.
     """
-    whitening = inverse_factor(_noisy_kernel(hyperparameters, features, valid))
-    return _log_likelihood(whitening, *_solve(whitening, targets, valid), targets, valid)
+    return _log_likelihood(_factored(hyperparameters, features, targets, valid), targets)
 
 
 def prior_mode(num_columns: int, dtype: jnp.dtype) -> Hyperparameters:
@@ -232,18 +353,6 @@ def _standardised(
     return jnp.where(valid[:, None], features, 0), centred / deviation, offset, deviation
 
 
-def _density_and_gradient(
-    parameters: Hyperparameters,
-    features: Float[Array, "n columns"],
-    targets: Float[Array, " n"],
-    valid: Bool[Array, " n"],
-) -> tuple[Float[Array, ""], Hyperparameters]:
-    """Logarithm of the posterior density of the hyperparameters, up to a constant, and its gradient."""
-    likelihood, gradient = _likelihood_and_gradient(parameters, features, targets, valid)
-    density, slope = jax.value_and_grad(_log_prior)(parameters)
-    return likelihood + density, jax.tree.map(jnp.add, gradient, slope)
-
-
 def _log_prior(parameters: Hyperparameters) -> Float[Array, ""]:
     """Logarithm of the prior density of the hyperparameters, up to a constant."""
     mode = prior_mode(parameters.log_lengthscales.shape[0], parameters.log_signal.dtype)
@@ -253,21 +362,38 @@ def _log_prior(parameters: Hyperparameters) -> Float[Array, ""]:
     return -penalty
 
 
-def _likelihood_and_gradient(
+class _Factored(NamedTuple):
+    """A kernel matrix, and what it makes of the targets."""
+
+    valid: Bool[Array, " n"]
+    distance: Float[Array, "n n"]
+    kernel: Float[Array, "n n"]
+    whitening: Float[Array, "n n"]
+    constant: Float[Array, ""]
+    weights: Float[Array, " n"]
+
+
+def _factored(
     hyperparameters: Hyperparameters,
     features: Float[Array, "n columns"],
     targets: Float[Array, " n"],
     valid: Bool[Array, " n"],
-) -> tuple[Float[Array, ""], Hyperparameters]:
-    """``log_marginal_likelihood`` and its gradient (Rasmussen and Williams, equation 5.9).
-
-    Written out, since differentiating the factorisation takes twice as long. The constant mean is at its best
-    and so adds nothing to the gradient.
-    """
+) -> _Factored:
     distance = _distance(hyperparameters, features, features)
     kernel = _masked(_matern(hyperparameters, distance), valid)
     whitening = inverse_factor(kernel + _noise_diagonal(hyperparameters, valid))
-    constant, weights = _solve(whitening, targets, valid)
+    return _Factored(valid, distance, kernel, whitening, *_solve(whitening, targets, valid))
+
+
+def _gradient(
+    hyperparameters: Hyperparameters, features: Float[Array, "n columns"], factored: _Factored
+) -> Hyperparameters:
+    """Slope of the logarithm of the posterior density of the hyperparameters.
+
+    Of the likelihood's part (Rasmussen and Williams, equation 5.9) it is written out, since differentiating
+    the factorisation takes twice as long. The constant mean is at its best and so adds nothing.
+    """
+    valid, distance, kernel, whitening, _, weights = factored
     inverse = product(whitening.T, whitening)
     pull = 0.5 * _masked(weights[:, None] * weights[None, :] - inverse, valid)
     signal, trace = jnp.exp(hyperparameters.log_signal), jnp.trace(pull)
@@ -276,7 +402,7 @@ def _likelihood_and_gradient(
         jnp.sum(pull * kernel) + JITTER * signal * trace,
         jnp.exp(hyperparameters.log_noise) * trace,
     )
-    return _log_likelihood(whitening, constant, weights, targets, valid), gradient
+    return jax.tree.map(jnp.add, gradient, jax.grad(_log_prior)(hyperparameters))
 
 
 def _lengthscale_gradient(
@@ -292,26 +418,12 @@ def _lengthscale_gradient(
     return 2 * jnp.sum(scaled * (jnp.sum(pull, axis=1)[:, None] * scaled - product(pull, scaled)), axis=0)
 
 
-def _log_likelihood(
-    whitening: Float[Array, "n n"],
-    constant: Float[Array, ""],
-    weights: Float[Array, " n"],
-    targets: Float[Array, " n"],
-    valid: Bool[Array, " n"],
-) -> Float[Array, ""]:
-    residual = jnp.where(valid, targets - constant, 0)
-    num_valid = jnp.sum(valid, dtype=targets.dtype)
-    log_root_determinant = -jnp.sum(jnp.log(jnp.diagonal(whitening)))
-    return -0.5 * (jnp.sum(residual * weights) + num_valid * jnp.log(2 * jnp.pi)) - log_root_determinant
-
-
-def _better(
-    value: Float[Array, ""], parameters: Hyperparameters, best: Hyperparameters, greatest: Float[Array, ""]
-) -> tuple[Hyperparameters, Float[Array, ""]]:
-    """The better of two; a value of NaN, from a matrix that is not definite, is never better."""
-    better = value > greatest
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), parameters, best)
-    return best, jnp.where(better, value, greatest)
+def _log_likelihood(factored: _Factored, targets: Float[Array, " n"]) -> Float[Array, ""]:
+    residual = jnp.where(factored.valid, targets - factored.constant, 0)
+    num_valid = jnp.sum(factored.valid, dtype=targets.dtype)
+    log_root_determinant = -jnp.sum(jnp.log(jnp.diagonal(factored.whitening)))
+    fit = jnp.sum(residual * factored.weights) + num_valid * jnp.log(2 * jnp.pi)
+    return -0.5 * fit - log_root_determinant
 
 
 def _kernel(
@@ -362,9 +474,14 @@ def _solve(
     whitening: Float[Array, "n n"], targets: Float[Array, " n"], valid: Bool[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, " n"]]:
     """Constant mean of greatest likelihood, and the kernel matrix inverse times what it leaves."""
-    ones = valid.astype(targets.dtype)
-    both = jnp.stack([jnp.where(valid, targets, 0), ones], axis=1)
-    solved = product(whitening.T, product(whitening, both))
-    total = jnp.sum(ones * solved[:, 1])
-    constant = jnp.sum(ones * solved[:, 0]) / jnp.where(total > 0, total, 1)
+    both = jnp.stack([jnp.where(valid, targets, 0), valid.astype(targets.dtype)], axis=1)
+    return _without_constant(product(whitening.T, product(whitening, both)), valid)
+
+
+def _without_constant(
+    solved: Float[Array, "n 2"], valid: Bool[Array, " n"]
+) -> tuple[Float[Array, ""], Float[Array, " n"]]:
+    """The same, from the kernel matrix inverse times the targets and times ones."""
+    first, second = jnp.sum(jnp.where(valid[:, None], solved, 0), axis=0)
+    constant = first / jnp.where(second > 0, second, 1)
     return constant, solved[:, 0] - constant * solved[:, 1]

@@ -14,16 +14,29 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 LENGTH = 40
 COMPILED = jax.jit(gp.fit)
 PREDICT = jax.jit(gp.predict)
-DENSITY = jax.jit(gp._density_and_gradient)
 FIXED = gp.Hyperparameters(
     jnp.log(jnp.asarray([0.3, 0.7, 2.0])), jnp.log(jnp.asarray(1.7)), jnp.log(jnp.asarray(0.02))
 )
 CANDIDATES = np.random.default_rng(9).random((40, 3))
 
 
-def fit(*arrays, num_steps=100):
+@jax.jit
+def likelihood_and_slope(parameters, features, targets, valid):
+    """The likelihood, and the slope of the density less that of the prior."""
+    factored = gp._factored(parameters, features, targets, valid)
+    slope = gp._gradient(parameters, features, factored)
+    prior = jax.grad(gp._log_prior)(parameters)
+    return gp._log_likelihood(factored, targets), jax.tree.map(jnp.subtract, slope, prior)
+
+
+@jax.jit
+def density(parameters, features, targets, valid):
+    return gp.log_marginal_likelihood(parameters, features, targets, valid) + gp._log_prior(parameters)
+
+
+def fit(*arrays, num_steps=100, start=None):
     """The compiled fit; the number of steps is an argument, so that it compiles once."""
-    return COMPILED(*arrays, num_steps)
+    return COMPILED(*arrays, num_steps, start=gp.prior_mode(3, arrays[0].dtype) if start is None else start)
 
 
 def observations(n, seed=0):
@@ -92,7 +105,7 @@ def test_padding_is_inert(fill):
 def test_gradient_equals_automatic_differentiation(n):
     arrays = padded(*observations(n), fill=0.0)
     features, scaled, _, _ = gp._standardised(*arrays)
-    likelihood, gradient = gp._likelihood_and_gradient(FIXED, features, scaled, arrays[2])
+    likelihood, gradient = likelihood_and_slope(FIXED, features, scaled, arrays[2])
     expected, slopes = jax.value_and_grad(gp.log_marginal_likelihood)(FIXED, features, scaled, arrays[2])
     assert float(likelihood) == pytest.approx(float(expected), rel=1e-12)
     for one, other in zip(gradient, slopes, strict=True):
@@ -111,12 +124,12 @@ def test_fit_goes_on_from_where_it_is_told():
     arrays = padded(*observations(30), fill=0.0)
     features, scaled, _, _ = gp._standardised(*arrays)
     start = fit(*arrays, num_steps=60).hyperparameters
-    unmoved = gp.fit(*arrays, num_steps=0, start=start).hyperparameters
+    unmoved = fit(*arrays, num_steps=0, start=start).hyperparameters
     for one, other in zip(unmoved, start, strict=True):
         np.testing.assert_array_equal(one, other)
     at_start, later = (
-        DENSITY(parameters, features, scaled, arrays[2])[0]
-        for parameters in (start, gp.fit(*arrays, num_steps=5, start=start).hyperparameters)
+        density(parameters, features, scaled, arrays[2])
+        for parameters in (start, fit(*arrays, num_steps=5, start=start).hyperparameters)
     )
     assert later >= at_start
 
@@ -130,12 +143,12 @@ def test_noise_is_what_observations_have_beyond_the_function():
 def test_more_steps_never_lower_the_density_and_many_raise_it():
     arrays = padded(*observations(30), fill=0.0)
     features, scaled, _, _ = gp._standardised(*arrays)
-    density = [
-        float(DENSITY(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2])[0])
+    values = [
+        float(density(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2]))
         for steps in (0, 1, 5, 20, 100)
     ]
-    assert density == sorted(density)
-    assert density[-1] > density[0] + 3
+    assert values == sorted(values)
+    assert values[-1] > values[0] + 3
     start, end = (
         gp.log_marginal_likelihood(fit(*arrays, num_steps=steps).hyperparameters, features, scaled, arrays[2])
         for steps in (0, 100)
@@ -200,13 +213,20 @@ def test_lane_of_a_batch_equals_the_lane_alone():
         np.testing.assert_allclose(variances[index], variance, rtol=1e-6)
 
 
+@jax.jit
+def believing_anew(rows, values, observed, place, is_pending):
+    pending = jnp.zeros(LENGTH, bool).at[place].set(is_pending)
+    _, whitening = gp.refit(FIXED, rows, values, observed, pending, -1, -1)
+    return gp.believing(FIXED, whitening, rows, values, observed, place, is_pending)
+
+
 def test_belief_in_what_is_expected_takes_variance_alone():
     features, targets = observations(20)
     rows, values, valid = padded(features, targets)
     observed = valid & (jnp.arange(LENGTH) % 5 > 0)
     process = gp.condition(FIXED, rows, jnp.where(observed, values, jnp.nan), observed)
-    pending = valid & ~observed
-    believing = jax.jit(gp.believe)(process, rows, pending)
+    place = jnp.asarray([0, 5, 10, 15, 39])
+    believing = believing_anew(rows, values, observed, place, place < 20)
     expected = PREDICT(process, jnp.where(valid[:, None], rows, 0))[0]
     scaled = (jnp.where(observed, values, expected) - process.offset) / process.deviation
     # As if conditioned on what was believed, in the units that were there before.
@@ -234,3 +254,39 @@ def test_many_factorisations_at_a_time_equal_the_library(n):
     ours = jax.jit(jax.vmap(jax.vmap(inverse_factor)))(matrices)
     expected = np.linalg.inv(np.linalg.cholesky(matrices))
     np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_rows_that_join_one_by_one_equal_a_factorisation():
+    features, _ = observations(LENGTH)
+    whitening, rows = jnp.eye(LENGTH), jnp.asarray(features)
+    join = jax.jit(gp.joined)
+    for n in range(LENGTH):
+        row = join(FIXED, whitening, rows, jnp.arange(LENGTH) < n, jnp.int32(n))
+        whitening = whitening.at[n].set(row)
+    noise = gp.LEAST_NOISE + 0.02 + gp.JITTER * 1.7
+    kernel = 1.7 * Matern(np.exp(FIXED.log_lengthscales), nu=2.5)(features) + noise * np.eye(LENGTH)
+    np.testing.assert_allclose(whitening, np.linalg.inv(np.linalg.cholesky(kernel)), rtol=1e-8, atol=1e-10)
+
+
+def test_a_duplicate_joins_without_losing_definiteness():
+    rows = jnp.asarray(np.repeat(observations(1)[0], LENGTH, axis=0))
+    certain = FIXED._replace(log_noise=jnp.log(jnp.asarray(1e-12)), log_signal=jnp.log(jnp.asarray(50.0)))
+    whitening = jnp.eye(LENGTH)
+    for n in range(20):
+        row = gp.joined(certain, whitening, rows, jnp.arange(LENGTH) < n, jnp.int32(n))
+        whitening = whitening.at[n].set(row)
+    factor = np.linalg.inv(np.asarray(whitening))[:20, :20]
+    np.testing.assert_allclose(factor @ factor.T, 50 + (1e-3 + 5e-5) * np.eye(20), rtol=1e-6)
+
+
+def test_a_search_takes_its_own_steps_whatever_others_of_a_batch_take():
+    arrays = padded(*observations(30), fill=0.0)
+    nobody = jnp.zeros(LENGTH, bool)
+    refit = jax.jit(gp.refit)
+    for steps, most_steps in ((4, 4), (4, 7), (-1, 7), (-1, -1)):
+        found, whitening = refit(FIXED, *arrays, nobody, steps, most_steps)
+        at_rest = gp.condition(FIXED, *arrays)
+        expected = fit(*arrays, num_steps=steps, start=FIXED) if steps > 0 else at_rest
+        for one, other in zip(found, expected.hyperparameters, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9)
+        np.testing.assert_allclose(whitening, expected.whitening, rtol=1e-7, atol=1e-9)

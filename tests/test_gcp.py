@@ -20,7 +20,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from mohb_jax.searchers import gcp as module
-from mohb_jax.searchers import random
 from mohb_jax.searchers.base import Seen
 from mohb_jax.searchers.gcp import Fitting, gcp, gcp_prior, process_calibration
 from mohb_jax.searchers.transfer_prior import transfer_prior
@@ -264,21 +263,29 @@ def test_a_fit_takes_the_smallest_size_that_holds_the_observations():
     assert Fitting(capacity=24).sizes == (24,)
 
 
-def test_many_candidates_are_sampled(monkeypatch):
-    monkeypatch.setattr(random, "MOST_CANDIDATES", 50)
-    monkeypatch.setattr(random, "SUBSET", 20)
+def test_a_large_table_is_seen_through_some_of_its_rows_and_still_exhausted(monkeypatch):
+    monkeypatch.setattr(module, "NUM_FRESH", 4)
     searcher = gcp.__wrapped__(FITTING)
-    context, _, state = start(searcher, TABLE)
-    lane = jax.tree.map(lambda leaf: leaf[0], state)
-    rows = [
-        np.asarray(module._candidates(context.lists, jnp.int32(0), lane.lists, jax.random.key(k))[0])
-        for k in range(3)
-    ]
-    assert all(len(set(own.tolist())) == 20 for own in rows)
-    assert len(set(np.concatenate(rows).tolist())) > 30
-    found, valid, _ = run(searcher, TABLE, num_steps=72)
+    _, _, state = start(searcher, TABLE)
+    assert state.kept.shape == (NUM_TASKS, 64)
+    found, valid, state = run(searcher, TABLE, num_steps=72)
+    assert (np.asarray(state.kept) >= 0).any()
     for own, real in zip(found, valid, strict=True):
         assert sorted(own[real]) == list(range(NUM_ROWS))
+
+
+def test_hyperparameters_are_searched_for_when_results_are_a_fifth_more():
+    context, _, _ = start(GCP, TABLE)
+    suggest, observe = jax.jit(GCP.suggest, static_argnums=3), jax.jit(GCP.observe)
+    state, counts = GCP.init(context, jnp.int32(0), jax.random.key(0)), []
+    for number in range(30):
+        before = state.hyperparameters
+        state, row, valid = suggest(context, jnp.int32(0), state, 1)
+        if not np.array_equal(before.log_lengthscales, state.hyperparameters.log_lengthscales):
+            counts.append(number)
+        seen = Seen(row, jnp.int32(0), TABLE.costs[0, row, 0], valid, jnp.bool_(True))
+        state = observe(state, seen)
+    assert counts == [5, 6, 8, 10, 12, 15, 18, 22, 27]
 
 
 def test_calibration_of_honest_processes_and_the_worth_of_a_good_prior():

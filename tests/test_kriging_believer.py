@@ -4,6 +4,7 @@ Compilation is what these tests take their time for, so most share one problem a
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +19,30 @@ from mohb_jax.surrogates import gaussian_process as gp
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from mohb_jax.searchers import ehvi
 from mohb_jax.searchers import kriging_believer as module
-from mohb_jax.searchers import parego as parego_module
 from mohb_jax.searchers.base import Moment, Result
 from mohb_jax.searchers.ehvi import expected_hypervolume
 from mohb_jax.searchers.kriging_believer import Problem, problem_of
-from mohb_jax.searchers.parego import parego, scalarised
+from mohb_jax.searchers.parego import parego, scalarised, weights_on_simplex
+from mohb_jax.searchers.random import permuted
 from mohb_jax.searchers.result_memory import launched, no_launches, with_result
 from tests.test_gcp import log_gain
 
-NUM_ROWS, WORKERS, SIZE = 64, 2, 32
+NUM_ROWS, WORKERS = 64, 2
 TABLE = synthetic(NUM_ROWS, 2, fidelities=(1,), num_objectives=3, seed=3)
 LEARNING = Problem(3, (), 4, WORKERS)
 KNOWING = Problem(3, (0, 1, 2), 4, WORKERS)
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch):
+    """One size of matrices, for the sake of compilation."""
+    use_small_memory(monkeypatch)
+
+
+def use_small_memory(monkeypatch):
+    monkeypatch.setattr(module, "CAPACITY", 32)
+    monkeypatch.setattr(module, "SIZES", (32,))
 
 
 @functools.cache
@@ -39,7 +50,7 @@ def proposal(policy):
     """One compiled question after six launches and more."""
 
     def ask(context, task, state, num_launched):
-        return policy.propose(context, task, state, Moment(num_launched, jnp.float64(0.1), SIZE))
+        return policy.propose(context, task, state, Moment(num_launched, jnp.float64(0.1), 0))
 
     return jax.jit(ask)
 
@@ -64,13 +75,26 @@ def lane(policy, observed, pending=(), seed=0, failed=()):
     return state._replace(launches=launches, pool=state.pool._replace(seen=jnp.asarray(bits)))
 
 
-def gains(policy, problem, state, acquire, key=0):
-    """What the policy thinks of every row, and the hyperparameters it thinks it with."""
-    launches = state.launches.first(SIZE)
-    rows = jnp.arange(NUM_ROWS)
-    return jax.jit(functools.partial(acquire, problem, 2))(
-        context_of(policy), jnp.int32(1), state.hyperparameters, launches, rows, jax.random.key(key)
-    )
+@functools.cache
+def judging(policy, problem):
+    acquisition = policy.propose.args[1]
+
+    def ask(context, state, key, num_steps):
+        targets, task = acquisition.targets(state.launches, key), jnp.int32(1)
+        models = module._up_to_date(
+            context, state.models, state.launches, targets, jnp.bool_(True), num_steps
+        )
+        row = jnp.arange(NUM_ROWS)
+        return models, module.judge(
+            problem, acquisition, context, task, state.launches, models, targets, row, key
+        )
+
+    return jax.jit(ask)
+
+
+def gains(policy, state, key=0, num_steps=5, problem=LEARNING):
+    """The models with which the policy thinks of every row, and what it thinks."""
+    return judging(policy, problem)(context_of(policy), state, jax.random.key(key), jnp.int32(num_steps))
 
 
 def test_with_all_objectives_known_the_row_of_largest_gain_is_chosen():
@@ -111,11 +135,11 @@ def test_hypervolume_gain_equals_scikit_learn_and_sampling():
     policy = expected_hypervolume(LEARNING)
     observed = np.random.default_rng(1).permutation(NUM_ROWS)[:9]
     state = lane(policy, observed, failed=(60,)) if 60 not in observed else lane(policy, observed)
-    fitted, ours = gains(policy, LEARNING, state, ehvi._hypervolume_gain)
+    models, ours = gains(policy, state)
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
     scaled = (values - low) / (high - low)
-    own = [jax.tree.map(lambda leaf, m=m: leaf[m], fitted) for m in range(3)]
+    own = [jax.tree.map(lambda leaf, m=m: leaf[m], models.hyperparameters) for m in range(3)]
     predicted = [rival(observed, scaled[observed, m], own[m]) for m in range(3)]
     rng, reference = np.random.default_rng(0), np.full(3, 1.1)
     before = moocore.hypervolume(scaled[observed], ref=reference)
@@ -132,13 +156,13 @@ def test_scalar_gain_equals_scikit_learn():
     policy = parego(LEARNING)
     observed = np.random.default_rng(2).permutation(NUM_ROWS)[:10]
     state = lane(policy, observed)
-    fitted, ours = gains(policy, LEARNING, state, parego_module._scalar_gain, key=7)
-    weights = np.asarray(jax.random.dirichlet(jax.random.key(7), jnp.ones(3)))
+    models, ours = gains(policy, state, key=7)
+    weights = np.asarray(weights_on_simplex(jax.random.key(7), 3))
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
     weighted = (values - low) / (high - low) * weights
     value = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
-    mean, std = rival(observed, value[observed], jax.tree.map(lambda leaf: leaf[0], fitted))
+    mean, std = rival(observed, value[observed], jax.tree.map(lambda leaf: leaf[0], models.hyperparameters))
     std = np.sqrt(np.maximum(std**2, 1e-6))
     expected = np.log(std) + [log_gain(u) for u in (value[observed].min() - mean) / std]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
@@ -154,19 +178,16 @@ def test_weight_on_one_objective_leaves_that_objective():
 
 def test_weights_are_uniform_on_the_simplex_and_new_for_every_proposal():
     keys = jax.random.split(jax.random.key(0), 2000)
-    weights = np.asarray(jax.vmap(lambda key: jax.random.dirichlet(key, jnp.ones(3)))(keys))
+    weights = np.asarray(jax.vmap(lambda key: weights_on_simplex(key, 3))(keys))
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
     assert scipy.stats.kstest(weights[:, 0], scipy.stats.beta(1, 2).cdf).pvalue > 1e-3
     policy = parego(LEARNING)
     state = lane(policy, range(10))
     after, job = proposal(policy)(context_of(policy), jnp.int32(1), state, jnp.int32(10))
-    again = after._replace(launches=state.launches, pool=state.pool, hyperparameters=state.hyperparameters)
     rows = {int(job.row)}
     for _ in range(12):
-        again, job = proposal(policy)(context_of(policy), jnp.int32(1), again, jnp.int32(10))
+        after, job = proposal(policy)(context_of(policy), jnp.int32(1), state._replace(key=after.key), 10)
         rows.add(int(job.row))
-        again = again._replace(
-            launches=state.launches, pool=state.pool, hyperparameters=state.hyperparameters
-        )
     assert len(rows) >= 3
 
 
@@ -174,21 +195,21 @@ def test_weights_are_uniform_on_the_simplex_and_new_for_every_proposal():
 def test_two_workers_do_not_go_to_the_same_place(make):
     """Of a pending row's own place nothing more is expected, and little of its neighbours."""
     policy = make(LEARNING)
-    acquire = ehvi._hypervolume_gain if make is expected_hypervolume else parego_module._scalar_gain
     observed = np.random.default_rng(4).permutation(NUM_ROWS)[:12]
     free = lane(policy, observed)
-    _, before = gains(policy, LEARNING, free, acquire)
-    _, job = proposal(policy)(context_of(policy), jnp.int32(1), free, jnp.int32(12))
-    first = int(job.row)
+    _, before = gains(policy, free)
+    unseen = np.setdiff1d(np.arange(NUM_ROWS), observed)
+    first = int(unseen[np.argmax(before[unseen])])
     busy = lane(policy, observed, pending=[first])
-    _, after = gains(policy, LEARNING, busy, acquire)
+    _, after = gains(policy, busy)
     assert float(after[first]) < float(before[first]) - 0.5
-    unseen = np.setdiff1d(np.arange(NUM_ROWS), [*observed, first])
+    unseen = np.setdiff1d(unseen, first)
     assert (np.asarray(after - before)[unseen] <= 1e-6).mean() > 0.9
-    features = unit_features(TABLE)
-    near = unseen[np.argsort(((features[unseen] - features[first]) ** 2).sum(axis=1))]
-    lost = np.asarray(before - after)
-    assert lost[near[:6]].mean() > lost[near[-20:]].mean()
+    if make is expected_hypervolume:  # parego also has a better value to beat, far and near
+        features = unit_features(TABLE)
+        near = unseen[np.argsort(((features[unseen] - features[first]) ** 2).sum(axis=1))]
+        lost = np.asarray(before - after)
+        assert lost[near[:6]].mean() > lost[near[-20:]].mean()
 
 
 def test_known_values_of_failed_rows_tell_nothing():
@@ -208,7 +229,7 @@ def test_first_rows_are_those_of_random_search_and_failures_alone_are_no_model()
     state = lane(policy, (), failed=range(8))
     random = policy.init(context_of(policy), jnp.int32(1), jax.random.key(0)).pool.random
     _, job = proposal(policy)(context_of(policy), jnp.int32(1), state, jnp.int32(8))
-    order = np.asarray(module.permuted(random.round_keys, jnp.arange(NUM_ROWS), NUM_ROWS, NUM_ROWS))
+    order = np.asarray(permuted(random.round_keys, jnp.arange(NUM_ROWS), NUM_ROWS, NUM_ROWS))
     assert int(job.row) == next(row for row in order if row >= 8)
 
 
@@ -230,19 +251,35 @@ def test_number_of_initial_rows():
     assert problem_of(TABLE, 3, (1,)).learned == (0, 2)
 
 
-def test_many_rows_are_seen_through_a_random_subset(monkeypatch):
-    monkeypatch.setattr(module, "NUM_CANDIDATES", 20)
-    policy = expected_hypervolume(KNOWING)
-    state = lane(policy, range(5))
-    rows = []
-    for seed in range(3):
-        row, unseen = module._candidates(
-            context_of(policy).candidates, jnp.int32(1), state.pool, jax.random.key(seed)
+def test_models_that_grow_equal_models_of_the_same_rows_anew():
+    """A row joins, its result comes in, another fails: predictions are those of a new factorisation."""
+    policy = expected_hypervolume(LEARNING)
+    observed = np.random.default_rng(5).permutation(NUM_ROWS)[:11].tolist()
+    state = lane(policy, observed[:9])
+    models, _ = gains(policy, state)
+    old = models.hyperparameters
+    for rows, pending, failed in (
+        (observed[:9], observed[9:10], ()),  # one was launched
+        (observed[:10], observed[10:], ()),  # its result is in, and another was launched
+        (observed[:10], (), observed[10:]),  # which failed
+        (observed[:10], (50, 51), observed[10:]),  # two were launched
+    ):
+        state = lane(policy, rows, pending, failed=failed)
+        models, grown = gains(policy, state._replace(models=models), num_steps=-1)
+        fresh, anew = gains(
+            policy, state._replace(models=models._replace(row=0 * models.row - 1)), num_steps=-1
         )
-        assert len(set(row.tolist())) == 20
-        np.testing.assert_array_equal(unseen, np.asarray(row) >= 5)
-        rows.append(set(row.tolist()))
-    assert len(set.union(*rows)) > 30
+        assert set(models.row.tolist()) == {*rows, *pending, -1} == set(fresh.row.tolist())
+        unseen = np.setdiff1d(np.arange(NUM_ROWS), [*rows, *pending])
+        np.testing.assert_allclose(grown[unseen], anew[unseen], rtol=1e-8, atol=1e-10)
+        for one, other in zip(models.hyperparameters, old, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_hyperparameters_are_searched_for_more_rarely_as_results_add_up():
+    counts = module.refit_counts(400)
+    assert counts[:6] == (0, 3, 6, 10, 15, 21)
+    assert all(1.1 < (16 + b) / (16 + a) <= 1.2 for a, b in itertools.pairwise(counts))
 
 
 def by_hand(events, capacity):
@@ -302,6 +339,41 @@ def test_memory_equals_plain_python_and_keeps_the_front():
             held = np.asarray(memory.costs)[np.asarray(memory.observed)]
             if len(nondominated) + len(pending) < 6:
                 assert all((held == point).all(axis=1).any() for point in nondominated)
+
+
+def test_a_run_beyond_the_memory_keeps_its_front_and_goes_on_improving():
+    """Runs of 100 evaluations of which 32 are remembered, by one worker, against as many random rows."""
+    table = synthetic(1000, 1, fidelities=(1,), num_objectives=2, seed=5)
+    policy, costs = parego(Problem(2, (), 4, 1)), jnp.asarray(table.costs[0, :, 0])
+    context, task = policy.prepare(table, (0,), 0, None), jnp.int32(0)
+
+    @jax.jit
+    @jax.vmap
+    def step(state, number):
+        state, job = policy.propose(context, task, state, Moment(number, jnp.float64(0.1), 0))
+        result = Result(job.row, job.level, costs[job.row], number, job.wanted)
+        return policy.observe(context, task, state, result), job.row
+
+    state = jax.vmap(lambda key: policy.init(context, task, key))(jax.random.split(jax.random.key(0), 6))
+    rows = []
+    for number in range(100):
+        state, row = step(state, jnp.full(6, number, jnp.int32))
+        rows.append(np.asarray(row))
+    values = np.asarray(costs)
+    worst, volumes = values.max(axis=0), []
+    for memory, own in enumerate(np.stack(rows, axis=1)):
+        assert len(set(own.tolist())) == 100
+        front = moocore.filter_dominated(values[own])
+        launches = jax.tree.map(lambda leaf, lane=memory: np.asarray(leaf[lane]), state.launches)
+        held = launches.costs[launches.observed]
+        assert 28 <= len(held) <= 32
+        assert all((held == point).all(axis=1).any() for point in front)
+        by_chance = np.random.default_rng(memory).permutation(1000)[:100]
+        volumes.append([moocore.hypervolume(values[r], ref=worst) for r in (own[:32], own, by_chance)])
+    early, late, chance = np.array(volumes).T
+    assert (late >= early).all()
+    assert late.mean() > early.mean()
+    assert late.mean() > chance.mean() + 2 * (late - chance).std() / 6**0.5
 
 
 def test_a_result_is_told_to_the_state():

@@ -13,9 +13,10 @@ from mohb_jax.benchmarks.columns import Column
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, lacking, make_plan, make_settings
+from mohb_jax.searchers import kriging_believer as believer
 from mohb_jax.searchers import primo as module
 from mohb_jax.searchers.base import Moment, Result
-from mohb_jax.searchers.kriging_believer import Problem
+from mohb_jax.searchers.kriging_believer import Acquisition, Problem
 from mohb_jax.searchers.primo import (
     BeliefKnowledge,
     category_probability,
@@ -29,11 +30,16 @@ from mohb_jax.searchers.primo import (
 from mohb_jax.simulation import simulate
 from tests.test_gcp import log_gain
 from tests.test_hyperband import entries, integer_table
-from tests.test_kriging_believer import NUM_ROWS, SIZE, TABLE, WORKERS, rival
+from tests.test_kriging_believer import NUM_ROWS, TABLE, WORKERS, rival, use_small_memory
 from tests.transfer_tables import poisoned, related_tasks
 
 PROBLEM = Problem(3, (), 0, WORKERS)
 LEVEL, NUM_COLUMNS = 3, 5
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch):
+    use_small_memory(monkeypatch)
 
 
 @functools.cache
@@ -63,13 +69,21 @@ def lane(beliefs, rows, seed=0):
 
 @functools.cache
 def acquisition():
-    """What a lane of task 1 thinks of every row, for some keys at a time."""
+    """What a lane of task 1 thinks of every row, for some keys at a time, and with which models."""
 
     def ask(density, weight, state, keys):
-        model = state.model
-        gain = functools.partial(module._believed_gain, PROBLEM, 2, density, state.weights, weight)
-        own = (context_of("none").model, jnp.int32(1), model.hyperparameters, model.launches.first(SIZE))
-        return jax.vmap(lambda key: gain(*own, jnp.arange(NUM_ROWS), key))(keys)
+        launches, context, task = state.model.launches, context_of("none").model, jnp.int32(1)
+        own = Acquisition(
+            functools.partial(module._weighted_cost, state.weights),
+            functools.partial(module._believed_gain, density, weight),
+        )
+        targets = own.targets(launches, keys[0])
+        models = believer._up_to_date(
+            context, state.model.models, launches, targets, jnp.bool_(True), jnp.int32(5)
+        )
+        row = jnp.arange(NUM_ROWS)
+        gain = functools.partial(believer.judge, PROBLEM, own, context, task, launches, models, targets, row)
+        return models.hyperparameters, jax.vmap(gain)(keys)
 
     return jax.jit(ask)
 
@@ -188,7 +202,7 @@ def test_without_beliefs_it_is_expected_improvement_of_the_weighted_cost():
     values = TABLE.costs[1, :, 0]
     low, high = values[rows].min(axis=0), values[rows].max(axis=0)
     value = (values - low) / (high - low) @ np.asarray(state.weights)
-    mean, std = rival(rows, value[rows], jax.tree.map(lambda leaf: leaf[0, 0], fitted))
+    mean, std = rival(rows, value[rows], jax.tree.map(lambda leaf: leaf[0], fitted))
     std = np.sqrt(np.maximum(std**2, 1e-6))
     expected = np.log(std) + [log_gain(u) for u in (value[rows].min() - mean) / std]
     np.testing.assert_allclose(ours[0], expected, rtol=1e-5, atol=1e-5)
@@ -226,7 +240,7 @@ def test_weights_are_normalised_uniforms_that_stay():
 def question(beliefs):
     def ask(context, state):
         return policy_of(beliefs).propose(
-            context, jnp.int32(1), state, Moment(jnp.int32(9), jnp.float64(0.1), SIZE)
+            context, jnp.int32(1), state, Moment(jnp.int32(9), jnp.float64(0.1), 0)
         )
 
     return jax.jit(ask)

@@ -54,8 +54,8 @@ def random_policy(table, wait_for=0, sizes=()):
 def steady(monkeypatch):
     """Registers a method for the time of a test."""
 
-    def register(table, **options):
-        policy = random_policy(table, **options)
+    def register(table, lanes_per_batch=32, **options):
+        policy = random_policy(table, **options)._replace(lanes_per_batch=lanes_per_batch)
         ladder = (Bracket((1, 1), (1, 3)),)
         method = Steady(
             "steady",
@@ -165,11 +165,11 @@ def test_resumed_rows_pay_the_difference(monkeypatch):
             assert end - start == pytest.approx(table.runtime[0, row, fidelity] - paid)
 
 
-def test_batches_of_lanes_change_nothing(steady, monkeypatch):
+def test_batches_of_lanes_change_nothing(steady):
     table = integer_table()
     steady(table, wait_for=4)
     whole = simulate(table, "steady", num_seeds=6, seconds=300.0)
-    monkeypatch.setattr(driver, "LANES_PER_BATCH", 5)
+    steady(table, wait_for=4, lanes_per_batch=5)
     parts = simulate(table, "steady", num_seeds=6, seconds=300.0)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)

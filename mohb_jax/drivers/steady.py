@@ -26,8 +26,6 @@ from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
-LANES_PER_BATCH = 32
-"""Lanes of one compiled step: their models stay in the processor's cache."""
 STEPS = 16
 """Steps of one compiled call; after each, lanes that have ended are looked for."""
 
@@ -162,7 +160,7 @@ def simulate_steady(
     def run(shared: tuple[Cells, Context], own: tuple[Lanes, Past | None]) -> Record:
         return _run_batch(plan, *shared, *own)
 
-    size = min(LANES_PER_BATCH, len(lanes.task))
+    size = min(plan.policy.lanes_per_batch, len(lanes.task))
     records = in_turns(run, (cells, context), (lanes, past), size, devices)
     return _as_log(plan, lanes, records)
 

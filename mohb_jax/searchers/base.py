@@ -236,6 +236,7 @@ class Policy(NamedTuple):
             at one level by one lane.
         observe: ``(context, task, state, result) -> state`` after a ``Result``.
         sizes: ascending numbers of results for which programs of their own are compiled; see below.
+        lanes_per_batch: lanes that advance together.
     """
 
     prepare: PrepareFn
@@ -245,3 +246,6 @@ class Policy(NamedTuple):
     sizes: tuple[int, ...] = ()
     """Ascending numbers of results for which programs of their own are compiled; the last serves all that
     exceed it. Empty where one program serves any number."""
+    lanes_per_batch: int = 32
+    """Lanes that advance together. Many share the price of a step; few keep all that is remembered of them in
+    the processor's cache."""

@@ -2,24 +2,21 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mohb_jax.kernels.expected_improvement import improvement_on
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.kriging_believer import (
-    NUM_STEPS,
+    Acquisition,
+    Judged,
     Knowledge,
     Problem,
     believer_policy,
-    believing_fit,
     observed_range,
-    pending_places,
 )
 from mohb_jax.searchers.result_memory import Launches
-from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.types import Array, Key
 
 MARGIN = 0.1
@@ -28,7 +25,7 @@ _LEAST_GAIN = 1e-300
 
 
 @functools.cache
-def expected_hypervolume(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
+def expected_hypervolume(problem: Problem) -> Policy:
     """Proposes the row of greatest expected hypervolume improvement (EHVI; MS-EHVI with known objectives).
 
     One Gaussian process per objective that is not known, on values scaled to the observed range; the
@@ -38,7 +35,6 @@ def expected_hypervolume(problem: Problem, num_steps: int = NUM_STEPS) -> Policy
 
     Args:
         problem: what the table asks for.
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
 
     References:
         Emmerich, Giannakoglou, Naujoks, "Single- and multiobjective evolutionary optimization assisted by
@@ -48,54 +44,46 @@ def expected_hypervolume(problem: Problem, num_steps: int = NUM_STEPS) -> Policy
         improvement", 2020. Departures from the published code: that samples the improvement, optimises over
         real vectors and has a fixed reference, in Syne Tune 0.16 on the wrong side of all observations.
     """
-    acquire = functools.partial(_hypervolume_gain, problem, num_steps)
-    return believer_policy(problem, len(problem.learned), acquire)
+    acquisition = Acquisition(
+        functools.partial(_scaled, problem), functools.partial(_hypervolume_gain, problem)
+    )
+    return believer_policy(problem, len(problem.learned), acquisition)
+
+
+def _scaled(problem: Problem, launches: Launches, key: Key) -> Float[Array, "models capacity"]:
+    """Objectives that are not known, scaled to the observed range; see ``TargetsFn``."""
+    del key
+    low, width = observed_range(launches)
+    return ((launches.costs - low[None]) / width[None]).T[np.array(problem.learned, int)]
 
 
 def _hypervolume_gain(
-    problem: Problem,
-    num_steps: int,
-    context: Knowledge,
-    task: Int[Array, ""],
-    start: gp.Hyperparameters,
-    launches: Launches,
-    row: Int[Array, " n"],
-    key: Key,
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Logarithm of the expected hypervolume improvement of some rows; see ``AcquireFn``."""
+    problem: Problem, context: Knowledge, judged: Judged, key: Key
+) -> Float[Array, " rows"]:
+    """Logarithm of the expected hypervolume improvement of some rows; see ``GainFn``."""
     del key
+    launches, num_pending = judged.launches, judged.is_pending.shape[0]
     low, width = observed_range(launches)
+    mean, deviation = _all_objectives(problem, context, judged, low, width)
     values = (launches.costs - low[None]) / width[None]
-    place, is_pending = pending_places(launches, problem.num_workers)
-    asked = jnp.concatenate([launches.row[place], row])
-    known = (context.known[task, asked] - low[None, list(problem.known)]) / width[None, list(problem.known)]
-    start, mean, deviation = _predicted(problem, num_steps, context, start, launches, values, asked, known)
-    seen = jnp.concatenate([values, mean[:, : place.shape[0]].T])
-    counts = jnp.concatenate([launches.observed, is_pending])
+    seen = jnp.concatenate([values, mean[:, :num_pending].T])
+    counts = jnp.concatenate([launches.observed, judged.is_pending])
     reference = jnp.full(problem.num_objectives, 1 + MARGIN, seen.dtype)
-    mean, deviation = mean[:, place.shape[0] :], deviation[:, place.shape[0] :]
-    gain = improvement_on(seen, counts, reference, mean, deviation)
-    return start, jnp.log(jnp.maximum(gain, _LEAST_GAIN))
+    gain = improvement_on(seen, counts, reference, mean[:, num_pending:], deviation[:, num_pending:])
+    return jnp.log(jnp.maximum(gain, _LEAST_GAIN))
 
 
-def _predicted(
+def _all_objectives(
     problem: Problem,
-    num_steps: int,
     context: Knowledge,
-    start: gp.Hyperparameters,
-    launches: Launches,
-    values: Float[Array, "size m"],
-    asked: Int[Array, " n"],
-    known: Float[Array, "n known"],
-) -> tuple[gp.Hyperparameters, Float[Array, "m n"], Float[Array, "m n"]]:
-    """Hyperparameters of the fits; mean and deviation of each objective at some rows."""
-    deviation = jnp.zeros((problem.num_objectives, asked.shape[0]), values.dtype)
-    mean = jnp.asarray(deviation.at[np.array(problem.known, int)].set(known.T))
-    if not problem.learned:
-        return start, mean, deviation
-    learned = np.array(problem.learned)
-    fit = functools.partial(believing_fit, num_steps, context, launches)
-    process = jax.vmap(fit)(values.T[learned], start)
-    expected, variance = jax.vmap(gp.predict, (0, None))(process, context.features[asked])
-    spread = deviation.at[learned].set(jnp.sqrt(variance))
-    return process.hyperparameters, mean.at[learned].set(expected), spread
+    judged: Judged,
+    low: Float[Array, " m"],
+    width: Float[Array, " m"],
+) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
+    """Mean and deviation of each objective: a known one has its value, and no deviation."""
+    learned, known = np.array(problem.learned, int), np.array(problem.known, int)
+    nothing = jnp.zeros((problem.num_objectives, judged.row.shape[0]), low.dtype)
+    value = (context.known[judged.task, judged.row] - low[known]) / width[known]
+    return nothing.at[known].set(value.T).at[learned].set(judged.mean), nothing.at[learned].set(
+        judged.deviation
+    )

@@ -1,9 +1,10 @@
 """Bayesian optimisation at full fidelity: a Gaussian process on what the transfer prior leaves unexplained.
 
-A process is fitted anew for every proposal, which costs more than all else that a lane does. Three things
-keep that affordable: lanes are worked on one after another, so that each works with matrices of about the
-size of what it has observed and only where it has to; a fit begins where the last one ended, so that a few
-steps are enough; and the fit itself avoids the library's threads (``mohb_jax.surrogates.gaussian_process``).
+The process costs more than all else that a lane does. Four things keep that affordable: lanes are worked on
+one after another, so that each works with matrices of about the size of what it has observed and only where
+it has to; hyperparameters are searched for when results have become a fifth more, from the last ones on; of a
+large table a proposal looks at fresh random rows and at those that were the best for the last ones; and the
+fit itself avoids the library's threads (``mohb_jax.surrogates.gaussian_process``).
 """
 
 import dataclasses
@@ -20,12 +21,12 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
-from mohb_jax.kernels.selection import largest
 from mohb_jax.precision import in_64_bits
 from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.prepared_lists import Lists, ListState, list_searcher
-from mohb_jax.searchers.random import Candidates, all_candidates, random_subset
-from mohb_jax.searchers.seen_rows import is_marked, marked
+from mohb_jax.searchers.promising_rows import best_of, none_kept, promising
+from mohb_jax.searchers.random import all_candidates
+from mohb_jax.searchers.seen_rows import marked
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.surrogates.transform import normal_scores, quantile_transform
@@ -36,6 +37,8 @@ NUM_INITIAL = 5
 """Results that a lane must have before the process proposes."""
 SIZES = (32, 64, 128)
 """Sizes to which observations are padded; beyond the last, the capacity. Each takes seconds to compile."""
+NUM_FRESH = 960
+"""Rows at random among which a proposal chooses, where a table has too many to look at all of them."""
 CALIBRATION_ROWS = 50
 """Rows of a task on which ``process_calibration`` conditions."""
 MOST_PREDICTED = 2000
@@ -49,7 +52,8 @@ class Fitting:
     """How a process is kept up to date.
 
     Attributes:
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
+        num_steps: Adam steps of a search for hyperparameters, which begins at the last ones. It takes place
+            when results have become a fifth more than at the last one.
         capacity: observations that are kept. Beyond it the oldest gives way, but never the best.
     """
 
@@ -87,8 +91,14 @@ class ProcessState(NamedTuple):
     value: Float[Array, " capacity"]
     """Objective 0; infinite where the evaluation failed."""
     num_observed: Int[Array, ""]
+    kept: Int[Array, " kept"]
+    """The best rows of the last proposals that were not taken, as ``promising_rows`` keeps them."""
     hyperparameters: gp.Hyperparameters
-    """Of the last fit."""
+    """Of the last search."""
+    num_told: Int[Array, ""]
+    """Results so far, those included that were forgotten."""
+    num_searched: Int[Array, ""]
+    """Results at the last search."""
 
 
 @functools.cache
@@ -165,7 +175,10 @@ def _process_searcher(prepare: Callable, first: Searcher, fitting: Fitting) -> S
             row=jnp.zeros(fitting.capacity, jnp.int32),
             value=jnp.zeros(fitting.capacity, dtype),
             num_observed=jnp.int32(0),
+            kept=none_kept(context.lists.candidates, NUM_FRESH),
             hyperparameters=gp.prior_mode(context.features.shape[1], dtype),
+            num_told=jnp.int32(0),
+            num_searched=jnp.int32(0),
         )
 
     def suggest(context: Knowledge, task: Array, state: ProcessState, num_suggestions: int) -> tuple:
@@ -214,14 +227,22 @@ def _suggest(
     """Proposals of the process, if it has something to go by and enough to choose from; else the first's."""
     carried_key, place_key, noise_key = jax.random.split(state.key, 3)
     state = state._replace(key=carried_key)
-    row, unseen = _candidates(context.lists, task, state.lists, place_key)
+    row, unseen = promising(
+        context.lists.candidates, task, state.lists.seen, state.kept, NUM_FRESH, place_key
+    )
 
     def from_process(state: ProcessState) -> tuple:
-        hyperparameters, gain = _log_gain(fitting.num_steps, fitting.sizes, context, task, state, row)
+        searches = 5 * state.num_told >= 6 * state.num_searched
+        num_steps = jnp.where(searches, fitting.num_steps, -1)
+        hyperparameters, gain = _log_gain(num_steps, fitting.sizes, context, task, state, row)
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
-        chosen = row[largest(jnp.where(unseen, gain, -jnp.inf), num_suggestions)]
-        lists = state.lists._replace(seen=marked(state.lists.seen, chosen))
-        state = state._replace(lists=lists, hyperparameters=hyperparameters)
+        chosen, kept = best_of(row, jnp.where(unseen, gain, -jnp.inf), num_suggestions, state.kept)
+        state = state._replace(
+            lists=state.lists._replace(seen=marked(state.lists.seen, chosen)),
+            kept=kept,
+            hyperparameters=hyperparameters,
+            num_searched=jnp.where(searches, state.num_told, state.num_searched),
+        )
         return state, chosen, jnp.ones(num_suggestions, bool)
 
     def from_first(state: ProcessState) -> tuple:
@@ -232,21 +253,8 @@ def _suggest(
     return jax.lax.cond(enough, from_process, from_first, state)
 
 
-def _candidates(
-    lists: Lists, task: Int[Array, ""], state: ListState, key: Key
-) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
-    """Rows among which a lane chooses, and which of them it may choose."""
-    candidates: Candidates = lists.candidates
-    num_rows, most = candidates.num_rows[task], candidates.most
-    place = random_subset(key, num_rows, most)
-    place = jnp.arange(most, dtype=jnp.int32) if place is None else place
-    valid = jnp.arange(place.shape[0]) < num_rows
-    row = place if candidates.rows is None else candidates.rows[task, place]
-    return row, valid & ~is_marked(state.seen, row)
-
-
 def _log_gain(
-    num_steps: int,
+    num_steps: int | Int[Array, ""],
     sizes: tuple[int, ...],
     context: Knowledge,
     task: Int[Array, ""],
@@ -306,7 +314,8 @@ def _observe(capacity: int, state: ProcessState, seen: Seen) -> ProcessState:
     kept = jax.lax.top_k(youth, capacity)[1]
     kept = kept[jnp.argsort(jnp.where(valid[kept], kept, _EVICT_LAST))]
     num_observed = jnp.minimum(jnp.sum(valid, dtype=jnp.int32), capacity)
-    return state._replace(row=row[kept], value=value[kept], num_observed=num_observed)
+    num_told = state.num_told + jnp.sum(seen.valid, dtype=jnp.int32)
+    return state._replace(row=row[kept], value=value[kept], num_observed=num_observed, num_told=num_told)
 
 
 @in_64_bits

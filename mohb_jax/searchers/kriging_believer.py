@@ -3,14 +3,16 @@
 Every free worker gets the unseen row of greatest expected improvement. Rows that other workers are evaluating
 count as if they had come out as expected ("kriging believer"), so that workers do not go to the same place.
 
-Processes are fitted anew for every proposal, all lanes together. A fit begins where the last one of the lane
-ended, so a few steps are enough; matrices have the size of what a lane can have launched by then
-(``SIZES``); and a large table is seen through a fresh random subset of its rows.
+Work is saved, none of it by a weaker model: a row that is launched joins the factor of the kernel matrix;
+hyperparameters are searched for more rarely as results add up (``refit_counts``); what is believed of pending
+rows needs no factor of its own; and of a large table a proposal looks at fresh random rows and at those that
+were the best for the last ones.
 """
 
 import dataclasses
 import functools
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,25 +24,41 @@ from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.bits import members
 from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
-from mohb_jax.searchers.lane_batches import tree_where
-from mohb_jax.searchers.random import Candidates, all_candidates, num_rounds, permuted
+from mohb_jax.searchers.lane_batches import most_of_lanes, tree_where
+from mohb_jax.searchers.promising_rows import best_of, none_kept, promising
+from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.result_memory import Launches, launched, no_launches, with_result
-from mohb_jax.searchers.seen_rows import Pool, draw, is_marked, marked, new_pool
+from mohb_jax.searchers.seen_rows import Pool, draw, marked, new_pool
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
-NUM_CANDIDATES = 512
-"""Rows among which a proposal chooses: of larger tables a fresh random subset. At 64 results a proposal
-spends about a third of its time each on fits, predictions and the improvement; the last two grow with it."""
-SIZES = (32, 64, 96, 128)
-"""Sizes of the matrices, multiples of 32; the last is the number of rows that a lane remembers."""
+NUM_FRESH = 128
+"""Rows at random among which a proposal chooses, where a table has too many to look at all of them."""
+LANES_PER_BATCH = 8
+"""Lanes that advance together; more would not fit the processor's cache."""
+CAPACITY = 128
+"""Rows that a lane remembers."""
+SIZES = (64, CAPACITY)
+"""Sizes of the matrices that are worked with, multiples of 32; each takes seconds to compile."""
 MOST_INITIAL = 20
 """Rows at random before the model proposes: two for every column and two more, but not more than this."""
 LEAST_OBSERVED = 2
 """Results without which there is no model, however many jobs were launched."""
-NUM_STEPS = 2
-"""Adam steps for each proposal, of 0.1 in every logarithm; a step that does not pay is not kept."""
+FIRST_STEPS = 16
+"""Adam steps of a lane's first search for hyperparameters, of 0.1 in every logarithm; what does not pay is
+not kept."""
+NUM_STEPS = 5
+"""Steps of every further search, which begins where the last one ended."""
+
+
+def refit_counts(most: int = 1 << 20) -> tuple[int, ...]:
+    """Numbers of proposals after which hyperparameters are searched for anew: 0, 3, 6, 10, and so on,
+    whenever results have become a fifth more, if there were 16 to begin with."""
+    counts = [0]
+    while counts[-1] < most:
+        counts.append(counts[-1] + (16 + counts[-1]) // 5)
+    return tuple(counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,39 +98,78 @@ class Knowledge(NamedTuple):
     """The objectives that are known without training."""
 
 
+class Models(NamedTuple):
+    """Gaussian processes on the same rows, one per model, as far as they do not depend on results."""
+
+    row: Int[Array, " capacity"]
+    """Rows that are observed or believed in, in the order in which they joined; -1 after the last."""
+    hyperparameters: gp.Hyperparameters
+    whitening: Float[Array, "models capacity capacity"]
+
+
 class ModelState(NamedTuple):
-    """What a lane has seen, and the hyperparameters of its last fit, one set per model."""
+    """What a lane has seen, and what it makes of it."""
 
     pool: Pool
     key: Key
     launches: Launches
-    hyperparameters: gp.Hyperparameters
+    models: Models
+    kept: Int[Array, " kept"]
+    """The best rows of the last proposals, the last ones first; -1 where there were none."""
     num_chosen: Int[Array, ""]
     """Proposals so far that were the model's choice."""
 
 
 @runtime_checkable
-class AcquireFn(Protocol):
-    def __call__(
-        self,
-        context: Knowledge,
-        task: Int[Array, ""],
-        start: gp.Hyperparameters,
-        launches: Launches,
-        row: Int[Array, " n"],
-        key: Key,
-    ) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-        """Hyperparameters of new fits that began at ``start``, and how good it would be to evaluate each row;
-        a number whose differences below ``INDIFFERENCE`` mean nothing. The key is consumed."""
+class TargetsFn(Protocol):
+    def __call__(self, launches: Launches, key: Key) -> Float[Array, "models capacity"]:
+        """What the models learn of each slot; anything where nothing was observed. The key is consumed."""
 
 
-def believer_policy(problem: Problem, num_models: int, acquire: AcquireFn) -> Policy:
+class Judged(NamedTuple):
+    """What a proposal goes by.
+
+    Attributes:
+        task: a position in the context.
+        launches: what was launched.
+        targets: what ``TargetsFn`` made of that.
+        row: rows that are pending, and then rows to judge.
+        is_pending: which of the pending rows are that, and not padding.
+        mean: of each model at each of those rows.
+        deviation: the same.
+    """
+
+    task: Int[Array, ""]
+    launches: Launches
+    targets: Float[Array, "models capacity"]
+    row: Int[Array, " n"]
+    is_pending: Bool[Array, " k"]
+    mean: Float[Array, "models n"]
+    deviation: Float[Array, "models n"]
+
+
+@runtime_checkable
+class GainFn(Protocol):
+    def __call__(self, context: Knowledge, judged: Judged, key: Key) -> Float[Array, " rows"]:
+        """How good it would be to evaluate each row; a number whose differences below ``INDIFFERENCE`` mean
+        nothing. The key is that of ``TargetsFn``."""
+
+
+class Acquisition(NamedTuple):
+    """What models learn, and what their predictions are good for."""
+
+    targets: TargetsFn
+    gain: GainFn
+
+
+def believer_policy(problem: Problem, num_models: int, acquisition: Acquisition) -> Policy:
     def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Knowledge:
         del seed, prior
         return knowledge_of(problem, table, tasks)
 
     init = functools.partial(new_model, problem, num_models)
-    return Policy(prepare, init, functools.partial(propose, problem, acquire), _observe, SIZES)
+    ask = functools.partial(propose, problem, acquisition)
+    return Policy(prepare, init, ask, _observe, lanes_per_batch=LANES_PER_BATCH)
 
 
 def knowledge_of(problem: Problem, table: AnyTable, tasks: tuple[int, ...]) -> Knowledge:
@@ -127,14 +184,22 @@ def new_model(
     """A lane that has seen nothing, with so many models. The key is consumed."""
     num_rows, num_columns = context.features.shape
     dtype = context.features.dtype
-    mode = gp.prior_mode(num_columns, dtype)
     return ModelState(
         pool=new_pool(context.candidates, task, key, num_rows),
         key=jax.random.fold_in(key, 3),
-        launches=no_launches(SIZES[-1], problem.num_objectives, dtype),
-        hyperparameters=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_models, *leaf.shape)), mode),
+        launches=no_launches(CAPACITY, problem.num_objectives, dtype),
+        models=_no_models(num_models, num_columns, dtype),
+        kept=none_kept(context.candidates, NUM_FRESH),
         num_chosen=jnp.int32(0),
     )
+
+
+def _no_models(num_models: int, num_columns: int, dtype: jnp.dtype) -> Models:
+    def each(leaf: Array) -> Array:
+        return jnp.broadcast_to(leaf, (num_models, *leaf.shape))
+
+    mode = jax.tree.map(each, gp.prior_mode(num_columns, dtype))
+    return Models(jnp.full(CAPACITY, -1, jnp.int32), mode, each(jnp.eye(CAPACITY, dtype=dtype)))
 
 
 def _known_values(
@@ -159,7 +224,7 @@ def _observe(context: Knowledge, task: Int[Array, ""], state: ModelState, result
 
 def propose(
     problem: Problem,
-    acquire: AcquireFn,
+    acquisition: Acquisition,
     context: Knowledge,
     task: Int[Array, ""],
     state: ModelState,
@@ -171,70 +236,174 @@ def propose(
     The job is at the given level of the ladder, which is the highest fidelity.
     """
     carried_key, place_key, acquire_key, noise_key = jax.random.split(state.key, 4)
-    state = state._replace(key=carried_key)
     pool, drawn, found = draw(context.candidates, task, state.pool, 1)
-    row, wanted = drawn[0], found[0]
-    if moment.most_results > problem.num_initial:
-        launches = state.launches.first(moment.most_results)
-        among, unseen = _candidates(context.candidates, task, state.pool, place_key)
-        start = state.hyperparameters
-        hyperparameters, gain = acquire(context, task, start, launches, among, acquire_key)
+    among, unseen = promising(context.candidates, task, state.pool.seen, state.kept, NUM_FRESH, place_key)
+    chooses = (moment.num_launched >= problem.num_initial) & jnp.any(unseen)
+    chooses &= jnp.sum(state.launches.observed) >= LEAST_OBSERVED
+    targets = acquisition.targets(state.launches, acquire_key)
+    models = _up_to_date(
+        context, state.models, state.launches, targets, chooses, _steps_due(state.num_chosen)
+    )
+
+    def choose() -> tuple[Array, Array]:
+        gain = judge(problem, acquisition, context, task, state.launches, models, targets, among, acquire_key)
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
-        best = among[jnp.argmax(jnp.where(unseen, gain, -jnp.inf))]
-        chooses = (moment.num_launched >= problem.num_initial) & jnp.any(unseen)
-        chooses &= jnp.sum(launches.observed) >= LEAST_OBSERVED
-        chosen = state.pool._replace(seen=marked(state.pool.seen, best[None]))
-        pool, row, wanted, fitted = tree_where(
-            chooses, (chosen, best, jnp.bool_(True), hyperparameters), (pool, row, wanted, start)
-        )
-        state = state._replace(hyperparameters=fitted, num_chosen=state.num_chosen + chooses)
-    state = state._replace(pool=pool, launches=launched(state.launches, row, wanted))
+        best, kept = best_of(among, jnp.where(unseen, gain, -jnp.inf), 1, state.kept)
+        return best[0], kept
+
+    nothing = (drawn[0], state.kept)
+    best, kept = jax.lax.cond(most_of_lanes(chooses), choose, lambda: nothing)
+    chosen = state.pool._replace(seen=marked(state.pool.seen, best[None]))
+    pool, row, kept, wanted = tree_where(
+        chooses, (chosen, best, kept, jnp.bool_(True)), (pool, drawn[0], state.kept, found[0])
+    )
+    launches = launched(state.launches, row, wanted)
+    state = ModelState(pool, carried_key, launches, models, kept, state.num_chosen + chooses)
     return state, Job(row, jnp.int32(level), jnp.int32(-1), wanted)
 
 
-def _candidates(
-    candidates: Candidates, task: Int[Array, ""], pool: Pool, key: Key
-) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
-    """Rows among which a lane chooses, and which of them it may choose."""
-    num_rows, most = candidates.num_rows[task], candidates.most
-    place = jnp.arange(min(most, NUM_CANDIDATES), dtype=jnp.int32)
-    valid = place < num_rows
-    if most > NUM_CANDIDATES:
-        round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
-        place = jnp.asarray(permuted(round_keys, jnp.minimum(place, num_rows - 1), num_rows, most))
-    row = place if candidates.rows is None else candidates.rows[task, place]
-    return row, valid & ~is_marked(pool.seen, row)
+def _steps_due(num_chosen: Int[Array, ""]) -> Int[Array, ""]:
+    """Adam steps that are due after so many proposals of the models; -1 where no search is."""
+    due = jnp.any(jnp.asarray(refit_counts()) == num_chosen)
+    return jnp.where(due, jnp.where(num_chosen == 0, FIRST_STEPS, NUM_STEPS), -1)
 
 
-def improvement_of_cost(
-    problem: Problem,
-    num_steps: int,
+def _up_to_date(
     context: Knowledge,
-    start: gp.Hyperparameters,
+    models: Models,
     launches: Launches,
-    value: Float[Array, " size"],
-    row: Int[Array, " n"],
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Hyperparameters of a new fit, and the logarithm of the expected improvement at some rows, of one cost.
+    targets: Float[Array, "models capacity"],
+    chooses: Bool[Array, ""],
+    num_steps: Int[Array, ""],
+) -> Models:
+    """Models of all rows that were launched, where a lane chooses by them.
 
-    Args:
-        problem: what the table asks for.
-        num_steps: Adam steps.
-        context: what lanes know.
-        start: where the fit begins; one set, with the axis of models.
-        launches: what was launched.
-        value: cost of each slot, any number where nothing was observed.
-        row: rows to judge.
+    A row that was launched since joins by itself. Where rows have gone or more have come, all are factorised
+    anew, and where steps are due, under better hyperparameters.
     """
-    place, is_pending = pending_places(launches, problem.num_workers)
+    slots = launches.observed | launches.pending
+    same = models.row[:, None] == launches.row[None, :]
+    is_new = slots & ~jnp.any(same, axis=0)
+    num_new = jnp.sum(is_new)
+    has_gone = jnp.any((models.row >= 0) & ~jnp.any(same & slots[None], axis=1))
+    anew = chooses & ((num_steps >= 0) | has_gone | (num_new > 1))
+    joins = chooses & ~anew & (num_new == 1)
+    models = _with_row(context, models, launches.row[jnp.argmax(is_new)], joins)
+    return jax.lax.cond(
+        most_of_lanes(anew),
+        lambda: tree_where(anew, _factorised(context, models, launches, targets, num_steps), models),
+        lambda: models,
+    )
+
+
+def _with_row(context: Knowledge, models: Models, row: Int[Array, ""], joins: Bool[Array, ""]) -> Models:
+    """Models with one more row after all others, if it joins."""
+    place = jnp.minimum(jnp.sum(models.row >= 0), CAPACITY - 1)
+    rows = models.row.at[place].set(jnp.where(joins, row, models.row[place]))
+    features, valid = context.features[rows], models.row >= 0
+
+    def each(hyperparameters: gp.Hyperparameters, whitening: Array) -> Array:
+        new = gp.joined(hyperparameters, whitening, features, valid, place)
+        return whitening.at[place].set(jnp.where(joins, new, whitening[place]))
+
+    return models._replace(row=rows, whitening=jax.vmap(each)(models.hyperparameters, models.whitening))
+
+
+def _factorised(
+    context: Knowledge,
+    models: Models,
+    launches: Launches,
+    targets: Float[Array, "models capacity"],
+    num_steps: Int[Array, ""],
+) -> Models:
+    """Models of all rows, in the order of their slots, after so many steps to better hyperparameters."""
+    slots = launches.observed | launches.pending
+    place = members(slots, CAPACITY)
+    count, place = jnp.sum(slots), jnp.minimum(place, CAPACITY - 1)
+    row = jnp.where(jnp.arange(CAPACITY) < count, launches.row[place], -1)
+    ordered = (row, targets[:, place], launches.observed[place], launches.pending[place])
+    steps = num_steps, most_of_lanes(num_steps)
+
+    def with_size(size: int) -> Callable[[], tuple]:
+        def fits() -> tuple:
+            rows, values, observed, pending = jax.tree.map(lambda leaf: leaf[..., :size], ordered)
+            inside = jnp.arange(size) < count
+            args = context.features[rows], values, observed & inside, pending & inside, *steps
+            found, whitening = jax.vmap(gp.refit, (0, None, 0, None, None, None, None))(
+                models.hyperparameters, *args
+            )
+            whole = jnp.broadcast_to(jnp.eye(CAPACITY, dtype=whitening.dtype), models.whitening.shape)
+            return found, whole.at[:, :size, :size].set(whitening)
+
+        return fits
+
+    return Models(row, *_by_size(count, with_size))
+
+
+def _by_size(count: Int[Array, ""], with_size: Callable[[int], Callable[[], Any]]) -> Any:
+    """What ``with_size`` gives for the least of ``SIZES`` that serves all lanes."""
+    number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(count))
+    return jax.lax.switch(number, [with_size(size) for size in SIZES])
+
+
+def judge(
+    problem: Problem,
+    acquisition: Acquisition,
+    context: Knowledge,
+    task: Int[Array, ""],
+    launches: Launches,
+    models: Models,
+    targets: Float[Array, "models capacity"],
+    row: Int[Array, " n"],
+    key: Key,
+) -> Float[Array, " n"]:
+    """How good it would be to evaluate each row; see ``GainFn``."""
+    place, is_pending = _pending_places(launches, problem.num_workers)
     asked = jnp.concatenate([launches.row[place], row])
-    process = believing_fit(num_steps, context, launches, value, jax.tree.map(lambda leaf: leaf[0], start))
-    mean, variance = gp.predict(process, context.features[asked])
-    least = jnp.min(jnp.where(launches.observed, value, jnp.inf))
-    expected = jnp.min(jnp.where(is_pending, mean[: place.shape[0]], jnp.inf))
-    mean, variance = mean[place.shape[0] :], jnp.maximum(variance[place.shape[0] :], gp.LEAST_VARIANCE)
-    gain = log_expected_improvement(mean, jnp.sqrt(variance), jnp.minimum(least, expected))
-    return jax.tree.map(lambda leaf: leaf[None], process.hyperparameters), gain
+    mean, deviation = _predicted(context, models, launches, targets, asked, place, is_pending)
+    return acquisition.gain(context, Judged(task, launches, targets, asked, is_pending, mean, deviation), key)
+
+
+def _predicted(
+    context: Knowledge,
+    models: Models,
+    launches: Launches,
+    targets: Float[Array, "models capacity"],
+    asked: Int[Array, " n"],
+    place: Int[Array, " k"],
+    is_pending: Bool[Array, " k"],
+) -> tuple[Float[Array, "models n"], Float[Array, "models n"]]:
+    """Mean and deviation of each model at some rows, if pending slots come out as expected."""
+    if not targets.shape[0]:
+        nothing = jnp.zeros((0, asked.shape[0]), targets.dtype)
+        return nothing, nothing
+    same = (models.row[:, None] == launches.row[None, :]) & (models.row >= 0)[:, None]
+    slot, held = jnp.argmax(same, axis=1), jnp.any(same, axis=1)
+    features = context.features[models.row]
+    observed = held & launches.observed[slot]
+    position = jnp.argmax(same[:, place], axis=0)
+    process = jax.vmap(gp.believing, (0, 0, None, 0, None, None, None))(
+        models.hyperparameters, models.whitening, features, targets[:, slot], observed, position, is_pending
+    )
+    candidates = context.features[asked]
+
+    def with_size(size: int) -> Callable[[], tuple]:
+        return lambda: jax.vmap(gp.predict, (0, None))(
+            jax.vmap(lambda own: gp.first(own, size))(process), candidates
+        )
+
+    mean, variance = _by_size(jnp.sum(models.row >= 0), with_size)
+    return mean, jnp.sqrt(jnp.maximum(variance, 0))
+
+
+def improvement_of_cost(judged: Judged) -> Float[Array, " rows"]:
+    """Logarithm of the expected improvement, where there is one model: that of the cost."""
+    num_pending = judged.is_pending.shape[0]
+    value, mean, deviation = judged.targets[0], judged.mean[0], judged.deviation[0]
+    least = jnp.min(jnp.where(judged.launches.observed, value, jnp.inf))
+    expected = jnp.min(jnp.where(judged.is_pending, mean[:num_pending], jnp.inf))
+    deviation = jnp.maximum(deviation[num_pending:], gp.LEAST_VARIANCE**0.5)
+    return log_expected_improvement(mean[num_pending:], deviation, jnp.minimum(least, expected))
 
 
 def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
@@ -246,22 +415,9 @@ def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array,
     return low, jnp.where(jnp.isfinite(width) & (width > 0), width, 1)
 
 
-def pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
+def _pending_places(launches: Launches, num_workers: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
     """Slots of the rows that are being evaluated, and which of them are that."""
     most = min(num_workers, launches.row.shape[0])
     place = members(launches.pending, most)
     size = launches.row.shape[0]
     return jnp.minimum(place, size - 1), place < size
-
-
-def believing_fit(
-    num_steps: int,
-    context: Knowledge,
-    launches: Launches,
-    values: Float[Array, " size"],
-    start: gp.Hyperparameters,
-) -> gp.GaussianProcess:
-    """A process fitted to what was observed, that believes in what it expects of pending rows."""
-    features = context.features[launches.row]
-    process = gp.fit(features, values, launches.observed, num_steps, start=start)
-    return gp.believe(process, features, launches.pending)

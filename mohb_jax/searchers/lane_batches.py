@@ -67,6 +67,19 @@ def if_any(
     return jax.lax.while_loop(lambda carry: carry[0], once, (condition, otherwise))[1]
 
 
+@custom_vmap
+def most_of_lanes(value: Array) -> Array:
+    """A number, and in a batch the largest of all its lanes: what branches on it stays a branch there, and
+    leaves out what none of the lanes wants."""
+    return value
+
+
+@most_of_lanes.def_vmap
+def _(axis_size: int, is_batched: list[bool], value: Array) -> tuple[Array, bool]:
+    del axis_size
+    return (jnp.max(value, axis=0) if is_batched[0] else value), False
+
+
 def tree_where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
     """``new`` where a condition holds, else ``old``; pytrees of one structure."""
     return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)

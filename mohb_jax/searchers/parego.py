@@ -4,11 +4,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.kriging_believer import (
-    NUM_STEPS,
+    Acquisition,
+    Judged,
     Knowledge,
     Problem,
     believer_policy,
@@ -16,7 +17,6 @@ from mohb_jax.searchers.kriging_believer import (
     observed_range,
 )
 from mohb_jax.searchers.result_memory import Launches
-from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.types import Array, Key
 
 AUGMENTATION = 0.05
@@ -24,7 +24,7 @@ AUGMENTATION = 0.05
 
 
 @functools.cache
-def parego(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
+def parego(problem: Problem) -> Policy:
     """Expected improvement of a randomly weighted cost, with new weights for every proposal (ParEGO).
 
     The weights are uniform on the simplex. Objectives are scaled to the observed range; the cost is the
@@ -32,31 +32,32 @@ def parego(problem: Problem, num_steps: int = NUM_STEPS) -> Policy:
 
     Args:
         problem: what the table asks for; known objectives are learned like any other.
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
 
     References:
         Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
         optimization problems", 2006, equations 2 and 3. There the weights come from a grid on the simplex.
     """
-    return believer_policy(problem, 1, functools.partial(_scalar_gain, problem, num_steps))
+    acquisition = Acquisition(functools.partial(_weighted, problem), _scalar_gain)
+    return believer_policy(problem, 1, acquisition)
 
 
-def _scalar_gain(
-    problem: Problem,
-    num_steps: int,
-    context: Knowledge,
-    task: Int[Array, ""],
-    start: gp.Hyperparameters,
-    launches: Launches,
-    row: Int[Array, " n"],
-    key: Key,
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Logarithm of the expected improvement of the weighted cost of some rows; see ``AcquireFn``."""
-    del task
+def _weighted(problem: Problem, launches: Launches, key: Key) -> Float[Array, "1 capacity"]:
+    """The weighted cost of what was observed; see ``TargetsFn``."""
     low, width = observed_range(launches)
-    weights = jax.random.dirichlet(key, jnp.ones(problem.num_objectives, launches.costs.dtype))
-    value = scalarised((launches.costs - low[None]) / width[None], weights)
-    return improvement_of_cost(problem, num_steps, context, start, launches, value, row)
+    weights = weights_on_simplex(key, problem.num_objectives)
+    return scalarised((launches.costs - low[None]) / width[None], weights)[None]
+
+
+def weights_on_simplex(key: Key, num_objectives: int) -> Float[Array, " m"]:
+    """Uniform weights that add up to 1; the key is consumed."""
+    part = jax.random.exponential(key, (num_objectives,))
+    return part / jnp.sum(part)
+
+
+def _scalar_gain(context: Knowledge, judged: Judged, key: Key) -> Float[Array, " rows"]:
+    """Logarithm of the expected improvement of the weighted cost of some rows; see ``GainFn``."""
+    del context, key
+    return improvement_of_cost(judged)
 
 
 def scalarised(costs: Float[Array, "*n m"], weights: Float[Array, " m"]) -> Float[Array, "*n"]:

@@ -17,8 +17,9 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.kriging_believer import (
-    NUM_STEPS,
-    SIZES,
+    LANES_PER_BATCH,
+    Acquisition,
+    Judged,
     Knowledge,
     ModelState,
     Problem,
@@ -30,7 +31,6 @@ from mohb_jax.searchers.kriging_believer import (
 )
 from mohb_jax.searchers.result_memory import Launches, with_result
 from mohb_jax.searchers.seen_rows import is_marked, marked
-from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior, require_other_tasks
 from mohb_jax.types import Array, Key
 
@@ -62,7 +62,7 @@ class BeliefState(NamedTuple):
 
 
 @functools.cache
-def primo(problem: Problem, level: int, num_columns: int, beliefs: str, num_steps: int = NUM_STEPS) -> Policy:
+def primo(problem: Problem, level: int, num_columns: int, beliefs: str) -> Policy:
     """Expected improvement of a weighted cost, times a belief that fades: PriMO after its halving.
 
     The cost is the weighted sum of the objectives, scaled to their observed ranges; the weights are uniform
@@ -77,7 +77,6 @@ def primo(problem: Problem, level: int, num_columns: int, beliefs: str, num_step
         level: highest level of the run's ladder.
         num_columns: of the table's configurations.
         beliefs: one of ``BELIEFS``.
-        num_steps: Adam steps for each proposal; they begin at the hyperparameters of the last one.
 
     References:
         PriMO, arXiv 2511.08371, 2025; the weight of a belief is that of Hvarfner et al., "piBO: augmenting
@@ -97,8 +96,9 @@ def primo(problem: Problem, level: int, num_columns: int, beliefs: str, num_step
         weights = jax.random.uniform(jax.random.fold_in(key, 4), (problem.num_objectives,))
         return BeliefState(new_model(problem, 1, context.model, task, key), weights / jnp.sum(weights))
 
-    policy = functools.partial(_propose, problem, level, num_columns, num_steps)
-    return Policy(prepare, init, policy, functools.partial(_observe, level), SIZES)
+    policy = functools.partial(_propose, problem, level, num_columns)
+    observe = functools.partial(_observe, level)
+    return Policy(prepare, init, policy, observe, lanes_per_batch=LANES_PER_BATCH)
 
 
 def weight_of_belief(num_chosen: Int[Array, "*n"], num_columns: int) -> Float[Array, "*n"]:
@@ -188,46 +188,41 @@ def _propose(
     problem: Problem,
     level: int,
     num_columns: int,
-    num_steps: int,
     context: BeliefKnowledge,
     task: Int[Array, ""],
     state: BeliefState,
     moment: Moment,
 ) -> tuple[BeliefState, Job]:
     weight = weight_of_belief(state.model.num_chosen, num_columns)
-    acquire = functools.partial(
-        _believed_gain, problem, num_steps, context.log_density, state.weights, weight
+    acquisition = Acquisition(
+        functools.partial(_weighted_cost, state.weights),
+        functools.partial(_believed_gain, context.log_density, weight),
     )
-    model, job = propose(problem, acquire, context.model, task, state.model, moment, level)
+    model, job = propose(problem, acquisition, context.model, task, state.model, moment, level)
     return state._replace(model=model), job
 
 
 def _believed_gain(
-    problem: Problem,
-    num_steps: int,
     log_density: Float[Array, "tasks m rows"] | None,
-    weights: Float[Array, " m"],
     weight: Float[Array, ""],
     context: Knowledge,
-    task: Int[Array, ""],
-    start: gp.Hyperparameters,
-    launches: Launches,
-    row: Int[Array, " n"],
+    judged: Judged,
     key: Key,
-) -> tuple[gp.Hyperparameters, Float[Array, " n"]]:
-    """Logarithm of the expected improvement of the weighted cost, drawn by a belief; see ``AcquireFn``."""
-    value = _weighted_cost(launches, weights)
-    start, gain = improvement_of_cost(problem, num_steps, context, start, launches, value, row)
+) -> Float[Array, " judged"]:
+    """Logarithm of the expected improvement of the weighted cost, drawn by a belief; see ``GainFn``."""
+    del context
+    gain = improvement_of_cost(judged)
     if log_density is None:
-        return start, gain
+        return gain
     objective_key, share_key = jax.random.split(key)
     objective = jax.random.randint(objective_key, (), 0, log_density.shape[1])
     believes = jax.random.uniform(share_key) >= EPSILON
-    return start, gain + jnp.where(believes, weight, 0) * log_density[task, objective, row]
+    row = judged.row[judged.is_pending.shape[0] :]
+    return gain + jnp.where(believes, weight, 0) * log_density[judged.task, objective, row]
 
 
-def _weighted_cost(launches: Launches, weights: Float[Array, " m"]) -> Float[Array, " size"]:
-    """Weighted sum of the objectives, scaled to the observed range; infinite where nothing was observed."""
+def _weighted_cost(weights: Float[Array, " m"], launches: Launches, key: Key) -> Float[Array, "1 capacity"]:
+    """Weighted sum of the objectives, scaled to their observed ranges; see ``TargetsFn``."""
+    del key
     low, width = observed_range(launches)
-    value = jnp.sum((launches.costs - low[None]) / width[None] * weights, axis=1)
-    return jnp.where(launches.observed, value, jnp.inf)
+    return jnp.sum((launches.costs - low[None]) / width[None] * weights, axis=1)[None]

@@ -14,10 +14,11 @@ _AGES = 1 << 29
 
 
 class Launches(NamedTuple):
-    """Slots in no order of meaning. A run that has launched k rows uses none beyond the first k.
+    """Slots in no order of meaning.
 
-    When all slots are taken, a result that another one dominates gives way, the oldest first; then a row
-    that is being evaluated; a result that is not dominated only when there is nothing else.
+    When all slots are taken, results that others dominate give way, the oldest first, an eighth of the memory
+    at a time; where there is none, a row that is being evaluated; a result that is not dominated only when
+    there is nothing else.
     """
 
     row: Int[Array, " capacity"]
@@ -38,12 +39,6 @@ class Launches(NamedTuple):
         """Slots whose row is being evaluated."""
         return self.kind == _PENDING
 
-    def first(self, size: int) -> "Launches":
-        """The first slots: all that matter to a run that has launched no more."""
-        return Launches(
-            self.row[:size], self.costs[:size], self.kind[:size], self.number[:size], self.num_stored
-        )
-
 
 def no_launches(capacity: int, num_objectives: int, dtype: jnp.dtype) -> Launches:
     """A memory of so many slots that holds nothing."""
@@ -54,6 +49,7 @@ def no_launches(capacity: int, num_objectives: int, dtype: jnp.dtype) -> Launche
 
 def launched(launches: Launches, row: Int[Array, ""], wanted: Bool[Array, ""]) -> Launches:
     """The memory with one more row that is being evaluated, if it is wanted."""
+    launches = _with_room(launches)
     costs = jnp.full_like(launches.costs[0], jnp.inf)
     return _put(launches, _next_slot(launches), row, costs, jnp.int32(_PENDING), wanted)
 
@@ -77,6 +73,20 @@ def _next_slot(launches: Launches) -> Int[Array, ""]:
     """The first empty slot, or the one that gives way."""
     age = jnp.where(launches.kind == _EMPTY, 0, launches.number)
     return jnp.argmin(launches.kind * _AGES + age)
+
+
+def _with_room(launches: Launches) -> Launches:
+    """The memory without its oldest dominated results, if it was full. Several go at once, since models take
+    long to forget any."""
+    dominated = launches.kind == _DOMINATED
+    older = dominated[None, :] & (launches.number[None, :] < launches.number[:, None])
+    most = max(1, launches.row.shape[0] // 8)
+    goes = dominated & (jnp.sum(older, axis=1) < most) & jnp.all(launches.kind != _EMPTY)
+    return launches._replace(
+        row=jnp.where(goes, -1, launches.row),
+        costs=jnp.where(goes[:, None], jnp.inf, launches.costs),
+        kind=jnp.where(goes, _EMPTY, launches.kind),
+    )
 
 
 def _dominates(left: Float[Array, "_ m"], right: Float[Array, "_ m"]) -> Bool[Array, " n"]:
