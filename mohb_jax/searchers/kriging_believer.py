@@ -33,7 +33,7 @@ from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
-NUM_FRESH = 128
+NUM_FRESH = 192
 """Rows at random among which a proposal chooses, where a table has too many to look at all of them."""
 LANES_PER_BATCH = 8
 """Lanes that advance together; more would not fit the processor's cache."""
@@ -299,12 +299,12 @@ def _up_to_date(
 def _with_row(context: Knowledge, models: Models, row: Int[Array, ""], joins: Bool[Array, ""]) -> Models:
     """Models with one more row after all others, if it joins."""
     place = jnp.minimum(jnp.sum(models.row >= 0), CAPACITY - 1)
-    rows = models.row.at[place].set(jnp.where(joins, row, models.row[place]))
+    rows = jnp.asarray(models.row).at[place].set(jnp.where(joins, row, models.row[place]))
     features, valid = context.features[rows], models.row >= 0
 
     def each(hyperparameters: gp.Hyperparameters, whitening: Array) -> Array:
         new = gp.joined(hyperparameters, whitening, features, valid, place)
-        return whitening.at[place].set(jnp.where(joins, new, whitening[place]))
+        return jnp.asarray(whitening).at[place].set(jnp.where(joins, new, whitening[place]))
 
     return models._replace(row=rows, whitening=jax.vmap(each)(models.hyperparameters, models.whitening))
 
