@@ -33,7 +33,7 @@ from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
-NUM_FRESH = 192
+NUM_FRESH = 448
 """Rows at random among which a proposal chooses, where a table has too many to look at all of them."""
 LANES_PER_BATCH = 8
 """Lanes that advance together; more would not fit the processor's cache."""
