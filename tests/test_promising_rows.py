@@ -25,7 +25,7 @@ def chosen(task, kept, seed=0):
 
 
 def test_fresh_rows_and_kept_ones_each_of_them_once():
-    kept = module.none_kept(CANDIDATES, NUM_FRESH).at[:5].set(jnp.asarray([7, 1, 9, 7, 11]))
+    kept = module.none_kept(CANDIDATES, NUM_FRESH).at[:5].set(jnp.int32([7, 1, 9, 7, 11]))
     found = set()
     for seed in range(3):
         rows, of_kept = chosen(0, kept, seed)
