@@ -10,7 +10,7 @@ import pytest
 from mohb_jax.kernels.clock import Layout, list_schedule, overlap_schedule
 from tests import reference
 
-pytestmark = [pytest.mark.users_level, pytest.mark.usefixtures("strict_broadcasting"), pytest.mark.fast]
+pytestmark = [pytest.mark.usefixtures("strict_broadcasting"), pytest.mark.fast]
 
 NUM_JOBS = 24
 COMPILED = jax.jit(list_schedule)

@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 
 import jax
-import pytest
-
-pytestmark = pytest.mark.users_level
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """

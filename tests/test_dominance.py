@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mohb_jax.kernels.dominance import pareto_rank, peel_rank, sweep_rank
 from tests import reference
 
-pytestmark = [pytest.mark.users_level, pytest.mark.fast]
+pytestmark = pytest.mark.fast
 
 COMPILED = {kernel.__name__: jax.jit(kernel) for kernel in (pareto_rank, peel_rank, sweep_rank)}
 NUM_ROWS = 45

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from mohb_jax.kernels.sortable import from_sortable, to_sortable
 
-pytestmark = [pytest.mark.users_level, pytest.mark.fast]
+pytestmark = pytest.mark.fast
 
 NUMBERS = st.floats(allow_nan=False)
 COMPILED = jax.jit(to_sortable)

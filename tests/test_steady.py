@@ -94,7 +94,6 @@ def by_hand(table, task, rows, num_workers, horizon, budget, wait_for=0):
         idle.append(last)
 
 
-@pytest.mark.users_level
 @pytest.mark.parametrize("wait_for", [0, 5])
 @pytest.mark.parametrize(
     ("workers", "limit"), [(1, {"seconds": 700.0}), (3, {"evaluations": 23}), (3, {"seconds": 300.0})]

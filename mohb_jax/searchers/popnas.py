@@ -13,7 +13,7 @@ from mohb_jax.searchers.base import Searcher, Seen
 from mohb_jax.searchers.column_levels import LevelSpace, prepare_levels, shares_levels
 from mohb_jax.searchers.lane_batches import in_batches
 from mohb_jax.searchers.nearest_rows import may_be_proposed, nearest_unseen
-from mohb_jax.searchers.random import candidate_rows, num_rounds
+from mohb_jax.searchers.random import candidate_rows, round_keys_of
 from mohb_jax.searchers.seen_rows import Pool, filled_up, is_marked, marked, new_pool
 from mohb_jax.surrogates.ridge import ridge_predictions
 from mohb_jax.surrogates.transform import standardised_costs
@@ -177,7 +177,7 @@ def expanded(context: LevelSpace, state: ProgressiveState) -> Partial:
 def _sampled(context: LevelSpace, task: Int[Array, ""], pool: Pool, key: Key) -> Partial:
     """Random unseen rows with all their columns."""
     candidates = context.rows.candidates
-    round_keys = jax.random.bits(key, (num_rounds(candidates.most),), jnp.uint32)
+    round_keys = round_keys_of(key, candidates.most)
     place = jnp.arange(min(SAMPLE, candidates.most), dtype=jnp.int32)
     num_rows = candidates.num_rows[task]
     row = candidate_rows(candidates, task, round_keys, jnp.minimum(place, num_rows - 1))

@@ -1,12 +1,11 @@
 """Rows among which a model chooses: all of a small table; of a larger one fresh rows at random, and those
 that were the best for the last proposals."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.kernels.selection import largest
-from mohb_jax.searchers.random import Candidates, num_rounds, permuted
+from mohb_jax.searchers.random import Candidates, permuted, round_keys_of
 from mohb_jax.searchers.seen_rows import is_marked
 from mohb_jax.types import Array, Key
 
@@ -45,7 +44,7 @@ def promising(
     place = jnp.arange(num_fresh if kept.shape[0] else most, dtype=jnp.int32)
     valid = place < num_rows
     if kept.shape[0]:
-        round_keys = jax.random.bits(key, (num_rounds(most),), jnp.uint32)
+        round_keys = round_keys_of(key, most)
         place = jnp.asarray(permuted(round_keys, jnp.minimum(place, num_rows - 1), num_rows, most))
     row = place if candidates.rows is None else candidates.rows[task, place]
     if kept.shape[0]:
