@@ -19,11 +19,12 @@ from mohb_jax.surrogates import gaussian_process as gp
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from mohb_jax.kernels.promotion import weights_on_simplex
 from mohb_jax.searchers import kriging_believer as module
 from mohb_jax.searchers.base import Moment, Result
 from mohb_jax.searchers.ehvi import expected_hypervolume
 from mohb_jax.searchers.kriging_believer import Problem, problem_of
-from mohb_jax.searchers.parego import parego, scalarised, weights_on_simplex
+from mohb_jax.searchers.parego import parego, scalarised
 from mohb_jax.searchers.random import permuted
 from mohb_jax.searchers.result_memory import launched, no_launches, with_result
 from tests.test_gcp import log_gain

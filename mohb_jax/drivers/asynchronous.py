@@ -34,7 +34,7 @@ from mohb_jax.drivers.asynchronous_lanes import (
 )
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
-from mohb_jax.drivers.lanes import Cells, Lanes, with_slots
+from mohb_jax.drivers.lanes import Cells, Lanes, next_asker, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung
 from mohb_jax.kernels.fronts import Fronts, of_rung, with_newcomer
 from mohb_jax.schedule import Bracket
@@ -158,10 +158,11 @@ def _run_batch(
     program, capacity = plan._program(), FIRST_CAPACITY
     numbers = plan._numbers(capacity)
     state = start(program, numbers, cells, context, lanes)
-    goes_on = True
-    while goes_on:
+    while True:
         state = grown(program, capacity, numbers, context, lanes, state)
         state, goes_on = _segment(program, numbers, cells, lanes, state)
+        if not goes_on:
+            break
         capacity = GROWTH * capacity
         numbers = plan._numbers(capacity)
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
@@ -303,9 +304,5 @@ def _asked(state: Lane, launched: Array, time: Array) -> Lane:
 
     Where trials stop rather than wait, it asks only for a new one.
     """
-    idle = ~jnp.isfinite(state.free)
-    asks = launched & jnp.any(idle)
-    if state.queue is None:
-        asks &= next_trial(state)[1]
-    asker = jnp.where(asks, jnp.argmax(idle), -1).astype(jnp.int32)
-    return state._replace(asker=asker, time=jnp.asarray(time))
+    asks = launched if state.queue is not None else launched & next_trial(state)[1]
+    return state._replace(asker=next_asker(state.free, asks), time=jnp.asarray(time))

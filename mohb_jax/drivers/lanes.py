@@ -96,6 +96,13 @@ class Record(NamedTuple):
     launched: Array
 
 
+def next_asker(free: Float[Array, " workers"], asks: Bool[Array, ""]) -> Int[jax.Array, ""]:
+    """The first worker without a job, whose time in ``free`` is infinite, if one asks and there is any; else
+    -1."""
+    idle = ~jnp.isfinite(free)
+    return jnp.where(asks & jnp.any(idle), jnp.argmax(idle), -1).astype(jnp.int32)
+
+
 def in_launch_order(record: Record) -> Record:
     """Steps that launched nothing go to the end, and are cut there."""
     order = np.argsort(~record.launched, axis=1, kind="stable")

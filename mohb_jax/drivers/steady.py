@@ -19,7 +19,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.asynchronous import simulate_asynchronous
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
-from mohb_jax.drivers.lanes import Cells, Lanes, Record, blanked, in_launch_order, wide
+from mohb_jax.drivers.lanes import Cells, Lanes, Record, blanked, in_launch_order, next_asker, wide
 from mohb_jax.drivers.opening import Opening, Past, past_of
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
@@ -217,8 +217,6 @@ def _continued(policy: Policy, context: Context, lanes: Lanes, past: Past, state
         told = jax.lax.scan(tell, state.policy, by_end)[0]
         worker = jnp.where(record.launched & (record.end > time), record.worker, state.free.shape[0])
         free = state.free.at[worker].set(record.end, mode="drop")
-        idle = ~jnp.isfinite(free)
-        asks = jnp.any(idle) & jnp.isfinite(time)
         return state._replace(
             policy=told,
             free=free,
@@ -228,7 +226,7 @@ def _continued(policy: Policy, context: Context, lanes: Lanes, past: Past, state
             costs=state.costs.at[worker].set(record.costs, mode="drop"),
             num_launched=jnp.sum(record.launched, dtype=jnp.int32),
             num_trials=jnp.sum(record.launched & (record.level == 0), dtype=jnp.int32),
-            asker=jnp.where(asks, jnp.argmax(idle), -1).astype(jnp.int32),
+            asker=next_asker(free, jnp.isfinite(time)),
             time=jnp.asarray(time),
         )
 
@@ -325,9 +323,6 @@ def _after(state: _Lane, policy: State, job: Job, record: Record) -> _Lane:
     """The lane with the job on its worker, or with the worker idle."""
     worker, launched = record.worker, record.launched
     free = state.free.at[worker].set(jnp.where(launched, record.end, jnp.inf))
-    idle = ~jnp.isfinite(free)
-    # Where one worker got nothing, others would not either before the next result.
-    asker = jnp.where(launched & jnp.any(idle), jnp.argmax(idle), -1).astype(jnp.int32)
     return _Lane(
         policy=policy,
         free=free,
@@ -337,6 +332,7 @@ def _after(state: _Lane, policy: State, job: Job, record: Record) -> _Lane:
         costs=state.costs.at[worker].set(record.costs),
         num_launched=state.num_launched + launched,
         num_trials=state.num_trials + (launched & (job.from_level < 0)),
-        asker=asker,
+        # Where one worker got nothing, others would not either before the next result.
+        asker=next_asker(free, launched),
         time=jnp.asarray(record.start),
     )

@@ -246,7 +246,7 @@ def _pass(
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
-        state, rung = _first_rung(plan, bracket.sizes[0], context, lanes.task, state)
+        state, rung = _first_rung(plan, room, bracket.sizes[0], context, lanes.task, state)
         seen = state if learns else None
         for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
             seen, launched, rung = _rung_step(
@@ -259,14 +259,14 @@ def _pass(
 
 
 def _first_rung(
-    plan: SynchronousPlan, size: int, context: Context, task: Array, state: State
+    plan: SynchronousPlan, rooms: dict[int, int], size: int, context: Context, task: Array, state: State
 ) -> tuple[State, _Rung]:
     """What a bracket begins with. A searcher that learns has one program for all brackets."""
-    room, searcher = plan.rooms[size], plan.searcher
+    room, searcher = rooms[size], plan.searcher
     if searcher.suggest_up_to is None:
         return _open_bracket(searcher, size, room, context, task, state, np.int32(size))
-    brackets = plan.opening + plan.brackets
-    most = max(plan.rooms[bracket.sizes[0]] for bracket in brackets) if searcher.learns else room
+    most = max(rooms[bracket.sizes[0]] for bracket in plan.opening + plan.brackets)
+    most = most if searcher.learns else room
     state, rung = _open_bracket(searcher, None, most, context, task, state, np.int32(size))
     return state, rung if most == room else _shortened(rung, room)
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, Protocol, runtime_checkable
+from typing import Any, NamedTuple, ParamSpec, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -258,9 +258,15 @@ def _by_weights(numbers: tuple, key: Key, costs: Array, valid: Array, room: int,
 
 def _by_random_weights(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
     del numbers
-    shares = jax.random.exponential(key, costs.shape[1:], costs.dtype)
-    weight = shares / jnp.sum(shares)  # Dirichlet(1), without a sampler of gammas to compile
+    weight = weights_on_simplex(key, costs.shape[1], costs.dtype)
     return _by_weights((weight,), key, costs, valid, room, cut)
+
+
+def weights_on_simplex(key: Key, num_objectives: int, dtype: Any = float) -> Float[Array, " m"]:
+    """Uniform weights that add up to 1: Dirichlet(1), without a sampler of gammas to compile. The key is
+    consumed."""
+    shares = jax.random.exponential(key, (num_objectives,), dtype)
+    return shares / jnp.sum(shares)
 
 
 @_one_per_settings

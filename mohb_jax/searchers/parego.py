@@ -2,10 +2,10 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from mohb_jax.kernels.promotion import weights_on_simplex
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.kriging_believer import (
     Acquisition,
@@ -46,12 +46,6 @@ def _weighted(problem: Problem, launches: Launches, key: Key) -> Float[Array, "1
     low, width = observed_range(launches)
     weights = weights_on_simplex(key, problem.num_objectives)
     return scalarised((launches.costs - low[None]) / width[None], weights)[None]
-
-
-def weights_on_simplex(key: Key, num_objectives: int) -> Float[Array, " m"]:
-    """Uniform weights that add up to 1; the key is consumed."""
-    part = jax.random.exponential(key, (num_objectives,))
-    return part / jnp.sum(part)
 
 
 def _scalar_gain(context: Knowledge, judged: Judged, key: Key) -> Float[Array, " rows"]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.kernels.selection import largest
-from mohb_jax.searchers.random import Candidates, permuted, round_keys_of
+from mohb_jax.searchers.random import Candidates, random_places
 from mohb_jax.searchers.seen_rows import is_marked
 from mohb_jax.types import Array, Key
 
@@ -44,8 +44,7 @@ def promising(
     place = jnp.arange(num_fresh if kept.shape[0] else most, dtype=jnp.int32)
     valid = place < num_rows
     if kept.shape[0]:
-        round_keys = round_keys_of(key, most)
-        place = jnp.asarray(permuted(round_keys, jnp.minimum(place, num_rows - 1), num_rows, most))
+        place = jnp.asarray(random_places(key, num_rows, most, num_fresh))
     row = place if candidates.rows is None else candidates.rows[task, place]
     if kept.shape[0]:
         row, valid = jnp.concatenate([kept, row]), jnp.concatenate([kept >= 0, valid])

@@ -189,6 +189,11 @@ def random_subset(key: Key, num_rows: Int[Array, ""], most: int) -> Int[Array, "
     enough to take them all."""
     if most <= MOST_CANDIDATES:
         return None
-    round_keys = round_keys_of(key, most)
-    position = jnp.minimum(jnp.arange(SUBSET, dtype=jnp.int32), num_rows - 1)
-    return permuted(round_keys, position, num_rows, most)
+    return random_places(key, num_rows, most, SUBSET)
+
+
+def random_places(key: Key, num_rows: Int[Array, ""], most: int, count: int) -> Int[Array, " count"]:
+    """So many random places among ``num_rows`` candidates, ``most`` at most; the first ``num_rows`` are
+    distinct."""
+    position = jnp.minimum(jnp.arange(count, dtype=jnp.int32), num_rows - 1)
+    return permuted(round_keys_of(key, most), position, num_rows, most)
