@@ -2,11 +2,16 @@
 
 import dataclasses
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 from mohb_jax.errors import InputError
 
 FIRST_RUNGS = ("hpbandster", "li2018")
+TOLERANCE = Fraction(1, 10**6)
+"""Fidelities that differ by less, relatively, are one: 100 / 81 is stored as 1.2345679012345678."""
+MOST_ROUNDED = Fraction(1, 5)
+"""How far, relatively, a rung may have been rounded: 100 / 81 to 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +58,11 @@ def hyperband(
         Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization", JMLR 2018,
         algorithm 1; Falkner et al., "BOHB", 2018 (the sizes of its implementation, hpbandster).
     """
-    stored = [_exact(value) for value in fidelities]
-    factor = _exact(eta)
-    if factor <= 1:
-        raise InputError(f"eta is {eta}: it must be greater than 1")
+    factor = _reduction(eta)
+    stored = _as_meant(fidelities, factor)
     if first_rung not in FIRST_RUNGS:
         raise InputError(f"first_rung is {first_rung!r}: accepted are {', '.join(FIRST_RUNGS)}")
-    smallest = stored[0] if min_fidelity is None else _exact(min_fidelity)
-    if not stored[0] <= smallest <= stored[-1]:
-        raise InputError(
-            f"min_fidelity is {min_fidelity}: accepted are values from {fidelities[0]} to {fidelities[-1]}"
-        )
+    smallest = _first(min_fidelity, "min_fidelity", fidelities, stored)
     s_max = _num_reductions(smallest, stored[-1], factor)
     return tuple(_bracket(stored, factor, first_rung, s, s_max) for s in range(s_max, -1, -1))
 
@@ -95,9 +94,50 @@ def _exact(value: float | int | Fraction) -> Fraction:
     return Fraction(str(value))
 
 
+def _reduction(eta: float | int) -> Fraction:
+    """A reduction factor; ``InputError`` unless it reduces."""
+    if _exact(eta) <= 1:
+        raise InputError(f"eta is {eta}: it must be greater than 1")
+    return _exact(eta)
+
+
+def _as_meant(fidelities: Sequence[float | int], eta: Fraction) -> list[Fraction]:
+    """Stored fidelities in exact arithmetic: as written, unless they are the rungs R / eta**k, rounded.
+
+    Libraries round rungs to floats, to a few digits or to whole numbers (1, 4, 11, 33, 100). Three or more
+    of them, all within a unit of the last digit that was written, and no other fidelity, mean the rungs.
+    """
+    written = [_exact(value) for value in fidelities]
+    rungs = [written[-1] / eta**k for k in range(len(written) - 1, -1, -1)]
+    units = [Fraction(10) ** int(Decimal(str(value)).as_tuple().exponent) for value in fidelities]
+    rounded = (
+        abs(value - rung) <= min(rung * MOST_ROUNDED, max(unit, rung * TOLERANCE))
+        for value, rung, unit in zip(written, rungs, units, strict=True)
+    )
+    return rungs if len(written) > 2 and all(rounded) else written
+
+
+def _first(
+    given: float | int | Fraction | None, name: str, fidelities: Sequence[float | int], stored: list[Fraction]
+) -> Fraction:
+    """The smallest fidelity to use: what a setting says, as it is meant, or the first stored."""
+    if given is None:
+        return stored[0]
+    exact = _exact(given)
+    near = (
+        meant
+        for value, meant in zip(fidelities, stored, strict=True)
+        if abs(_exact(value) - exact) <= exact * TOLERANCE
+    )
+    first = next(near, exact)
+    if not stored[0] <= first <= stored[-1]:
+        raise InputError(f"{name} is {given}: accepted are values from {fidelities[0]} to {fidelities[-1]}")
+    return first
+
+
 def _num_reductions(smallest: Fraction, largest: Fraction, eta: Fraction) -> int:
     count = 0
-    while smallest * eta ** (count + 1) <= largest:
+    while smallest * eta ** (count + 1) <= largest * (1 + TOLERANCE):
         count += 1
     return count
 
@@ -114,7 +154,7 @@ def _bracket(stored: list[Fraction], eta: Fraction, first_rung: str, s: int, s_m
 
 
 def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
-    return max(index for index, value in enumerate(stored) if value <= wanted)
+    return max(index for index, value in enumerate(stored) if value <= wanted * (1 + TOLERANCE))
 
 
 def halved_stages(
@@ -138,13 +178,12 @@ def halved_stages(
         Guerrero-Viu et al., "Bag of baselines for multi-objective joint neural architecture search and
         hyperparameter optimization", 2021 (SH-EMOA): 25 epochs, eta 2, above 5: 7, 13, 25.
     """
-    stored, factor, limit = [_exact(value) for value in fidelities], _exact(eta), _exact(smallest)
-    if factor <= 1:
-        raise InputError(f"eta is {eta}: it must be greater than 1")
+    factor, limit = _reduction(eta), _exact(smallest)
+    stored = _as_meant(fidelities, factor)
     if not 0 < limit <= stored[-1]:
         raise InputError(f"the smallest fidelity is {smallest}: accepted are values up to {fidelities[-1]}")
     wanted, levels = stored[-1] / factor, {len(stored) - 1}
-    while wanted > limit:
+    while wanted > limit * (1 + TOLERANCE):
         levels.add(_smallest_not_below(stored, wanted))
         wanted /= factor
     return tuple(sorted(levels))
@@ -173,12 +212,9 @@ def asha_rungs(
     References:
         Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020, algorithm 2.
     """
-    stored, factor = [_exact(value) for value in fidelities], _exact(eta)
-    if factor <= 1:
-        raise InputError(f"eta is {eta}: it must be greater than 1")
-    first = stored[0] if grace is None else _exact(grace)
-    if not 0 < first <= stored[-1] or first < stored[0]:
-        raise InputError(f"grace is {grace}: accepted are values from {fidelities[0]} to {fidelities[-1]}")
+    factor = _reduction(eta)
+    stored = _as_meant(fidelities, factor)
+    first = _first(grace, "grace", fidelities, stored)
     num_rungs = _num_reductions(first, stored[-1], factor) + 1
     if not 1 <= num_brackets <= num_rungs:
         raise InputError(f"brackets is {num_brackets}: accepted are 1 to {num_rungs} at this eta and grace")
@@ -190,4 +226,4 @@ def asha_rungs(
 
 
 def _smallest_not_below(stored: list[Fraction], wanted: Fraction) -> int:
-    return min(index for index, value in enumerate(stored) if value >= wanted)
+    return min(index for index, value in enumerate(stored) if value >= wanted * (1 - TOLERANCE))

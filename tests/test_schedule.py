@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from mohb_jax.errors import InputError
-from mohb_jax.schedule import Bracket, full_fidelity, hyperband
+from mohb_jax.schedule import Bracket, asha_rungs, full_fidelity, halved_stages, hyperband, third
 
 pytestmark = pytest.mark.fast
 
@@ -92,3 +92,39 @@ def test_one_fidelity_leaves_one_rung():
 def test_bad_geometry_is_named(arguments, culprit):
     with pytest.raises(InputError, match=culprit):
         hyperband(POWERS, **arguments)
+
+
+def powers(largest: float, count: int) -> list[float]:
+    """Rungs as the libraries of the hpbandster family write them: rounded to floats."""
+    return [largest * 3.0 ** -(count - 1 - k) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *[powers(largest, 5) for largest in (1.0, 10.0, 100.0)],
+        [0.137, 0.41, 1.23, 3.7, 11.1, 33.3, 100],
+        [1, 4, 11, 33, 100],
+        [0.1, 0.3, 1],
+    ],
+)
+def test_rounded_rungs_are_rungs(stored):
+    everything = tuple(range(len(stored)))
+    assert hyperband(stored)[0].levels == everything
+    assert asha_rungs(stored) == (everything,)
+    assert asha_rungs(stored, grace=stored[1]) == (everything[1:],)
+    assert hyperband(stored, min_fidelity=stored[1])[0].levels == everything[1:]
+    assert halved_stages(stored, 3, stored[0] / 2) == everything
+
+
+def test_rounded_floats_are_rungs_among_other_fidelities():
+    stored = sorted([*powers(10.0, 5), 2.5])
+    assert [stored[level] for level in hyperband(stored)[0].levels] == powers(10.0, 5)
+    assert [stored[level] for level in asha_rungs(stored)[0]] == powers(10.0, 5)
+    assert third(powers(10.0, 3)) == 1
+
+
+def test_few_fidelities_that_are_no_rungs_stay_as_written():
+    assert hyperband((1, 2, 3), 3)[0].levels == (0, 2)
+    assert asha_rungs((1, 2, 3), 3) == ((0, 2),)
+    assert hyperband((1, 2), 3)[0].levels == (1,)

@@ -24,6 +24,7 @@ from mohb_jax.settings import setting
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
 from mohb_jax.study import units as study_units
+from mohb_jax.yaml_text import read_yaml
 from tests.transfer_tables import related_tasks
 
 TABLE = synthetic(40, 2, (1, 3, 9), num_front=6, name="tiny")
@@ -110,7 +111,8 @@ def test_the_shipped_study_is_valid():
         ("just words\n", "is not a mapping"),
         ("a: [1\n", "is not YAML"),
         ("a: \0\n", "is not YAML"),
-        ("a: 2024-13-45\n", "is not YAML: month"),
+        ("a: !!timestamp 2024-13-45\n", "is not YAML: month"),
+        ("seeds: 5\nname: a\nseeds: 6\n", "is not YAML: line 3, column 1: 'seeds' stands there twice"),
         ("[" * 5000, "is not YAML"),
         ("{[1]: 2}\n", "is not YAML"),
         ("methods: [hb]\n", "benchmarks: field required"),
@@ -699,6 +701,14 @@ def test_a_sweep_makes_a_method_of_each_combination(content):
     assert studies.make_study(listed.model_dump(), "here") == listed
 
 
+def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
+    text = "name: on\nbenchmarks: [a]\nmethods: [mo-hb]\nsettings: {min_fidelity: 1e-2, R: null}"
+    study = load(tmp_path, text)
+    assert (study.name, study.settings) == ("on", {"min_fidelity": 0.01, "R": None})
+    words = read_yaml("[1e2, 1e-04, .5, 0010, 0x10, 1_000, off, no, true, 1:30, 2024-13-45, ~]")
+    assert words == [100.0, 1e-4, 0.5, 10, 16, 1000, "off", "no", True, "1:30", "2024-13-45", None]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "match"),
     [
@@ -707,7 +717,13 @@ def test_a_sweep_makes_a_method_of_each_combination(content):
         ("benchmarks: [a]\nmethods:\n  - random\n  - nothing", 4, "'nothing' is unknown"),
         ("benchmarks: [a]\nmethods: [hb]\n\nreference: mo-hb", 4, "reference"),
         ("benchmarks: [a]\nmethods: [hb]\nextra: 1", 3, "unknown key 'extra'"),
-        ("benchmarks: [a]\nmethods:\n  - hb\nsweep: {eta: [0.5]}", 3, "eta is 0.5"),
+        ("benchmarks: [a]\nmethods:\n  - hb\nsweep: {eta: [0.5]}", 4, "eta is 0.5"),
+        ("benchmarks: [a]\nmethods: [hb]\nseeds: 5\nsettings:\n  eta: 0.5", 5, "eta is 0.5"),
+        (
+            "benchmarks: [a]\nsettings: {eta: 3}\nmethods:\n  - method: hb\n    settings: {eta: 0.5}",
+            5,
+            "eta is 0.5",
+        ),
         ("benchmarks: [a]\nmethods: [hb]\nsweep: {eta: []}", 2, "eta has no values"),
         ("benchmarks: [a]\nmethods: [hb]\nengine: {name: slurm}", 3, "engine.name"),
     ],

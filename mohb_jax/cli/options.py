@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from mohb_jax.errors import InputError
+from mohb_jax.yaml_text import read_yaml
 
 StudyFile = Annotated[
     Path | None, typer.Argument(metavar="[STUDY.yaml]", help="Study file; the embedded study if none.")
@@ -75,7 +76,7 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(f"--set {text!r}: accepted is NAME=VALUE, such as mode=overlap")
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), read_yaml(value)
     except (yaml.YAMLError, ValueError):  # the latter for a date that does not exist
         raise InputError(f"--set {text!r}: its value is not YAML, such as 3, overlap or [1, 2]") from None
 

@@ -1,5 +1,6 @@
 """Study files: read, checked, and every error at its line."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pydantic
 import yaml
 
 from mohb_jax.errors import InputError, UserCodeError, yaml_reason
-from mohb_jax.study.entries import Study, wrong_entry
+from mohb_jax.study.entries import MethodEntry, Study, wrong_entry
 from mohb_jax.study.sweep import require_takers, spelt_out
+from mohb_jax.yaml_text import compose_yaml, read_yaml
 
 EMBEDDED = Path(__file__).with_name("embedded.yaml")
 
@@ -18,7 +20,7 @@ def load_study(path: Path) -> Study:
     """Reads a study file; ``InputError`` names the file, the line, the field and what is wrong with it."""
     try:
         text = path.read_text(encoding="utf-8")
-        content, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        content, node = read_yaml(text), compose_yaml(text)
     except FileNotFoundError:
         raise InputError(f"study file {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +76,7 @@ def make_study(
         try:
             methods += spelt_out(study, entry)
         except InputError as error:
-            raise _placed(error, f"{source}{where(('methods', number))}") from error
+            raise _placed(error, f"{source}{where(_culprit(study, number, str(error)))}") from error
     try:
         require_takers(study)
     except InputError as error:
@@ -91,6 +93,18 @@ def make_study(
             f"accepted are {', '.join(labels)}"
         )
     return study
+
+
+def _culprit(study: Study, number: int, message: str) -> Place:
+    """Where the setting that a message is about stands: at its method, or among those of the whole study."""
+    own: Place = ("methods", number)
+    places: list[tuple[Place, MethodEntry | Study]] = [(own, study.methods[number]), ((), study)]
+    for place, entry in places:
+        for part in ("settings", "sweep"):
+            for name in getattr(entry, part):
+                if isinstance(name, str) and re.match(rf"(settings: )?{re.escape(name)}\b", message):
+                    return (*place, part, name)
+    return own
 
 
 def _placed(error: InputError, place: str) -> InputError:
