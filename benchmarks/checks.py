@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from mohb_jax.benchmarks.columns import Column, require_unit
+from mohb_jax.benchmarks.columns import ALL_TASKS, LARGEST, Column, require_label
 from mohb_jax.benchmarks.contract import AnyTable
 
 from mohb_jax.errors import InputError
@@ -34,7 +34,12 @@ def check_names(table: AnyTable) -> None:
         ("task", list(table.tasks)),
     ):
         _check_distinct(table.name, what, names)
-    require_unit(f"fidelity unit of table {table.name!r}", table.fidelity_unit)
+    if ALL_TASKS in table.tasks:
+        raise InputError(
+            f"table {table.name!r}: a task is named {ALL_TASKS!r}, which is what reports call the mean over "
+            "tasks; give it another name"
+        )
+    require_label(f"fidelity unit of table {table.name!r}", table.fidelity_unit)
     _check_fidelities(table.name, table.fidelities)
 
 
@@ -180,19 +185,20 @@ def _wanted(column: Column) -> str:
 
 def _check_finite(table: HeldTable) -> None:
     with np.errstate(invalid="ignore"):
-        bad_cost = np.argwhere(table.mask[..., None] & ~np.isfinite(table.costs))
-        bad_runtime = np.argwhere(table.mask & ~(np.isfinite(table.runtime) & (table.runtime >= 0)))
+        bad_cost = np.argwhere(table.mask[..., None] & ~(np.abs(table.costs) <= LARGEST))
+        bad_runtime = np.argwhere(table.mask & ~((table.runtime >= 0) & (table.runtime <= LARGEST)))
     if bad_cost.size:
         task, row, fidelity, objective = (int(index) for index in bad_cost[0])
         raise InputError(
             f"{_place(table, task, row, fidelity)}, objective {table.objectives[objective].name!r}: "
-            f"{table.costs[task, row, fidelity, objective]:g} in an available cell; a number is needed"
+            f"{table.costs[task, row, fidelity, objective]:g} in an available cell; a number up to "
+            f"{LARGEST:g} is needed"
         )
     if bad_runtime.size:
         task, row, fidelity = (int(index) for index in bad_runtime[0])
         raise InputError(
             f"{_place(table, task, row, fidelity)}: runtime {table.runtime[task, row, fidelity]:g} s; "
-            "a number of seconds >= 0 is needed"
+            f"a number of seconds from 0 to {LARGEST:g} is needed"
         )
 
 

@@ -39,10 +39,16 @@ UNITS = (
     ),
     *("bytes", "MB", "GB", "FLOP", "epoch", "step", "batch", "images", "samples", "tokens"),
 )
-"""Units that an objective or a fidelity may carry; ``1`` is a plain number."""
+"""Units of an objective or a fidelity of which something follows, or that many use; ``1`` is a plain number.
+Any other word is a label."""
 
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds in one unit of time."""
+
+ALL_TASKS = "all"
+"""What reports call the mean over tasks; no task is named so."""
+LARGEST, SMALLEST = 1e100, 1e-300
+"""Numbers beyond are refused: their differences and products leave what float64 spans."""
 
 SYNONYMS = {
     **dict.fromkeys(("percent", "percentage", "pct"), "%"),
@@ -77,10 +83,26 @@ def require_unit(what: str, unit: str, accepted: Iterable[str] = UNITS) -> None:
     names = list(accepted)
     if unit in names:
         return
-    meant = SYNONYMS.get(unit.lower())
+    meant = meant_unit(unit)
     close = [meant] if meant in names else difflib.get_close_matches(unit, names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(f"{what} is {unit!r}{hint}: accepted are {', '.join(names)}")
+
+
+def require_label(what: str, unit: str) -> None:
+    """``InputError`` where a unit is another writing of one in ``UNITS``, or no word; other words are labels,
+    of which nothing follows: ``mJ``, ``pixel``."""
+    if meant_unit(unit) is not None or not any(letter.isalpha() or letter in "°‰" for letter in unit):
+        require_unit(what, unit)
+
+
+def meant_unit(unit: str) -> str | None:
+    """The unit of which this is another writing: ``percent``, ``epochs``, ``KWH``."""
+    lower = unit.lower()
+    known = {name.lower(): name for name in UNITS} | {
+        f"{name}s".lower(): name for name in UNITS if len(name) > 3
+    }
+    return None if unit in UNITS else SYNONYMS.get(lower, known.get(lower))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +151,7 @@ class Objective:
     Attributes:
         name: unique in its table.
         sense: one of ``SENSES``.
-        unit: one of ``UNITS``.
+        unit: one of ``UNITS``, or another word, which is then a label.
     """
 
     name: str
@@ -138,7 +160,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         require_choice(f"sense of objective {self.name!r}", self.sense, SENSES)
-        require_unit(f"unit of objective {self.name!r}", self.unit)
+        require_label(f"unit of objective {self.name!r}", self.unit)
 
     def to_cost(self, value: Number) -> Number:
         """The minimised cost of a published value.

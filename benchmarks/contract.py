@@ -1,6 +1,7 @@
 """What can be asked of any table, whether it holds all its cells or makes them from a smaller one."""
 
 import abc
+import math
 import os
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
@@ -8,6 +9,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.columns import Column, Level, Objective, require_choice, whole
+
+SAME_FIDELITY = 1e-7
+"""Fidelities that differ by less, relatively, are one: 0.3 as 32 bits hold it, and as 64 do."""
 
 Kind = TypeVar("Kind", bound="AnyTable")
 """The caller's own kind of table."""
@@ -171,6 +175,9 @@ class AnyTable(abc.ABC):
 
     def fidelity_index(self, value: float | int) -> int:
         """Index of a stored fidelity; ``InputError`` with the stored ones if it is not among them."""
+        near = [math.isclose(value, stored, rel_tol=SAME_FIDELITY) for stored in self.fidelities]
+        if value not in self.fidelities and any(near):
+            return near.index(True)
         require_choice(f"fidelity of benchmark {self.name!r}:", whole(value), self.fidelities)
         return self.fidelities.index(value)
 

@@ -1,16 +1,33 @@
 """The mapping that says what the columns of a user's own file mean, as YAML or as a Python mapping."""
 
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from mohb_jax.benchmarks.columns import KINDS, ROLES, SECONDS, SENSES, Kind, Level, Role, Sense, require_unit
+from mohb_jax.benchmarks.cell_values import as_level
+from mohb_jax.benchmarks.columns import (
+    KINDS,
+    ROLES,
+    SECONDS,
+    SENSES,
+    Kind,
+    Level,
+    Role,
+    Sense,
+    require_label,
+    require_unit,
+    whole,
+)
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mohb_jax.errors import InputError, yaml_reason
+from mohb_jax.yaml_text import Loader, compose_yaml
+
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 
 def _unit_text(unit: object) -> object:
@@ -18,7 +35,28 @@ def _unit_text(unit: object) -> object:
     return str(unit) if type(unit) is int else unit
 
 
+def _level(level: object) -> object:
+    """A truth value is a word; text is a number where it is written as one, without a leading zero."""
+    if isinstance(level, bool):
+        return str(level).lower()
+    if isinstance(level, str) and _NUMBER.fullmatch(level.strip()):
+        return as_level(level.strip()) if level.strip().isdigit() else whole(float(level))
+    return level.strip() if isinstance(level, str) else level
+
+
+def _word(word: object) -> object:
+    """What YAML reads as a truth value, or as nothing, is a word."""
+    return "null" if word is None else str(word).lower() if isinstance(word, bool) else word
+
+
+def _one_or_more(words: object) -> object:
+    return [words] if isinstance(words, str | int | float) else words
+
+
 Unit = Annotated[str, BeforeValidator(_unit_text)]
+OneLevel = Annotated[Level, BeforeValidator(_level)]
+Words = Annotated[tuple[Annotated[Level, BeforeValidator(_word)], ...], BeforeValidator(_one_or_more)]
+Inactive = Literal["level", "default"]
 
 
 class _Strict(BaseModel):
@@ -26,11 +64,22 @@ class _Strict(BaseModel):
 
 
 class ColumnSpec(_Strict):
-    """One configuration column; ``levels`` gives the order of an ordinal column that is not numeric."""
+    """One configuration column.
+
+    Attributes:
+        kind: see ``Column``.
+        role: see ``Column``.
+        levels: the order of an ordinal column that is not numeric.
+        inactive: what an empty cell means: ``level`` makes a level of its own of it, ``default`` takes the
+            value of ``default``, which alone says the same; None refuses empty cells.
+        default: the value of an empty cell.
+    """
 
     kind: Kind
     role: Role = "hyperparameter"
-    levels: tuple[Level, ...] = ()
+    levels: tuple[OneLevel, ...] = ()
+    inactive: Inactive | None = None
+    default: OneLevel | None = None
 
 
 class FidelitySpec(_Strict):
@@ -66,6 +115,10 @@ class Spec(_Strict):
         runtime: None if unknown; an evaluation then takes as many seconds as its fidelity.
         resumable: whether promotion pays the difference in runtime (True) or the whole (False).
         repeats: what several rows for one cell are: an error, or repeats to be averaged.
+        missing: words and numbers that stand for a missing value in every column, beside an empty cell.
+        decimal: the decimal sign; None is a point, but a cell that could mean something else is refused.
+        inactive: that of all columns that say nothing of it themselves: ``level`` holds for those with
+            levels, ``default`` for those with a default.
     """
 
     name: str = Field(min_length=1)
@@ -76,9 +129,26 @@ class Spec(_Strict):
     runtime: RuntimeSpec | None = None
     resumable: bool = True
     repeats: Literal["error", "mean"] = "error"
+    missing: Words = ()
+    decimal: Literal[".", ","] | None = None
+    inactive: Inactive | None = None
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """All columns that mean something, each once."""
+        others = [part.column for part in (self.fidelity, self.runtime) if part is not None]
+        task = [self.task] if self.task else []
+        return tuple(dict.fromkeys((*self.columns, *self.objectives, *others, *task)))
+
+    def inactive_of(self, column: ColumnSpec) -> Inactive | None:
+        """What an empty cell of a column means."""
+        if column.inactive or column.default is not None:
+            return column.inactive or "default"
+        return "level" if self.inactive == "level" and column.kind in ("ordinal", "categorical") else None
 
 
 _CHOICES = {"kind": KINDS, "role": ROLES, "sense": SENSES, "repeats": ("error", "mean")}
+_CHOICES |= {"decimal": (".", ","), "inactive": ("level", "default")}
 _TEXT = "text (a number goes in quotes)"
 _ACCEPTED = {
     "name": _TEXT,
@@ -91,6 +161,8 @@ _ACCEPTED = {
     "column": "the name of a column",
     "unit": "text such as s or USD",
     "levels": "a list such as [low, high]",
+    "missing": "a list of words or numbers such as [F, -1]",
+    "default": "text or a number",
 }
 _ENTRIES = {"columns": "a mapping such as {kind: log}", "objectives": "a mapping such as {sense: min}"}
 
@@ -122,12 +194,33 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
     """Reads and checks a specification from a YAML file; ``InputError`` if it is missing or wrong."""
     source = os.fspath(path)
     try:
-        mapping = yaml.safe_load(Path(path).read_text("utf-8-sig"))
+        mapping = _loaded(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise InputError(f"cannot read the specification {source!r}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"the specification {source!r} is not YAML: {yaml_reason(error)}") from error
     return read_spec(mapping, source)
+
+
+_TYPED = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")]
+
+
+def _loaded(text: str) -> object:
+    """The mapping; levels as they are written, for 0010 and 010 are two."""
+    root = compose_yaml(text)
+    loader = Loader("")
+    for column in _entries(_entries(root).get("columns")).values():
+        levels = _entries(column).get("levels")
+        for level in levels.value if isinstance(levels, yaml.SequenceNode) else ():
+            if isinstance(level, yaml.ScalarNode) and level.tag in _TYPED:
+                level.tag = loader.DEFAULT_SCALAR_TAG
+    return None if root is None else loader.construct_document(root)
+
+
+def _entries(node: yaml.Node | None) -> dict[str, yaml.Node]:
+    """Values of a mapping by key; empty if it is something else."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
 def _explain(error: ValidationError) -> str:
@@ -148,7 +241,11 @@ def _explain(error: ValidationError) -> str:
 
 def _wrong_value(place: tuple[int | str, ...], value: object) -> str:
     """What stands at a place, and what is accepted there; pydantic's own words are for programmers."""
-    if "levels" in place[2:-1]:  # then come the entry's index and the type that pydantic tried
+    if place[0] == "missing":
+        place, accepted = place[:1], _ACCEPTED["missing"]
+    elif "default" in place[2:-1]:
+        place, accepted = place[:3], _ACCEPTED["default"]
+    elif "levels" in place[2:-1]:  # then come the entry's index and the type that pydantic tried
         place, accepted = place[:4], "text or a number"
     elif len(place) == 2 and place[0] in _ENTRIES:
         accepted = _ENTRIES[str(place[0])]
@@ -171,9 +268,9 @@ def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
 
 def _check_units(spec: Spec, source: str) -> None:
     for name, objective in spec.objectives.items():
-        require_unit(f"{source}: unit of objective {name!r}", objective.unit)
+        require_label(f"{source}: unit of objective {name!r}", objective.unit)
     if spec.fidelity is not None:
-        require_unit(f"{source}: unit of the fidelity", spec.fidelity.unit)
+        require_label(f"{source}: unit of the fidelity", spec.fidelity.unit)
     if spec.runtime is not None:
         require_unit(f"{source}: unit of the runtime", spec.runtime.unit, SECONDS)
 
@@ -192,3 +289,19 @@ def _check_columns(spec: Spec, source: str) -> None:
     for name, column in spec.columns.items():
         if column.levels and column.kind != "ordinal":
             raise InputError(f"{source}: columns.{name}.levels: only an ordinal column takes levels")
+        _check_inactive(f"{source}: columns.{name}", column)
+
+
+def _check_inactive(place: str, column: ColumnSpec) -> None:
+    """What an empty cell means, and a value for it where one is needed."""
+    if column.inactive == "default" and column.default is None:
+        raise InputError(f"{place}.inactive is 'default': its value is missing, such as default: 3")
+    if column.inactive == "level" and column.default is not None:
+        raise InputError(f"{place}: inactive: level and default say two things of an empty cell: give one")
+    if column.kind in ("continuous", "log"):
+        if column.inactive == "level":
+            raise InputError(
+                f"{place}.inactive is 'level': a {column.kind} column has none; give default: NUMBER"
+            )
+        if isinstance(column.default, str):
+            raise InputError(f"{place}.default is {column.default!r}: a {column.kind} column needs a number")

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from mohb_jax.analysis.curves import Cell
+from mohb_jax.benchmarks.columns import ALL_TASKS
 
 NUM_RESAMPLES = 2000
 """Bootstrap samples behind every interval."""
@@ -17,8 +18,6 @@ SPREAD = ("hypervolume", "front_found", "igd_plus", "additive_epsilon", "anytime
 """Indicators that a row gives with mean, median and interval."""
 MEANS = ("evaluations", "full_evaluations", "simulated_seconds", "spent_usd")
 """Indicators that a row gives as a mean over runs."""
-ALL_TASKS = "all"
-"""The task name of rows that summarise a method over all tasks of a benchmark."""
 
 Row = dict[str, Any]
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mohb_jax.benchmarks.columns import ALL_TASKS
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.papers.bootstrap import (
     Bounds,
@@ -24,8 +25,6 @@ from mohb_jax.papers.runs import Key, Roles, Runs, roles
 TOLERANCES = (1, 2, 5)
 """Percent by which an error may exceed the best."""
 STATISTICS = ("means", "medians")
-ALL_TASKS = "all"
-"""The task of rows that summarise a benchmark."""
 
 Row = dict[str, Any]
 

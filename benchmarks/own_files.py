@@ -1,0 +1,67 @@
+"""Files as people have them, told apart by what they hold and not by their names."""
+
+import gzip
+import io
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet
+from mohb_jax.benchmarks.csv_files import ACCEPTED, read_csv
+from mohb_jax.benchmarks.records import Records
+
+from mohb_jax.errors import InputError
+
+REFUSED = {
+    b"\x80": "a pickle, which may run code when it is read; save its content as CSV, with "
+    "pandas.DataFrame(...).to_csv('results.csv', index=False)",
+    b"PK\x03\x04": "an archive, such as a workbook of Excel; save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel; save the sheet as CSV",
+    b"\x89HDF": "an HDF5 file; save the table as CSV or Parquet",
+}
+"""Files that are not read, by their first bytes."""
+
+
+def read_file(
+    file: str | os.PathLike[str], wanted: Collection[str] | None = None, study: str | None = None
+) -> Records:
+    """The records of a file.
+
+    Args:
+        file: CSV of any dialect, Parquet, Arrow, JSON (columns, records, or one record a line), any of them
+            compressed by gzip.
+        wanted: the columns that are needed; None for all. Others are not looked at.
+        study: which one of an Optuna storage with several.
+
+    Raises:
+        InputError: if it cannot be read, or is something else.
+    """
+    path, source = Path(file), os.fspath(file)
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (OSError, EOFError) as error:
+        raise InputError(
+            f"cannot read the file {source!r}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    for mark, what in REFUSED.items():
+        if content.startswith(mark):
+            raise InputError(f"{source!r} is {what}; accepted: {ACCEPTED}")
+    if content[:4] == b"PAR1" or content[:6] == b"ARROW1":
+        return _read_binary(content, source, wanted)
+    return read_csv(content, source, wanted)
+
+
+def _read_binary(content: bytes, source: str, wanted: Collection[str] | None) -> Records:
+    try:
+        if content[:4] == b"PAR1":
+            names = tuple(pyarrow.parquet.read_schema(io.BytesIO(content)).names)
+            needed = [n for n in names if (wanted is None or n in wanted) and names.count(n) == 1]
+            frame = pl.read_parquet(io.BytesIO(content), columns=needed)
+        else:
+            frame = pl.read_ipc(io.BytesIO(content))
+            names = tuple(frame.columns)
+        return Records(source, names, frame)
+    except (pl.exceptions.PolarsError, ValueError, OSError, NotImplementedError) as error:
+        raise InputError(f"{source!r} is damaged or in another format; expected {ACCEPTED}") from error
