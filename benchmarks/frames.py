@@ -93,8 +93,13 @@ def table_of(records: Records, spec: Spec) -> Table:
         runtime=_scatter(runtime[:, None], cells, axes)[..., 0],
         available=np.isfinite(grid_costs).all(axis=-1),
         resumable=spec.resumable,
-        provenance=f"Imported from {records.source}.",
+        provenance=_provenance(records, spec),
     )
+
+
+def _provenance(records: Records, spec: Spec) -> str:
+    runtime = f" Runtime: column {spec.runtime.column!r}." if spec.runtime else ""
+    return f"Imported from {records.source}.{runtime}"
 
 
 def _axes(reading: Reading, spec: Spec) -> tuple[_Axes, _Cells]:

@@ -20,6 +20,8 @@ from mohb_jax.precision import in_64_bits
 from mohb_jax.types import Array
 
 SMALLEST_SIZE = 8
+LARGEST, SMALLEST = 1e300, 1e-290
+"""Between them, differences and quotients of costs are numbers as well."""
 
 
 class _Rows(NamedTuple):
@@ -49,7 +51,7 @@ def pareto_rank(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.ndar
         Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002, section III.A.
     """
     rows = _rows("costs", costs, valid)
-    rank = np.asarray(_pareto_rank(rows.costs, rows.valid))[: rows.num_rows]
+    rank = np.asarray(_pareto_rank(_spanned(rows.costs, "rank"), rows.valid))[: rows.num_rows]
     return np.minimum(rank, rows.num_rows)
 
 
@@ -86,7 +88,7 @@ def epsilon_net_order(
     if scale not in epsilon_net.SCALES:
         raise InputError(f"scale is {scale!r}: accepted are {', '.join(epsilon_net.SCALES)}")
     usable = rows.valid & np.isfinite(rows.costs).all(axis=1)
-    order = np.asarray(_epsilon_net_order(rows.costs, usable, seed_objective, scale))
+    order = np.asarray(_epsilon_net_order(_spanned(rows.costs, scale), usable, seed_objective, scale))
     failed, padding = (np.flatnonzero(which) for which in (rows.valid & ~usable, ~rows.valid))
     order = np.concatenate([order[: usable.sum()], failed, padding])
     return order[: rows.num_rows].astype(np.int32)
@@ -111,7 +113,7 @@ def crowding_order(costs: ArrayLike, valid: ArrayLike | None = None) -> Int[np.n
         Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002, section III.B.
     """
     rows = _rows("costs", costs, valid)
-    return np.array(_crowding_order(rows.costs, rows.valid))[: rows.num_rows]
+    return np.array(_crowding_order(_spanned(rows.costs, "minmax"), rows.valid))[: rows.num_rows]
 
 
 @in_64_bits
@@ -289,6 +291,25 @@ def _rows(name: str, costs: ArrayLike, valid: ArrayLike | None) -> _Rows:
     fill = max(SMALLEST_SIZE, 1 << (num_rows - 1).bit_length()) - num_rows
     padded = np.pad(values, ((0, fill), (0, 0)), constant_values=np.inf)
     return _Rows(padded, np.pad(real, (0, fill)), num_rows)
+
+
+def _spanned(costs: np.ndarray, scale: str) -> np.ndarray:
+    """Costs of the same order whose differences float64 can hold; most are left as they are.
+
+    Compiled programs take numbers below 2.2e-308 for 0; the difference of numbers above 9e307 is infinite.
+
+    Args:
+        costs: checked.
+        scale: what is made of them: ``rank`` uses their order alone, ``none`` compares objectives.
+    """
+    size = np.abs(np.where(np.isfinite(costs), costs, 0.0))
+    if size.max(initial=0.0) < LARGEST and size[size > 0].min(initial=1.0) > SMALLEST:
+        return costs
+    if scale == "rank":
+        ranks = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in costs.T]
+        return np.where(np.isfinite(costs), np.stack(ranks, axis=1).astype(np.float64), costs)
+    exponent = np.frexp(size.max(axis=0 if scale == "minmax" else None))[1]
+    return np.ldexp(costs, -exponent)
 
 
 def _truths(name: str, valid: ArrayLike | None, num_rows: int) -> np.ndarray:

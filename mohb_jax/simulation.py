@@ -149,6 +149,8 @@ def horizons(
     """Simulated seconds per task at which a run ends; infinite where a budget of evaluations ends it."""
     if seconds is None and conditions.evaluations is not None:
         return [np.inf] * len(tasks)
+    if conditions.evaluations is None:
+        _require_time(table, tasks)
     if seconds is None:
         full = [_average_runtime(table, table.task_index(task)) for task in tasks]
         return [seconds * DEFAULT_EVALUATIONS / conditions.workers for seconds in full]
@@ -161,6 +163,16 @@ def horizons(
                 f"seconds is {per_task[task]} for task {task!r}: it must be a positive, finite number"
             )
     return [float(per_task[task]) for task in tasks]
+
+
+def _require_time(table: AnyTable, tasks: Sequence[str]) -> None:
+    """``InputError`` where evaluations take no time, so that no horizon ends a run."""
+    for task in tasks:
+        if not _average_runtime(table, table.task_index(task)) > 0:
+            raise InputError(
+                f"benchmark {table.name!r}, task {task!r}: the runtime of every full evaluation is 0, so "
+                f"no horizon ends a run: give evaluations (--evaluations). {table.provenance}"
+            )
 
 
 def _average_runtime(table: AnyTable, task: int) -> float:

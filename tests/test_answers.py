@@ -98,7 +98,14 @@ def test_equal_methods_share_a_win_and_neither_is_best():
     found = outcome(finals(a=[0.5, 0.7], b=[0.5, 0.7]))
     assert found
     assert found.wins == (1, 1)
-    assert "a is first" in words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7])))
+    text = words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7])))
+    assert text.startswith(
+        "On toy, a and b end equal in every run: each with 0.600 [0.500, 0.700] of the true"
+    )
+    assert text.endswith("hypervolume, the mean over 2 seeds.")
+    text = words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7], c=[0.1, 0.2])))
+    assert text.startswith("On toy, a and b end equal in every run and are best: each with 0.600")
+    assert "They lead the next, c, by 0.450 [0.400, 0.500]; the interval lies above 0" in text
 
 
 def test_methods_of_some_benchmarks_only_are_not_compared_over_all():

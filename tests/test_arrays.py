@@ -165,3 +165,13 @@ def test_public_monte_carlo_estimates_many_objectives():
     volume = arrays.hypervolume_monte_carlo(np.eye(5) * 0.5, np.ones(5), num_samples=20_000)
     inclusion_exclusion = 5 / 2 - 10 / 4 + 10 / 8 - 5 / 16 + 1 / 32  # each row covers half the cube
     assert abs(volume - inclusion_exclusion) < 4 * 0.5 / np.sqrt(20_000)
+
+
+def test_orders_hold_where_differences_leave_the_range_of_floats():
+    wide = [[-1e308, 1], [1e308, 0], [0, 0.5]]
+    assert mohb_jax.crowding_order(wide).tolist() == [0, 1, 2]
+    for scale in ("minmax", "rank", "none"):
+        order = mohb_jax.epsilon_net_order(wide, scale=scale).tolist()
+        assert (order[0], sorted(order)) == (0, [0, 1, 2])
+    assert mohb_jax.pareto_rank([[1e-310, 1], [2e-310, 1], [np.inf, 0]]).tolist() == [0, 1, 2]
+    assert mohb_jax.crowding_order([[1e-310, 1], [2e-310, 1]]).tolist() == [0, 1]

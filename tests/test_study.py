@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from mohb_jax.benchmarks.columns import Objective
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
@@ -732,6 +733,44 @@ def test_errors_name_the_line_of_the_file(tmp_path, text, line, match):
     with pytest.raises(InputError, match=match) as caught:
         load(tmp_path, text)
     assert f"study.yaml, line {line}: " in str(caught.value)
+
+
+def changed_table(folder: Path, **changes: Any) -> str:
+    """Path of the small table with other parts."""
+    path = folder / "changed.npz"
+    dataclasses.replace(TABLE, **changes).save(path)
+    return str(path)
+
+
+def test_what_reports_cannot_compare_is_refused_before_the_run(content, tmp_path):
+    more = tuple(Objective(f"o{m}", "min", "1") for m in range(5))
+    path = changed_table(tmp_path, objectives=more, costs=np.repeat(TABLE.costs[..., :1], 5, axis=-1))
+    with pytest.raises(
+        InputError, match=r"has 5 objectives \(o0, .*compare 4 at most: choose with --objective"
+    ):
+        made(content, benchmarks=[path])
+    assert made(content, benchmarks=[{"name": path, "objectives": ["o3", "o0"]}])
+
+
+def test_evaluations_without_runtime_need_a_budget(content, tmp_path):
+    runtime = TABLE.runtime.copy()
+    runtime[1] = 0
+    path = changed_table(tmp_path, runtime=runtime, provenance="Imported. Runtime: column 'seconds'.")
+    for seconds in (None, 10):
+        with pytest.raises(InputError, match=r"task 'task-1': the runtime .* is 0, .*--evalua.*'seconds'"):
+            units_of(content, benchmarks=[path], evaluations=None, seconds=seconds)
+    assert units_of(content, benchmarks=[path])
+
+
+def test_what_methods_make_of_the_fidelities_is_told(content, tmp_path):
+    assert studies.remarks(units_of(content)) == []
+    path = changed_table(tmp_path, fidelities=(1, 5, 9))
+    units = units_of(content, benchmarks=[path], methods=["random", "hb", "mo-hb"])
+    assert studies.remarks(units) == [f"hb, mo-hb never uses {TABLE.fidelity_name} 5 of tiny (eta 3)"]
+    assert studies.remarks(units_of(content, benchmarks=[path], settings={"eta": 1.5})) == []
+    TABLE.at_maximum().save(tmp_path / "one.npz")
+    units = units_of(content, benchmarks=[str(tmp_path / "one.npz")])
+    assert studies.remarks(units) == ["tiny has one fidelity: without a model, mo-hb is random search there"]
 
 
 def test_the_plan_counts_what_is_left(content, tmp_path):

@@ -79,9 +79,11 @@ def _prepared(
 
 def _print_plan(study: Any, tables: list[Any], directory: Path, reuse: Sequence[Path]) -> None:
     from mohb_jax.cli.tables import print_plan
-    from mohb_jax.study import plan_of
+    from mohb_jax.study import plan_of, remarks, work_units
 
     print_plan(plan_of(study, tables, directory, reuse))
+    for remark in remarks(work_units(study, tables)):
+        print(f"Note: {remark}")
 
 
 def _print_results(directory: Path, report: bool) -> None:
@@ -112,6 +114,8 @@ def run_and_say(study: Any, tables: list[Any], directory: Path, reuse: Sequence[
         studies.require_folder(directory)
         num_lanes = sum(unit.num_lanes for unit in units)
         print(f"Study {study.name}: {num_lanes:,} tuning runs in {len(units)} units -> {directory}")
+        for remark in studies.remarks(units):
+            print(f"Note: {remark}")
         if studies.replaces_another(study, directory):
             print(
                 "The folder held another study: its units stay, study.json is now of this one "

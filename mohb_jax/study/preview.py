@@ -6,10 +6,44 @@ from pathlib import Path
 from typing import Any
 
 from mohb_jax import store
+from mohb_jax.methods import make_plan
+from mohb_jax.methods.schedules import ReductionSettings
 from mohb_jax.study.entries import Study
 from mohb_jax.study.estimate import SECONDS_PER_UNIT, compile_seconds
 from mohb_jax.study.run import require_studies
-from mohb_jax.study.units import StudyTable, work_units
+from mohb_jax.study.units import StudyTable, WorkUnit, work_units
+
+FEW_FIDELITIES = 12
+"""Stored fidelities of which each was stored to be used; a learning curve has more."""
+
+
+def remarks(units: Sequence[WorkUnit]) -> list[str]:
+    """What the methods of a study make of the fidelities of its tables, where that may surprise."""
+    found: dict[str, list[str]] = {}
+    for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
+        remark = _remark(next(group), benchmark)
+        if remark:
+            found.setdefault(remark, []).append(label)
+    return [remark.format(methods=", ".join(dict.fromkeys(labels))) for remark, labels in found.items()]
+
+
+def _remark(unit: WorkUnit, benchmark: str) -> str | None:
+    """On one method, with a place for the names of all of which it is true."""
+    table, how = unit.table, unit.how
+    assert table is not None  # it is taken away only where a unit travels
+    if not isinstance(how.settings, ReductionSettings):
+        return None
+    name = benchmark.replace("{", "{{").replace("}", "}}")
+    if table.num_fidelities == 1:
+        return f"{name} has one fidelity: without a model, {{methods}} is random search there"
+    used = make_plan(table, how.method, how.settings, how.conditions).levels()
+    unused = [
+        table.fidelities[level] for level in range(min(used), table.num_fidelities) if level not in used
+    ]
+    if not unused or table.num_fidelities > FEW_FIDELITIES:
+        return None
+    shown = ", ".join(f"{value:g}" for value in unused)
+    return f"{{methods}} never uses {table.fidelity_name} {shown} of {name} (eta {how.settings.eta:g})"
 
 
 def plan_of(

@@ -12,6 +12,7 @@ from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices, with_prices
 from mohb_jax.errors import InputError
+from mohb_jax.kernels.hypervolume import MAX_EXACT_OBJECTIVES
 from mohb_jax.methods import make_plan
 from mohb_jax.simulation import horizons, simulate
 from mohb_jax.study.entries import MethodEntry, Study
@@ -83,12 +84,23 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
         if entry.label is not None:
             whole = dataclasses.replace(whole, name=entry.label)  # type: ignore[type-var]
         whole = whole if entry.objectives is None else whole.select(objectives=entry.objectives)
+        _require_few_objectives(whole)
         tables.append(StudyTable(whole, whole if entry.tasks is None else whole.select(tasks=entry.tasks)))
     names = [table.name for _, table in tables]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
         raise InputError(f"benchmark {repeated!r} stands in the study twice: give each a label")
     return tables
+
+
+def _require_few_objectives(table: AnyTable) -> None:
+    """``InputError`` where results could not be compared once they are there."""
+    if table.num_objectives > MAX_EXACT_OBJECTIVES:
+        names = ", ".join(objective.name for objective in table.objectives)
+        raise InputError(
+            f"benchmark {table.name!r} has {table.num_objectives} objectives ({names}), and reports compare "
+            f"{MAX_EXACT_OBJECTIVES} at most: choose with --objective, or with objectives in a study file"
+        )
 
 
 def _beside(folder: Path | None, name: str) -> str:

@@ -1,5 +1,6 @@
 """All figures of a report, drawn and written as PDF and PNG."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,10 @@ import matplotlib
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.report.figures import attainment, calibration, effects, fronts, profiles, progress, ranks
 from mohb_jax.report.figures.common import Family
+from mohb_jax.report.figures.letters import give_fonts
 from mohb_jax.report.figures.panels import STYLE, save_figure
+
+_LOG = logging.getLogger(__name__)
 
 FAMILIES: tuple[Family, ...] = (
     fronts.draw,
@@ -40,12 +44,16 @@ def write_figures(analysis: Analysis, out: Path, families: tuple[Family, ...] = 
         families: which figures, in order.
     """
     out.mkdir(parents=True, exist_ok=True)
-    drawn = Drawn([], {})
+    drawn, boxes = Drawn([], {}), set[str]()
     with matplotlib.rc_context(STYLE):
         for draw in families:
             for stem, figure in draw(analysis):
                 if isinstance(figure, str):
                     drawn.left_out[stem] = figure
                 else:
+                    boxes |= give_fonts(figure)
                     drawn.files.extend(save_figure(figure, out / stem))
+    if boxes:
+        letters = "".join(sorted(boxes))
+        _LOG.warning("No installed font has %s: figures show boxes there, the page shows them", letters)
     return drawn

@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mohb_jax.report.figures.letters import boxes_in_silence
+
 Drawing = TypeVar("Drawing")
 
 STYLE: Any = {
@@ -126,6 +128,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """PDF and PNG without dates, so that equal studies give equal files."""
     FigureCanvasAgg(figure)
     paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
-    figure.savefig(paths[0], metadata={"CreationDate": None})
-    figure.savefig(paths[1], dpi=150, metadata={"Software": None})
+    with boxes_in_silence():
+        figure.savefig(paths[0], metadata={"CreationDate": None})
+        figure.savefig(paths[1], dpi=150, metadata={"Software": None})
     return paths

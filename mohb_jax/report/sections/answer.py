@@ -1,6 +1,7 @@
 """In short: which method is best, by how much, and how sure that is."""
 
 import html
+import itertools
 from collections.abc import Sequence
 
 from mohb_jax.analysis.analysis import Analysis
@@ -41,13 +42,26 @@ def verdict(where: str, cells: Sequence[Cell]) -> str:
 
 def _first(found: Outcome) -> str:
     """Who has the highest mean, what it is, and on how many tasks."""
-    alone = len(found.methods) == 1
+    alone, equal = len(found.methods) == 1, _num_equal(found)
     place = "the only method" if alone else "first" if _unclear(found) else "best"
     won = f", and has the highest mean on {found.wins[0]:,} of {found.num_tasks:,} tasks"
-    return (
-        f"{_strong(found.methods[0])} is {place}: it ends with {_mean(found.levels[0])} of the true front's "
-        f"hypervolume, {_over(found)}{won * (found.num_tasks > 1 and not alone)}."
-    )
+    if equal > 1:
+        others = equal < len(found.methods)
+        who = f"{listed([_strong(name) for name in found.methods[:equal]])} end equal in every run"
+        return f"{who}{f' and are {place}' * others}: each with {_level(found)}{won * others}."
+    won = won * (found.num_tasks > 1 and not alone)
+    return f"{_strong(found.methods[0])} is {place}: it ends with {_level(found)}{won}."
+
+
+def _level(found: Outcome) -> str:
+    """What the first method ends with."""
+    return f"{_mean(found.levels[0])} of the true front's hypervolume, {_over(found)}"
+
+
+def _num_equal(found: Outcome) -> int:
+    """How many methods, the first one counted, end with its hypervolume in every run."""
+    leads = (max(abs(value) for value in (lead["mean"], *(lead["ci95"] or ()))) for lead in found.leads)
+    return sum(1 for _ in itertools.takewhile(lambda lead: lead < 1e-12, leads))
 
 
 def _over(found: Outcome) -> str:
@@ -59,10 +73,12 @@ def _over(found: Outcome) -> str:
 
 def _next(found: Outcome) -> str:
     """The lead on the second method, and every method that the runs do not tell apart from the first."""
-    if len(found.methods) == 1:
+    after = _num_equal(found)
+    if len(found.methods) == after:
         return ""
-    lead = f"It leads the next, {_strong(found.methods[1])}, by {_mean(found.leads[1])}"
-    if found.leads[1]["ci95"] is None:
+    they = "It leads" if after == 1 else "They lead"
+    lead = f"{they} the next, {_strong(found.methods[after])}, by {_mean(found.leads[after])}"
+    if found.leads[after]["ci95"] is None:
         return f"{lead}; with one seed, nothing can be said about how sure that is."
     open_ones = [_strong(found.methods[index]) for index in _unclear(found)]
     if not open_ones:
@@ -73,8 +89,9 @@ def _next(found: Outcome) -> str:
 
 
 def _unclear(found: Outcome) -> list[int]:
-    """Places of the methods whose interval does not lie wholly below the first method."""
-    return [index for index, lead in enumerate(found.leads) if index and not _clear(lead)]
+    """Places of the methods whose interval does not lie wholly below the first method, nor is equal to it."""
+    after = _num_equal(found)
+    return [index for index, lead in enumerate(found.leads) if index >= after and not _clear(lead)]
 
 
 def _clear(lead: Row) -> bool:
@@ -138,6 +155,7 @@ def _comparison(others: Sequence[Row]) -> str:
 
 
 _STANDINGS = (
+    "It is equal in every run to",
     "It is ahead of",
     "It is behind",
     "No clear difference from",
@@ -147,9 +165,11 @@ _STANDINGS = (
 
 def _standing(difference: Row) -> str:
     if difference["ci95"] is None:
-        return _STANDINGS[3]
+        return _STANDINGS[4]
     low, high = difference["ci95"]
-    return _STANDINGS[0] if high < 0 else _STANDINGS[1] if low > 0 else _STANDINGS[2]
+    if low == high == 0:
+        return _STANDINGS[0]
+    return _STANDINGS[1] if high < 0 else _STANDINGS[2] if low > 0 else _STANDINGS[3]
 
 
 def overview(study: FinishedStudy, rows: Sequence[Row]) -> str:
