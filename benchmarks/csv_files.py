@@ -27,20 +27,19 @@ class _Row(NamedTuple):
     values: list[str]
 
 
-def read_csv(content: bytes, source: str, wanted: Collection[str] | None) -> Records:
+def read_csv(text: str, source: str, wanted: Collection[str] | None) -> Records:
     """All columns as text: what a column means is for the specification to say, not for its first rows.
 
     Empty rows, columns without a name and what stands behind the last column do not matter.
 
     Args:
-        content: of the file.
+        text: of the file.
         source: what messages call it.
         wanted: the columns that are needed; None for all of them.
 
     Raises:
         InputError: naming the line at fault.
     """
-    text, notes = _decoded(content, source)
     skipped, delimiter = _instruction(text)
     if skipped:
         text = text.partition("\n")[2]
@@ -50,11 +49,11 @@ def read_csv(content: bytes, source: str, wanted: Collection[str] | None) -> Rec
     if not rows:
         raise InputError(f"{source!r} is empty")
     names, records = _named(rows, delimiter, wanted or ())
-    return _records(names, records, source, wanted, notes)
+    return _records(names, records, source, wanted)
 
 
-def _decoded(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
-    """The text, and a note where its encoding is not UTF-8."""
+def decoded(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
+    """The text of a file, and a note where its encoding is not UTF-8; ``InputError`` if it is none."""
     mark = next((mark for mark in MARKS if content.startswith(mark)), b"")
     damaged = InputError(f"{source!r} is damaged or in another format; expected {ACCEPTED}")
     if b"\0" in content and MARKS.get(mark) != "utf-16":
@@ -165,7 +164,6 @@ def _records(
     rows: Sequence[_Row],
     source: str,
     wanted: Collection[str] | None,
-    notes: tuple[str, ...],
 ) -> Records:
     needed = {
         name for name in names if name and (wanted is None or name in wanted) and names.count(name) == 1
@@ -182,4 +180,4 @@ def _records(
         pl.Series(name, [row.values[place] if place < len(row.values) else "" for row in rows], pl.String)
         for name, place in places.items()
     ]
-    return Records(source, tuple(names), pl.DataFrame(columns), [row.line for row in rows], notes)
+    return Records(source, tuple(names), pl.DataFrame(columns), [row.line for row in rows])

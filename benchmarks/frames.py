@@ -12,6 +12,7 @@ from mohb_jax.benchmarks.contract import SAME_FIDELITY
 from mohb_jax.benchmarks.own_files import read_file
 from mohb_jax.benchmarks.records import Records, records_of
 from mohb_jax.benchmarks.spec import ColumnSpec, Spec, load_spec, read_spec
+from mohb_jax.benchmarks.summary import summary
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
@@ -66,8 +67,25 @@ def import_file(
     Raises:
         InputError: if either file cannot be read or is wrong.
     """
+    return imported(file, spec_path, study).table
+
+
+class Imported(NamedTuple):
+    """What came of a file."""
+
+    table: Table
+    seen: list[str]
+    """Lines for people."""
+
+
+def imported(
+    file: str | os.PathLike[str], spec_path: str | os.PathLike[str], study: str | None = None
+) -> Imported:
+    """The table of ``import_file``, and what became of the file's columns in words."""
     spec = load_spec(spec_path)
-    return table_of(read_file(file, spec.named_columns, study), spec)
+    records = read_file(file, spec.named_columns, study)
+    table = table_of(records, spec)
+    return Imported(table, summary(table, records, spec))
 
 
 def table_of(records: Records, spec: Spec) -> Table:

@@ -96,7 +96,8 @@ def assert_refused(result: Result, *parts: str) -> None:
         ("run --seconds inf", ["seconds is inf"]),
         ("run --set mode", ["--set 'mode'", "NAME=VALUE"]),
         ("run --set mode=[", ["--set 'mode=['", "YAML"]),
-        ("run --set mode=2024-13-45", ["--set 'mode=2024-13-45'", "YAML"]),
+        ("run --set mode=2024-13-45", ["mode is '2024-13-45'", "barrier, overlap"]),
+        ("run --set mode=[", ["--set 'mode=['", "YAML"]),
         ("run --set mode=later", ["mode is 'later'", "barrier, overlap"]),
         ("run --set etta=3", ["'etta' is unknown", "eta, first_rung"]),
         ("run --set eta=three", ["eta is 'three'", "valid number"]),
@@ -311,6 +312,64 @@ def imported(tmp_path: Path) -> tuple[Path, Path]:
     }
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
     return tmp_path / "data.csv", tmp_path / "spec.yaml"
+
+
+def test_a_first_specification_of_a_file(mohb, imported):
+    csv_file, _ = imported
+    result = mohb("data", "import", csv_file, "--guess", "--out", "first.yaml")
+    assert result.code == 0, result.err
+    assert "16 rows of" in result.out
+    assert "  accuracy  objective: 0.4" in result.out
+    command = result.out.splitlines()[-1].partition("then: mohb ")[2]
+    assert command == f"data import {csv_file} --spec first.yaml --out data.npz"
+    result = mohb(*command.split())
+    assert result.code == 0, result.err
+    assert benchmarks.load("data.npz").num_rows == 8
+    for option, message in ("--out", "first.yaml is there already"), ("--spec", "leave out --spec"):
+        refused = mohb("data", "import", csv_file, "--guess", option, "first.yaml")
+        assert refused.code == 2
+        assert message in refused.err
+
+
+def test_an_import_says_what_it_made_of_the_file(mohb, imported, tmp_path):
+    csv_file, spec = imported
+    csv_file.write_text(
+        csv_file.read_text("utf-8-sig").replace("big", "big;").replace("machine", "machine;note")
+    )
+    csv_file.write_text(csv_file.read_text().replace("small", "small;").replace(";3;30", ";;30"))
+    content = yaml.safe_load(spec.read_text())
+    content["objectives"]["dollars"]["unit"] = "mJ"
+    spec.write_text(yaml.safe_dump(content))
+    arguments = ("data", "import", csv_file, "--spec", spec, "--out", "my.npz")
+    out = mohb(*arguments).out
+    for line in (
+        "  machine   categorical, hardware: big, small",
+        "  epochs    fidelity [epoch]: 1, 3",
+        "  dollars   objective, min [mJ]: 1, 9; 8 of 16 are missing",
+        "Not used: note",
+        "Note: mJ: no unit that is known here, taken as a label",
+    ):
+        assert line in out
+    assert "replaced" not in out
+    assert "my.npz held Table('mine', 1 tasks x 8 rows" in mohb(*arguments).out
+    Path("my.npz").write_bytes(b"mine")
+    refused = mohb(*arguments)
+    assert (refused.code, refused.out) == (2, "")
+    assert "my.npz: it holds something else than a table, and is kept" in refused.err
+    assert Path("my.npz").read_bytes() == b"mine"
+
+
+def test_an_import_tells_what_a_run_will_need(mohb, tmp_path):
+    header = "x,s," + ",".join(f"o{m}" for m in range(5))
+    (tmp_path / "a.csv").write_text(f"{header}\n" + "".join(f"{x},0,1,2,3,4,{x}\n" for x in range(3)))
+    goals = ", ".join(f"o{m}: {{sense: min}}" for m in range(5))
+    text = f"name: a\ncolumns: {{x: {{kind: ordinal}}}}\nobjectives: {{{goals}}}\nruntime: {{column: s}}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    out = mohb("data", "import", tmp_path / "a.csv", "--spec", tmp_path / "a.yaml", "--out", "a.npz").out
+    assert "There is one fidelity: mo-hb and others with rungs are random search" in out
+    assert "needs --objective" in out
+    assert "The runtime is 0 in task a: mohb run needs --evaluations" in out
+    assert "--method mo-hb" not in out
 
 
 def test_from_a_spreadsheet_to_a_report(mohb, imported):

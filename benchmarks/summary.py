@@ -1,0 +1,98 @@
+"""An import in words: what became of every column, what is missing, and what was not used."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mohb_jax.benchmarks.cell_values import INACTIVE, Reading
+from mohb_jax.benchmarks.columns import UNITS, Column
+from mohb_jax.benchmarks.records import Records
+from mohb_jax.benchmarks.spec import Spec
+from mohb_jax.benchmarks.table import Table
+
+MOST_SHOWN = 8
+"""Values of a column that a line shows."""
+
+
+def summary(table: Table, records: Records, spec: Spec) -> list[str]:
+    """Lines on the columns that were used, then on those that were not, and on what may surprise."""
+    rows = [(column.name, _column(column, table.configs[:, i])) for i, column in enumerate(table.columns)]
+    if spec.fidelity:
+        rows.append((spec.fidelity.column, f"fidelity [{spec.fidelity.unit}]: {listed(table.fidelities)}"))
+    if spec.task:
+        rows.append((spec.task, f"task: {listed(table.tasks)}"))
+    reading = Reading(records, spec.missing, spec.decimal)
+    for name, objective in spec.objectives.items():
+        said = _results(reading, name, objective.unit)
+        rows.append((name, f"objective, {objective.sense} [{objective.unit}]: {said}"))
+    if spec.runtime:
+        said = _results(reading, spec.runtime.column, spec.runtime.unit)
+        rows.append((spec.runtime.column, f"runtime [{spec.runtime.unit}]: {said}"))
+    return [*aligned(rows), *_unused(records, spec), *_notes(table, records)]
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Names in a column of their own."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:{width}}  {said}" for name, said in rows]
+
+
+def span(values: Sequence[float] | np.ndarray) -> str:
+    """Numbers in words; ``values`` are distinct, increasing and some."""
+    if len(values) <= MOST_SHOWN:
+        return ", ".join(f"{value:.6g}" for value in values)
+    return f"{values[0]:.6g} to {values[-1]:.6g}, {len(values):,} values"
+
+
+def listed(values: Sequence[object]) -> str:
+    """The first values."""
+    more = f" and {len(values) - MOST_SHOWN:,} more" if len(values) > MOST_SHOWN else ""
+    shown = (str(value) for value in values[:MOST_SHOWN])
+    return ", ".join(text if len(text) <= 40 else f"{text[:39]}…" for text in shown) + more
+
+
+def _column(column: Column, values: np.ndarray) -> str:
+    role = "" if column.role == "hyperparameter" else f", {column.role}"
+    if not column.has_levels:
+        return f"{column.kind}{role}: {span(np.unique(values))}"
+    said = f"{column.kind}{role}: {listed(column.levels)}"
+    if INACTIVE in column.levels:
+        said += f"; inactive in {np.count_nonzero(values == column.levels.index(INACTIVE)):,} rows"
+    return said
+
+
+def _results(reading: Reading, name: str, unit: str) -> str:
+    values = reading.numbers(name, unit)
+    missing = int(np.isnan(values).sum())
+    known = np.unique(values[~np.isnan(values)])
+    return span(known) + (f"; {missing:,} of {values.size:,} are missing" if missing else "")
+
+
+def _unused(records: Records, spec: Spec) -> list[str]:
+    names = [name for name in records.names if name and name not in spec.named_columns]
+    return [f"Not used: {listed(list(dict.fromkeys(names)))}"] if names else []
+
+
+def _notes(table: Table, records: Records) -> list[str]:
+    notes = [f"Note: {note}" for note in records.notes]
+    units = {objective.unit for objective in table.objectives} | {table.fidelity_unit}
+    labels = sorted(unit for unit in units if unit not in UNITS)
+    notes += [f"Note: {', '.join(labels)}: no unit that is known here, taken as a label"] if labels else []
+    for column in table.columns if table.num_rows > 1 else ():
+        twice = _two_writings(column)
+        if twice:
+            notes.append(f"Note: {column.name} holds {twice}, one number: kind: ordinal makes them one level")
+    return notes
+
+
+def _two_writings(column: Column) -> str:
+    """Two levels of text that are one number, if there are such."""
+    seen: dict[float, str] = {}
+    for level in column.levels if column.kind == "categorical" else ():
+        try:
+            value = float(level)
+        except ValueError:
+            continue
+        if value in seen:
+            return f"{seen[value]} and {level}"
+        seen[value] = str(level)
+    return ""
