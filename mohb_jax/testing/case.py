@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -94,6 +94,12 @@ class Case:
     def told(self) -> list[str]:
         """Names of the checks that told why no run is possible: one at most, for all that follow."""
         return []
+
+    @functools.cached_property
+    def traces(self) -> dict[str, Any]:
+        """Program and shapes of the state after each kind of call (``searcher_checks.traced``): tracing costs
+        more than all else."""
+        return {}
 
     @functools.cached_property
     def _kept_ready(self) -> dict[AnyTable, Ready]:

@@ -12,7 +12,7 @@ from mohb_jax.guards import require_signatures
 from mohb_jax.testing.case import Case
 from mohb_jax.testing.laws import place, text_of
 from mohb_jax.testing.parts import take_apart
-from mohb_jax.testing.searcher_checks import begun, calls_of
+from mohb_jax.testing.searcher_checks import begun, calls_of, traced
 from mohb_jax.types import Key
 
 NUM_RESULTS = 12
@@ -52,9 +52,8 @@ def _calls(case: Case) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "prepare", case.ready
     ready = case.ready()
     yield "init", lambda: jax.eval_shape(lambda: begun(ready))
-    before = jax.eval_shape(lambda: begun(ready))
     for what, function in calls_of(ready, ready.parts.chooser):
-        yield what.partition("(")[0], functools.partial(jax.eval_shape, function, before)
+        yield what.partition("(")[0], functools.partial(traced, case, what, function)
     if ready.parts.rule is not None:
         yield "promotion rule", lambda: jax.eval_shape(functools.partial(_ordered, case), jax.random.key(0))
 

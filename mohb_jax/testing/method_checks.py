@@ -17,7 +17,7 @@ from mohb_jax.testing.case import Case, broken, difference, jobs, lanes_of
 from mohb_jax.testing.changes import all_failed, shuffled_results
 from mohb_jax.testing.laws import law
 from mohb_jax.testing.parts import EVALUATIONS, Ready, tags_of
-from mohb_jax.testing.searcher_checks import calls_of, new_moment
+from mohb_jax.testing.searcher_checks import begun, calls_of, new_moment, traced
 from mohb_jax.testing.trees import different_leaf
 from mohb_jax.types import RunLog
 
@@ -178,12 +178,13 @@ def no_retrace(case: Case) -> None:
 
 @law("traceable", "All calls are pure array functions: no callback to the host, no state elsewhere")
 def traceable(case: Case) -> None:
-    """Each call traced for a batch of lanes, twice; nothing is compiled."""
+    """Each call traced twice; nothing is compiled."""
     ready = case.ready()
-    states = _states(ready)
+    state = jax.eval_shape(lambda: begun(ready))
     before = _global_state()
-    for what, function in calls_of(ready, ready.parts.chooser):
-        first, second = (jax.make_jaxpr(jax.vmap(function))(states) for _ in range(2))
+    calls = {what.partition("(")[0]: (what, call) for what, call in calls_of(ready, ready.parts.chooser)}
+    for what, function in calls.values():  # one number of suggestions tells
+        first, second = traced(case, what, function)[0], jax.make_jaxpr(function)(state)
         found = _callbacks(first.jaxpr)
         if found:
             broken(f"{what} calls the host ({found[0]}): write it in jax.numpy")
@@ -197,12 +198,6 @@ def traceable(case: Case) -> None:
 def _text(program: Any) -> str:
     """A program without the addresses of functions."""
     return re.sub("0x[0-9a-f]+", "", str(program.jaxpr))
-
-
-def _states(ready: Ready) -> Any:
-    keys = jax.random.split(jax.random.key(0), 2)
-    begin = jax.vmap(lambda key: ready.parts.chooser.init(ready.context, jnp.int32(0), key))
-    return jax.eval_shape(begin, keys)
 
 
 def _global_state() -> str:

@@ -1,6 +1,6 @@
 """Laws of what proposes rows, searchers and policies: rows, chunks of them, and states."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -97,8 +97,8 @@ def state(case: Case) -> None:
     """So that it may be carried by a compiled loop; nothing is computed for this."""
     ready = case.ready()
     before = jax.eval_shape(lambda: begun(ready))
-    for what, after in _calls(ready, before):
-        change = changed_shape(before, after)
+    for what, function in calls_of(ready, ready.parts.chooser):
+        change = changed_shape(before, traced(case, what, function)[1])
         if change:
             broken(f"After {what}, {change}: give constants a dtype (jnp.int32(1)) and use .astype")
 
@@ -108,11 +108,13 @@ def begun(ready: Ready) -> Any:
     return ready.parts.chooser.init(ready.context, jnp.int32(0), jax.random.key(0))
 
 
-def _calls(ready: Ready, before: Any) -> Iterator[tuple[str, Any]]:
-    """Shapes of the state after each kind of call."""
-    chooser = ready.parts.chooser
-    for what, function in calls_of(ready, chooser):
-        yield what, jax.eval_shape(function, before)
+def traced(case: Case, what: str, function: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The program of a call and the shapes of the state after it, made once for all checks."""
+    if what not in case.traces:
+        ready = case.ready()
+        before = jax.eval_shape(lambda: begun(ready))
+        case.traces[what] = jax.make_jaxpr(function, return_shape=True)(before)
+    return case.traces[what]
 
 
 def calls_of(ready: Ready, chooser: Searcher | Policy) -> Iterator[tuple[str, Any]]:
