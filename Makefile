@@ -2,10 +2,15 @@
 # change needs. `make test-fast` is for while you work, `make test-all` adds what takes half an hour.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
-# Most tests ask what a program does, not how fast: XLA then compiles three times as quickly. Tests that are
-# marked users_level ask for bits, and get the programs that users get.
-QUICKLY := XLA_FLAGS=--xla_cpu_use_fusion_emitters=false JAX_DISABLE_MOST_OPTIMIZATIONS=1
+# Bytecode is kept, whatever the machine's setting: each worker would compile all modules anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
+# Code is generated in one piece: with two workers, both cores have enough to do.
+ONE_PIECE := --xla_cpu_parallel_codegen_split_count=1
+# Tests that are marked users_level ask for bits, and get the programs that users get. All others ask what a
+# program does, not how fast: XLA then compiles several times as quickly.
+AS_USERS := XLA_FLAGS="$(ONE_PIECE)"
+QUICKLY := XLA_FLAGS="$(ONE_PIECE) --xla_cpu_use_fusion_emitters=false" JAX_DISABLE_MOST_OPTIMIZATIONS=1
+USERS_LEVEL := $(shell grep -l users_level tests/test_*.py)
 
 .PHONY: demo test test-fast test-all docs bench clean
 
@@ -16,14 +21,14 @@ test: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/check_types.py
-	$(PYTEST) -m "users_level and not slow"
+	$(AS_USERS) $(PYTEST) -m "users_level and not slow" $(USERS_LEVEL)
 	$(QUICKLY) $(PYTEST) -m "not users_level and not slow"
 
 test-fast: .venv/test.installed
 	$(QUICKLY) $(PYTEST) -m "fast and not slow"
 
 test-all: .venv/test.installed
-	$(PYTEST) -m "users_level"
+	$(AS_USERS) $(PYTEST) -m "users_level" $(USERS_LEVEL)
 	$(QUICKLY) $(PYTEST) -m "not users_level"
 
 docs: .venv/docs.installed

@@ -1,5 +1,7 @@
 """Whether predicted distributions say how far off they are, on values that the fit did not see."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
@@ -9,6 +11,7 @@ LEVELS = (0.5, 0.8, 0.95)
 """Central intervals that are reported: a calibrated model covers exactly these shares."""
 
 
+@functools.partial(jax.jit, static_argnames="levels")
 def coverage(
     targets: Float[Array, " n"],
     mu: Float[Array, " n"],
@@ -34,6 +37,7 @@ def coverage(
     return num_within / jnp.sum(valid, dtype=mu.dtype)
 
 
+@jax.jit
 def negative_log_likelihood(
     targets: Float[Array, " n"], mu: Float[Array, " n"], sigma: Float[Array, " n"], valid: Bool[Array, " n"]
 ) -> Float[Array, ""]:

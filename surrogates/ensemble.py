@@ -43,6 +43,7 @@ class Network(nn.Module):
         return _dense(self.num_outputs)(hidden)
 
 
+@functools.partial(jax.jit, static_argnames=("num_features", "num_outputs", "training"))
 def new_ensemble(key: Key, num_features: int, num_outputs: int, training: EnsembleTraining) -> Params:
     """Members that have seen nothing."""
     network = Network(training.width, num_outputs)
@@ -51,6 +52,7 @@ def new_ensemble(key: Key, num_features: int, num_outputs: int, training: Ensemb
     return jax.vmap(lambda key: network.init(key, features))(keys)
 
 
+@functools.partial(jax.jit, static_argnames="training")
 def fit_further(
     params: Params,
     key: Key,
@@ -92,6 +94,7 @@ def fit_further(
     return jax.lax.scan(epoch, start, jax.random.split(key, training.num_epochs))[0][0]
 
 
+@jax.jit
 def predict_all(params: Params, features: Float[Array, "n columns"]) -> Float[Array, "members n outputs"]:
     """What each member predicts."""
     return jax.vmap(_apply, (0, None))(params, features)

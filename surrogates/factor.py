@@ -15,6 +15,7 @@ product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 """Products of matrices in full precision on any device."""
 
 
+@jax.jit
 def inverse_factor(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """Inverse of the lower Cholesky factor, by halves.
 

@@ -5,8 +5,10 @@ tree-structured Parzen estimator takes one column at a time, gives every observa
 adds a wide kernel that stands for knowing nothing, the prior.
 """
 
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, logsumexp, ndtri
@@ -32,6 +34,7 @@ class Kernels(NamedTuple):
     bandwidth: Float[Array, " columns"]
 
 
+@functools.partial(jax.jit, static_argnames="num_choices")
 def fit_kernels(points: Float[Array, "n columns"], valid: Bool[Array, " n"], num_choices: Choices) -> Kernels:
     """Kernels with bandwidths of the normal reference rule, within their limits.
 
@@ -49,6 +52,7 @@ def fit_kernels(points: Float[Array, "n columns"], valid: Bool[Array, " n"], num
     return Kernels(points, valid, jnp.minimum(bandwidth, most))
 
 
+@jax.jit
 def normal_reference(points: Float[Array, "n columns"], valid: Bool[Array, " n"]) -> Float[Array, " columns"]:
     """``1.06 s n**(-1 / (4 + columns))`` of each column, where ``s`` is its standard deviation over all n.
 
@@ -62,6 +66,7 @@ def normal_reference(points: Float[Array, "n columns"], valid: Bool[Array, " n"]
     return 1.06 * jnp.sqrt(jnp.sum(centred**2, axis=0) / n) * n ** (-1 / (4 + points.shape[1]))
 
 
+@functools.partial(jax.jit, static_argnames="num_choices")
 def log_density(
     kernels: Kernels, points: Float[Array, "q columns"], num_choices: Choices
 ) -> Float[Array, " q"]:
@@ -81,6 +86,7 @@ def log_density(
     return logsumexp(total, axis=1, b=weights) - jnp.log(jnp.sum(kernels.valid))
 
 
+@functools.partial(jax.jit, static_argnames=("num_choices", "factor"))
 def draw_widened(
     share: Float[Array, "q shares"], kernels: Kernels, num_choices: Choices, factor: float
 ) -> Float[Array, "q columns"]:
@@ -107,11 +113,13 @@ def draw_widened(
     return jnp.where(choices > 0, level, number)
 
 
+@jax.jit
 def chosen(share: Float[Array, "*q"], number: Int[Array, ""]) -> Int[Array, "*q"]:
     """One of so many things, each with equal probability, for a uniform share below 1."""
     return jnp.minimum((share * number).astype(jnp.int32), number.astype(jnp.int32) - 1)
 
 
+@jax.jit
 def truncated_normal(
     share: Float[Array, "*n"],
     centre: Float[Array, "*n"],
@@ -141,6 +149,7 @@ class Mixture(NamedTuple):
     high: Float[Array, "*columns"]
 
 
+@jax.jit
 def mixture(
     values: Float[Array, " n"], valid: Bool[Array, " n"], low: Float[Array, ""], high: Float[Array, ""]
 ) -> Mixture:
@@ -159,6 +168,7 @@ def mixture(
     return Mixture(centre, width, above - below, real, low, high)
 
 
+@jax.jit
 def adaptive_widths(
     centre: Float[Array, " n"], valid: Bool[Array, " n"], span: float | Float[Array, ""]
 ) -> Float[Array, " n"]:
@@ -186,6 +196,7 @@ def adaptive_widths(
     return width.at[0].set(span)
 
 
+@jax.jit
 def log_mixture(parts: Mixture, values: Float[Array, " q"]) -> Float[Array, " q"]:
     """Logarithm of a density at values of its interval; finite, since the prior reaches everywhere."""
     height = jnp.where(parts.valid, 1 / (np.sqrt(2 * np.pi) * parts.width * parts.inside), 0)
@@ -194,6 +205,7 @@ def log_mixture(parts: Mixture, values: Float[Array, " q"]) -> Float[Array, " q"
     return jnp.log(jnp.sum(density, axis=1) / jnp.sum(parts.valid))
 
 
+@jax.jit
 def draw_mixture(share: Float[Array, "q 2"], parts: Mixture) -> Float[Array, " q"]:
     """Draws from a mixture whose real components come before all padding.
 
@@ -205,6 +217,7 @@ def draw_mixture(share: Float[Array, "q 2"], parts: Mixture) -> Float[Array, " q
     return truncated_normal(share[:, 1], parts.centre[part], parts.width[part], parts.low, parts.high)
 
 
+@functools.partial(jax.jit, static_argnames="most_levels")
 def ordinal_masses(parts: Mixture, num_levels: Int[Array, ""], most_levels: int) -> Float[Array, " levels"]:
     """Probability of each level of an ordinal column.
 
@@ -224,6 +237,7 @@ def ordinal_masses(parts: Mixture, num_levels: Int[Array, ""], most_levels: int)
     return jnp.where(jnp.arange(most_levels) < num_levels, mass, 0)
 
 
+@functools.partial(jax.jit, static_argnames="most_levels")
 def categorical_masses(
     level: Int[Array, " n"], valid: Bool[Array, " n"], num_levels: Int[Array, ""], most_levels: int
 ) -> Float[Array, " levels"]:
@@ -245,12 +259,14 @@ def categorical_masses(
     return jnp.where(every < num_levels, mass, 0)
 
 
+@jax.jit
 def log_ratio(good: Float[Array, " levels"], bad: Float[Array, " levels"]) -> Float[Array, " levels"]:
     """Logarithm of the ratio of two masses; -inf for levels that the column lacks."""
     real = good > 0
     return jnp.where(real, jnp.log(jnp.where(real, good, 1)) - jnp.log(jnp.where(real, bad, 1)), -jnp.inf)
 
 
+@jax.jit
 def draw_levels(share: Float[Array, " q"], mass: Float[Array, " levels"]) -> Int[Array, " q"]:
     """Levels drawn in proportion to their masses, for independent uniform numbers below 1."""
     up_to = jnp.cumsum(mass)

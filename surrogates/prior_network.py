@@ -169,6 +169,7 @@ def lane_key(key: Key, lane: int | Int[Array, ""]) -> Key:
     return jax.random.fold_in(jax.random.fold_in(key, _LANE), lane)
 
 
+@jax.jit
 def predict(
     fitted: FittedNetwork, features: Float[Array, "rows columns"]
 ) -> tuple[Float[Array, "lanes rows"], Float[Array, "lanes rows"]]:
@@ -192,6 +193,7 @@ def predict_one(
     return _apply(_network_of(fitted.params), fitted.params, scaled)
 
 
+@functools.partial(jax.jit, static_argnames="num_tasks")
 def leave_one_out(
     targets: Float[Array, "objectives rows"], task: Int[Array, " rows"], num_tasks: int
 ) -> tuple[Float[Array, "lanes rows"], Bool[Array, "lanes rows"]]:
@@ -212,6 +214,7 @@ def leave_one_out(
     return lanes.reshape(-1, targets.shape[1]), valid.reshape(-1, targets.shape[1])
 
 
+@jax.jit
 def pool(
     mu: Float[Array, "members rows"], sigma: Float[Array, "members rows"]
 ) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:

@@ -1,5 +1,6 @@
 """Ridge regression on levels: one weight per level and column, a missing level being one of them."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 from mohb_jax.surrogates import Array
@@ -9,6 +10,7 @@ PENALTY = 1.0
 """Weight of the squared coefficients against squared errors of standardised targets."""
 
 
+@jax.jit
 def ridge_predictions(
     levels: Int[Array, "n columns"],
     targets: Float[Array, "n outputs"],

@@ -9,6 +9,7 @@ LEAST_DEVIATION = 1e-3
 """A task whose values deviate less is divided by this instead, by ``standard_transform``."""
 
 
+@jax.jit
 def quantile_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> Float[Array, " n"]:
     """Empirical quantiles of the valid values, winsorised, as quantiles of the standard normal.
 
@@ -37,6 +38,7 @@ def quantile_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
     return jnp.where(valid & (num_valid > 1), z, 0).astype(values.dtype)
 
 
+@jax.jit
 def normal_scores(num_less: Float[Array, " n"], sample_size: Float[Array, ""]) -> Float[Array, " n"]:
     """Normal quantiles of values with so many smaller ones in a sample of two or more, winsorised as
     ``quantile_transform`` does."""
@@ -44,6 +46,7 @@ def normal_scores(num_less: Float[Array, " n"], sample_size: Float[Array, ""]) -
     return jax.scipy.special.ndtri(jnp.clip(num_less / sample_size, cut, 1 - cut))
 
 
+@jax.jit
 def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> Float[Array, " n"]:
     """Values less their mean, divided by their standard deviation or 1e-3, whichever is more.
 
@@ -65,6 +68,7 @@ def standard_transform(values: Float[Array, " n"], valid: Bool[Array, " n"]) -> 
     return centred / jnp.maximum(deviation, LEAST_DEVIATION)
 
 
+@jax.jit
 def standardised_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Float[Array, "n m"]:
     """Objectives to learn from in one run: each less its mean, divided by its standard deviation.
 

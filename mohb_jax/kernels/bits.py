@@ -1,5 +1,7 @@
 """Sets as bits: 32 members to a word."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Int, UInt32
@@ -9,12 +11,14 @@ from mohb_jax.types import Array
 WORD = 32
 
 
+@jax.jit
 def packed(mask: Bool[Array, "*batch n"]) -> UInt32[Array, "*batch words"]:
     """A mask as bits; n must be a multiple of 32."""
     words = mask.reshape(*mask.shape[:-1], mask.shape[-1] // WORD, WORD).astype(jnp.uint32)
     return jnp.sum(words << jnp.arange(WORD, dtype=jnp.uint32), axis=-1, dtype=jnp.uint32)
 
 
+@functools.partial(jax.jit, static_argnames="most")
 def members(mask: Bool[Array, " n"], most: int) -> Int[Array, " most"]:
     """Indices of the first True values, n after the last of them: by words, as a scatter would be slow.
 
@@ -23,6 +27,7 @@ def members(mask: Bool[Array, " n"], most: int) -> Int[Array, " most"]:
     return nth_members(mask, jnp.arange(most, dtype=jnp.int32))
 
 
+@jax.jit
 def nth_members(mask: Bool[Array, " n"], number: Int[Array, " k"]) -> Int[Array, " k"]:
     """Index of the True value of each number, counted from 0; n where there is none."""
     words = packed(mask)

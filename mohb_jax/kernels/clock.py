@@ -1,5 +1,6 @@
 """Simulated time: which worker runs what, from when to when."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ class Timeline(NamedTuple):
     worker: Int[Array, " n"]
 
 
+@jax.jit
 def list_schedule(
     durations: Float[Array, " n"],
     valid: Bool[Array, " n"],
@@ -77,6 +79,7 @@ class _Progress(NamedTuple):
     """Latest end among the launched jobs of the current rung."""
 
 
+@functools.partial(jax.jit, static_argnames="num_workers")
 def overlap_schedule(
     durations: Float[Array, " n"],
     valid: Bool[Array, " n"],

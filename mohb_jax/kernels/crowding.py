@@ -1,5 +1,8 @@
 """Crowding: how much room a row has to itself within its front."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
@@ -10,6 +13,7 @@ PAIRS_UP_TO = 128
 """Rows up to which comparing all pairs beats XLA's sort (docs/performance.md)."""
 
 
+@jax.jit
 def crowding_distance(
     costs: Float[Array, "n m"], rank: Int[Array, " n"], valid: Bool[Array, " n"]
 ) -> Float[Array, " n"]:
@@ -50,6 +54,7 @@ def crowding_distance(
     return jnp.where(usable, jnp.where(size[group] == 1, jnp.inf, distance), 0)
 
 
+@functools.partial(jax.jit, static_argnames="num_ranked")
 def crowding_order(
     costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | None = None
 ) -> Int[Array, " n"]:

@@ -10,6 +10,7 @@ SWEEP_FROM = 128
 """Rows from which sorting and sweeping beats the n x n matrix for two objectives (docs/performance.md)."""
 
 
+@jax.jit
 def dominance_matrix(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bool[Array, "n n"]:
     """True at ``[i, j]`` where row i dominates row j: nowhere worse and somewhere better.
 
@@ -23,6 +24,7 @@ def dominance_matrix(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bo
     return no_worse & better & valid[:, None] & valid[None]
 
 
+@jax.jit
 def pareto_rank(
     costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | Int[Array, ""] | None = None
 ) -> Int[Array, " n"]:
@@ -49,6 +51,7 @@ def pareto_rank(
     return peel_rank(costs, valid, num_ranked)
 
 
+@jax.jit
 def peel_rank(
     costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_ranked: int | Int[Array, ""] | None = None
 ) -> Int[Array, " n"]:
@@ -69,6 +72,7 @@ def peel_rank(
     return jax.lax.while_loop(unfinished, peel, start)[0]
 
 
+@jax.jit
 def sweep_rank(costs: Float[Array, "n 2"], valid: Bool[Array, " n"]) -> Int[Array, " n"]:
     """``pareto_rank`` for two objectives: sort once, then sweep.
 

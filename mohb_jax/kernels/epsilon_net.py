@@ -1,5 +1,7 @@
 """Epsilon-net order: sorts by front, and spreads the rows of one front."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -16,6 +18,7 @@ GRID_BITS = 25
 backend takes the same decisions."""
 
 
+@functools.partial(jax.jit, static_argnames="scale")
 def scale_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"], scale: str) -> Float[Array, "n m"]:
     """Makes objectives comparable before distances are taken, over the valid rows.
 
@@ -39,6 +42,7 @@ def scale_costs(costs: Float[Array, "n m"], valid: Bool[Array, " n"], scale: str
     return jnp.where(mask, scaled(costs, *bounds(costs, valid), scale), 0)
 
 
+@jax.jit
 def rank_shares(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Float[Array, "n m"]:
     """The share of valid rows below each value; 0 in rows that are not valid."""
     below = jnp.sum((costs[:, None] > costs[None]) & valid[None, :, None], axis=1)
@@ -46,6 +50,7 @@ def rank_shares(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Float[A
     return below.astype(costs.dtype) / jnp.maximum(jnp.sum(valid) - 1, 1)
 
 
+@jax.jit
 def bounds(
     costs: Float[Array, "n m"], valid: Bool[Array, " n"]
 ) -> tuple[Float[Array, "1 m"], Float[Array, "1 m"]]:
@@ -57,6 +62,7 @@ def bounds(
     return low, high - low
 
 
+@functools.partial(jax.jit, static_argnames="scale")
 def scaled(
     costs: Float[Array, "n m"], low: Float[Array, "1 m"], span: Float[Array, "1 m"], scale: str
 ) -> Float[Array, "n m"]:
@@ -74,6 +80,7 @@ def _to_grid(costs: Float[Array, "n m"], span: Float[Array, ""]) -> Float[Array,
     return jnp.where(jnp.isfinite(span), jnp.round(costs / step) * step, 0)
 
 
+@functools.partial(jax.jit, static_argnames=("num_select", "seed_objective"))
 def epsilon_net_order(
     costs: Float[Array, "n m"],
     rank: Int[Array, " n"],

@@ -37,11 +37,13 @@ def no_fronts(size: int) -> Fronts:
     return Fronts(jnp.full(size, NO_FRONT, jnp.int32), jnp.zeros(size, bool))
 
 
+@jax.jit
 def of_rung(fronts: Fronts, valid: Bool[Array, " n"]) -> Fronts:
     """Those of one rung alone."""
     return Fronts(jnp.where(valid, fronts.number, NO_FRONT), fronts.waits & valid)
 
 
+@jax.jit
 def with_newcomer(
     costs: Float[Array, "m n"], valid: Bool[Array, " n"], newcomer: Int[Array, ""], fronts: Fronts
 ) -> Fronts:
@@ -66,6 +68,7 @@ def with_newcomer(
     return Fronts(moved, fronts.waits | moves)
 
 
+@jax.jit
 def first_of(mask: Bool[Array, " n"], number: Int[Array, " n"]) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """The least masked number, and the first index that has it; ``NO_FRONT`` and n if none is masked."""
     n = mask.shape[0]
@@ -74,6 +77,7 @@ def first_of(mask: Bool[Array, " n"], number: Int[Array, " n"]) -> tuple[Int[Arr
     return (least >> 32).astype(jnp.int32), (least & 0xFFFFFFFF).astype(jnp.int32)
 
 
+@jax.jit
 def settled(
     costs: Float[Array, "m n"],
     fronts: Fronts,

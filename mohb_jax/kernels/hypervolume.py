@@ -10,6 +10,8 @@ numbers, so nothing cancels.
 Rows that are padding, not finite, or not below the reference in every objective add nothing.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -24,6 +26,7 @@ SAMPLES_PER_BATCH = 1024
 Profile = tuple[list[jax.Array], list[jax.Array], Float[Array, "..."]]
 
 
+@jax.jit
 def hypervolume(
     costs: Float[Array, "n m"], reference: Float[Array, " m"], valid: Bool[Array, " n"] | None = None
 ) -> Float[Array, ""]:
@@ -56,6 +59,7 @@ def hypervolume(
     return jnp.sum(_gains(points[:, :-1], corner[:-1]) * (corner[-1] - points[:, -1]))
 
 
+@jax.jit
 def hypervolume_progress(
     costs: Float[Array, "n m"], reference: Float[Array, " m"], valid: Bool[Array, " n"]
 ) -> Float[Array, " n"]:
@@ -85,6 +89,7 @@ def hypervolume_progress(
     return jax.lax.cummax(prefixes)
 
 
+@jax.jit
 def hypervolume_contributions(
     costs: Float[Array, "n m"], reference: Float[Array, " m"], valid: Bool[Array, " n"] | None = None
 ) -> Float[Array, " n"]:
@@ -133,6 +138,7 @@ def hypervolume_contributions(
     return jax.lax.scan(insert, start, (points, by_depth, thickness))[0][1]
 
 
+@functools.partial(jax.jit, static_argnames="num_select")
 def hypervolume_subset_order(
     costs: Float[Array, "n m"], reference: Float[Array, " m"], valid: Bool[Array, " n"], num_select: int
 ) -> Int[Array, " num_select"]:
@@ -193,6 +199,7 @@ def hypervolume_subset_order(
     return jax.lax.scan(take, (bounds, nothing_taken), jnp.arange(num_select))[1]
 
 
+@functools.partial(jax.jit, static_argnames="num_samples")
 def hypervolume_monte_carlo(
     key: Key,
     costs: Float[Array, "n m"],

@@ -1,11 +1,13 @@
 """Indicators that compare a set of rows with the true front."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from mohb_jax.types import Array
 
 
+@jax.jit
 def igd_plus(
     costs: Float[Array, "n m"],
     front: Float[Array, "k m"],
@@ -45,6 +47,7 @@ def igd_plus(
     return jnp.where(num_wanted > 0, mean, jnp.inf)
 
 
+@jax.jit
 def additive_epsilon(
     costs: Float[Array, "n m"],
     front: Float[Array, "k m"],

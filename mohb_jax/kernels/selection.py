@@ -1,5 +1,6 @@
 """The best few of many."""
 
+import functools
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from mohb_jax.types import Array
 
 
+@functools.partial(jax.jit, static_argnames="num_largest")
 def largest(score: Float[Array, " n"], num_largest: int) -> Int[Array, " k"]:
     """Places of the largest scores, the largest first, ties to the lowest place.
 

@@ -7,12 +7,14 @@ from jaxtyping import Float, Int
 from mohb_jax.types import Array
 
 
+@jax.jit
 def to_sortable(values: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
     """Integers in the order of the floats, which must not be NaN; both zeros give 0."""
     integer = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
     return _flipped(jax.lax.bitcast_convert_type(values, integer))
 
 
+@jax.jit
 def from_sortable(bits: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The floats that ``to_sortable`` was given, but for the sign of zero."""
     floating = jnp.float64 if bits.dtype == jnp.int64 else jnp.float32

@@ -208,6 +208,7 @@ def _or_random(
     return pool, row[0], valid[0]
 
 
+@jax.jit
 def chosen_parent(
     key: Key, size: Int32[Array, "rows sizes"], state: Results, shrinks: Bool[Array, ""]
 ) -> tuple[Int[Array, ""], Bool[Array, ""]]:
@@ -230,6 +231,7 @@ def chosen_parent(
     return jnp.argmax(jnp.where(among, jnp.maximum(chance, -1e300), -jnp.inf)), jnp.any(among)
 
 
+@jax.jit
 def two_fronts(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Int[Array, " n"]:
     """0 for rows that none dominates, 1 for those that only the first front dominates, 2 for all others."""
     dominates = dominance_matrix(jnp.where(valid[:, None], costs, 0), valid)
@@ -238,6 +240,7 @@ def two_fronts(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Int[Arra
     return jnp.where(first, 0, jnp.where(second, 1, 2)).astype(jnp.int32)
 
 
+@jax.jit
 def growth_weights(state: Results) -> Float[Array, " places"]:
     """(worst - error)^2 of the first objective, as a share of the greatest; for results at the highest
     fidelity, among which the worst stands for a model that guesses."""
@@ -293,6 +296,7 @@ def child_point(
     return point.at[sizes.learning_rate].set(jnp.where(enough, best, point[sizes.learning_rate]))
 
 
+@jax.jit
 def best_learning_rate(
     key: Key,
     tried: Float[Array, "n 2"],
@@ -317,6 +321,7 @@ def best_learning_rate(
     return rates[jnp.argmin(bound + INDIFFERENCE * jax.random.uniform(key, rates.shape))]
 
 
+@jax.jit
 def has_moved(
     size: Int32[Array, "rows sizes"], parent: Int[Array, ""], shrinks: Bool[Array, ""]
 ) -> Bool[Array, " rows"]:
@@ -325,6 +330,7 @@ def has_moved(
     return jnp.all(change >= 0, axis=1) & jnp.any(change > 0, axis=1)
 
 
+@jax.jit
 def with_result(state: Results, result: Result) -> Results:
     """The lane after a result; a failed one leaves it as it is."""
     enters = result.valid & jnp.all(jnp.isfinite(result.costs))

@@ -130,6 +130,7 @@ def density_searcher(rule: Rule, capacity: int, num_objectives: int | None) -> S
     return Searcher(prepare, init, suggest, observe, suggest_up_to=suggest_up_to)
 
 
+@jax.jit
 def observe(state: DensityState, seen: Seen) -> DensityState:
     """Appends the results of a rung; beyond the capacity the lowest level gives way, the oldest first."""
     capacity, num_objectives = state.costs.shape
@@ -142,6 +143,7 @@ def observe(state: DensityState, seen: Seen) -> DensityState:
     return state._replace(row=row[kept], level=level[kept], costs=costs[kept])
 
 
+@functools.partial(jax.jit, static_argnames=("rule", "room"))
 def _suggest(
     rule: Rule,
     room: int,
@@ -176,6 +178,7 @@ def _uniform(key: Key, shape: tuple[int, ...]) -> Float[Array, "..."]:
     return jax.random.uniform(key, (math.prod(shape),)).reshape(shape)
 
 
+@functools.partial(jax.jit, static_argnames="rule")
 def level_with_model(rule: Rule, context: Space, state: DensityState) -> tuple[Sizes, Int[Array, ""]]:
     """The highest level with enough results, and how these are divided; without any, not ``enough``."""
     level = jnp.arange(context.num_fidelities)
@@ -207,6 +210,7 @@ def _propose_all(
     return jax.lax.fori_loop(0, num_wanted, step, start)
 
 
+@jax.jit
 def best_draw(
     score: Float[Array, "*columns draws"], share: Float[Array, "*columns draws"]
 ) -> Int[Array, "*columns"]:

@@ -74,6 +74,7 @@ def _sizes(num_results: Array, num_finite: Array, num_columns: int) -> Sizes:
     return Sizes(good, num_results - good, enough)
 
 
+@functools.partial(jax.jit, static_argnames="most_good")
 def good_and_bad(
     costs: Float[Array, "n m"], valid: Bool[Array, " n"], num_good: Int[Array, ""], most_good: int
 ) -> tuple[Int[Array, " most_good"], Bool[Array, " n"]]:

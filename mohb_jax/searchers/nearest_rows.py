@@ -109,6 +109,7 @@ def _codes(column: Column, values: Float[np.ndarray, " rows"]) -> Int32[np.ndarr
     return np.round((values - low) * STEPS / (high - low if high > low else 1.0)).astype(np.int32)
 
 
+@jax.jit
 def may_be_proposed(rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"]) -> Bool[Array, " rows"]:
     """The rows that a task offers and a run has not seen."""
     return _unpacked(rows, _offered(rows, task, seen))
@@ -150,6 +151,7 @@ def _masks(rows: Rows, bits: Any) -> Any:
     return ((low | high << 32) >> shift | rest) & jnp.uint64(2**rows.num_types - 1)
 
 
+@jax.jit
 def nearest_unseen(
     rows: Rows,
     task: Int[Array, ""],
@@ -175,6 +177,7 @@ def nearest_unseen(
     return block * rows.num_types + kind, found
 
 
+@jax.jit
 def nearest_unseen_each(
     rows: Rows, task: Int[Array, ""], seen: UInt32[Array, " words"], points: Float[Array, "k columns"]
 ) -> tuple[Array, Array, Array]:

@@ -105,6 +105,7 @@ def init(context: Candidates, task: Int[Array, ""], key: Key) -> RandomState:
     return RandomState(round_keys_of(key, context.most), jnp.int32(0))
 
 
+@functools.partial(jax.jit, static_argnames="num_suggestions")
 def suggest(
     context: Candidates, task: Int[Array, ""], state: RandomState, num_suggestions: int
 ) -> tuple[RandomState, Array, Array]:
@@ -112,6 +113,7 @@ def suggest(
     return suggest_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
 
 
+@functools.partial(jax.jit, static_argnames="room")
 def suggest_up_to(
     context: Candidates, task: Int[Array, ""], state: RandomState, room: int, num_suggestions: Int[Array, ""]
 ) -> tuple[RandomState, Array, Array]:
@@ -123,6 +125,7 @@ def suggest_up_to(
     return state._replace(num_taken=state.num_taken + num_suggestions), row, valid
 
 
+@jax.jit
 def candidate_rows(
     context: Candidates,
     task: Int[Array, ""],

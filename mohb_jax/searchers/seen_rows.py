@@ -1,5 +1,6 @@
 """Which rows a run has seen, and where unseen ones come from when nothing better is known."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ def new_pool(candidates: Candidates, task: Int[Array, ""], key: Key, num_rows: i
     return Pool(init_random(candidates, task, key), jnp.zeros(-(-num_rows // 32), jnp.uint32))
 
 
+@functools.partial(jax.jit, static_argnames="num_rows")
 def draw(
     candidates: Candidates, task: Int[Array, ""], pool: Pool, num_rows: int
 ) -> tuple[Pool, Array, Array]:
@@ -33,6 +35,7 @@ def draw(
     return filled_up(candidates, task, pool, nothing, jnp.int32(0))
 
 
+@functools.partial(jax.jit, static_argnames="num_wanted")
 def first_unseen(
     rows: Int[Array, " n"], seen: UInt32[Array, " words"], num_wanted: int
 ) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
@@ -57,6 +60,7 @@ def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array
     return jnp.asarray(seen).at[jnp.maximum(row, 0) >> 5].add(bit)
 
 
+@jax.jit
 def filled_up(
     candidates: Candidates,
     task: Int[Array, ""],
