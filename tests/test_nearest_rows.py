@@ -42,7 +42,7 @@ def mixed_table(num_rows=50, seed=0):
         name="mixed",
         columns=COLUMNS,
         configs=configs,
-        tasks=("all", "half"),
+        tasks=("whole", "half"),
         fidelities=(1,),
         fidelity_name="epochs",
         fidelity_unit="epoch",

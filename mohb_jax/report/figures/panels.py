@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mohb_jax.report.figures.letters import boxes_in_silence
+from mohb_jax.report.figures.letters import boxes_in_silence, fonts_without_layout
 
 Drawing = TypeVar("Drawing")
 
@@ -128,7 +128,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """PDF and PNG without dates, so that equal studies give equal files."""
     FigureCanvasAgg(figure)
     paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
-    with boxes_in_silence():
+    with boxes_in_silence(), fonts_without_layout():
         figure.savefig(paths[0], metadata={"CreationDate": None})
         figure.savefig(paths[1], dpi=150, metadata={"Software": None})
     return paths
