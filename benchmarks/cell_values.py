@@ -47,12 +47,15 @@ class Reading:
 
     def numbers(self, name: str, unit: str = "") -> Float[np.ndarray, " records"]:
         """A column of finite numbers in a unit, NaN where one is missing; a unit of time takes durations."""
-        series = self.records.frame[name]
+        series = as_written(self.records.frame[name])
         if series.dtype == pl.Duration and unit in SECONDS:
             seconds = series.dt.total_nanoseconds().cast(pl.Float64) / 1e9
             return seconds.fill_null(math.nan).to_numpy() / SECONDS[unit]
         if not (series.dtype.is_numeric() or series.dtype in _TEXT):
-            wanted = "numbers and durations" if unit in SECONDS else "numbers"
+            durations = (
+                " and durations" if unit in SECONDS else ", and durations where the unit is one of time"
+            )
+            wanted = f"numbers{durations}"
             raise self._wrong_type(series, wanted)
         missing = self.is_missing(series, MISSING)
         values = np.where(missing, math.nan, self._parsed(series, missing, unit))
@@ -60,16 +63,24 @@ class Reading:
         return values
 
     def known_numbers(
-        self, name: str, unit: str = "", default: Level | None = None
+        self, name: str, unit: str = "", default: Level | None = None, may_default: bool = False
     ) -> Float[np.ndarray, " records"]:
-        """A column of numbers none of which may be missing; ``default`` stands for one that is."""
+        """A column of numbers none of which may be missing.
+
+        Args:
+            name: of the column.
+            unit: see ``numbers``.
+            default: stands for a missing number; None refuses it.
+            may_default: whether the specification could name a default.
+        """
         values = self.numbers(name, unit)
         if default is not None:
             return np.where(np.isnan(values), float(default), values)
         hint = (
             "a value is missing ('default: NUMBER' beside its kind says what stands for what is not active)"
         )
-        self.records.require(~np.isnan(values), self.records.frame[name], hint)
+        wanted = hint if may_default else "a value is missing"
+        self.records.require(~np.isnan(values), self.records.frame[name], wanted)
         return values
 
     def levels(
@@ -79,6 +90,7 @@ class Reading:
         ordered: bool = False,
         inactive: str | None = None,
         default: Level | None = None,
+        may_default: bool = False,
     ) -> tuple[tuple[Level, ...], Int[np.ndarray, " records"]]:
         """Distinct values of a column in order, and the index of each record's value.
 
@@ -91,13 +103,14 @@ class Reading:
             ordered: whether levels have an order: that of ``given``, or that of numbers.
             inactive: ``level`` makes a level of its own of missing values; None refuses them.
             default: the value that stands for a missing one.
+            may_default: whether the specification could name one.
         """
-        series = self.records.frame[name]
+        series = as_written(self.records.frame[name])
         missing = self.is_missing(series, MISSING if ordered and not given else ())
         cells = self._texts(series, missing, default)
         if inactive is None:
             there = np.array([cell is not None for cell in cells], bool)
-            self.records.require(there, series, _WHAT_IS_MISSING)
+            self.records.require(there, series, _WHAT_IS_MISSING if may_default else "a value is missing")
         if given:
             match = self._matched(cells, given, series)
         else:
@@ -118,7 +131,7 @@ class Reading:
             return empty
         words = ["", *more, *(str(word).lower() for word in self.missing)]
         empty = empty | text.str.to_lowercase().is_in(words).fill_null(True).to_numpy()
-        sentinels = [value for value in map(_as_float, self.missing) if value is not None]
+        sentinels = [value for value in map(as_float, self.missing) if value is not None]
         if sentinels:
             values = text.cast(pl.Float64, strict=False).fill_null(math.nan).to_numpy()
             empty = empty | np.isin(values, sentinels)
@@ -151,13 +164,11 @@ class Reading:
         )
         bad = np.flatnonzero(~(missing | (size <= LARGEST)))
         if bad.size:
-            cell = series[int(bad[0])]
-            raise self.records.refused(
-                int(bad[0]),
-                series,
-                f"numbers up to {LARGEST:g} are accepted; leave the cell empty if there is no value, or say "
-                f"so by missing: [{cell}] at the top level of the specification",
-            )
+            record = int(bad[0])
+            what = "no number" if np.isnan(values[record]) else f"numbers up to {LARGEST:g} are accepted"
+            says_so = f"missing: [{series[record]}] at the top level of the specification"
+            hint = f"{what}; leave the cell empty if there is no value, or say so by {says_so}"
+            raise self.records.refused(record, series, hint)
 
     def _wrong_type(self, series: pl.Series, accepted: str) -> InputError:
         return InputError(
@@ -218,11 +229,16 @@ def merged(
 
 def as_level(text: str) -> Level:
     """A text as a number, where that is how the number is written; else as it is."""
-    number = _as_float(text)
+    number = as_float(text)
     if number is None or not math.isfinite(number):
         return text
     exact = int(text) if _INTEGER.fullmatch(text) else whole(number)
     return exact if str(exact) == text else text
+
+
+def as_written(series: pl.Series) -> pl.Series:
+    """Numbers of 32 bits as they are written, 0.3 and not 0.30000001192092896, with 64."""
+    return series.cast(pl.String).cast(pl.Float64) if series.dtype == pl.Float32 else series
 
 
 def shown(series: pl.Series) -> pl.Series | None:
@@ -263,7 +279,7 @@ def _by_text(cells: Iterable[str | None]) -> dict[str, Level]:
 
 def _size(level: Level) -> tuple[Any, ...]:
     """Numbers by size, then text; text that is a number in another writing, likewise."""
-    number = _as_float(level)
+    number = as_float(level)
     return (number is None, number or 0, str(level)) if isinstance(level, str) else (False, level, "")
 
 
@@ -271,11 +287,12 @@ def _same(cell: str, level: Level) -> bool:
     """Whether two writings mean one value: 16.0 and 16, 1e-04 and 0.0001, False and false."""
     if cell.lower() == str(level).lower() and cell.lower() in ("true", "false"):
         return True
-    one, other = _as_float(cell), _as_float(level)
+    one, other = as_float(cell), as_float(level)
     return one is not None and other is not None and math.isclose(one, other, rel_tol=SAME_VALUE)
 
 
-def _as_float(level: Level) -> float | None:
+def as_float(level: Level) -> float | None:
+    """The value of a level or a text; None where it is no number."""
     try:
         return float(level) if "_" not in str(level) else None
     except ValueError:

@@ -73,7 +73,8 @@ def require_choice(what: str, value: object, accepted: Iterable[object], more: s
     names = [str(name) for name in accepted]
     if str(value) in names:
         return
-    close = difflib.get_close_matches(str(value), names, n=1)
+    alike = [name for name in names if name.lower() == str(value).lower()]
+    close = alike or difflib.get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(f"unknown {what} {str(value)!r}{hint}; accepted: {', '.join(names)}{more}")
 

@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 import sys
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def decoded(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
     if b"\0" in content and MARKS.get(mark) != "utf-16":
         raise damaged
     try:
-        return content.decode(MARKS.get(mark, "utf-8")), ()
+        return unicodedata.normalize("NFC", content.decode(MARKS.get(mark, "utf-8"))), ()
     except UnicodeDecodeError:
         if mark:
             raise damaged from None
@@ -78,16 +79,17 @@ def _instruction(text: str) -> tuple[int, str | None]:
 def _delimiter(text: str, wanted: Collection[str]) -> str:
     """The delimiter that shows most of the wanted columns, and gives most rows the same number of values."""
 
-    def merit(delimiter: str) -> tuple[int, bool, float, int]:
+    def merit(delimiter: str) -> tuple[int, bool, float, bool, int]:
         rows, is_whole = _sample(text, delimiter)
         comments = [_names(row, mark="#") for row in itertools.takewhile(lambda row: row[0][:1] == "#", rows)]
         rows = rows[len(comments) :] or rows
         if not rows:
-            return 0, False, 0.0, 0
+            return 0, False, 0.0, False, 0
         width = len(rows[0])
         shown = max(len(set(wanted) & set(names)) for names in (_names(rows[0]), *comments))
         alike = sum(len(_trimmed(row, width)) == width for row in rows) / len(rows)
-        return shown, is_whole and width > 1 and alike == 1, alike if width > 1 else 0.0, width
+        is_even = is_whole and width > 1 and alike == 1
+        return shown, is_even, alike if width > 1 else 0.0, delimiter != " ", width
 
     return max(DELIMITERS, key=merit)
 

@@ -152,18 +152,23 @@ def _encode(
     """The column's description and its values, or indices into its levels."""
     inactive = spec.inactive_of(column)
     if column.kind in ("continuous", "log"):
-        values = reading.known_numbers(name, default=column.default)
+        values = reading.known_numbers(name, default=column.default, may_default=True)
         series = reading.records.frame[name]
         reading.records.require((values > 0) | (column.kind != "log"), series, "a log column must be above 0")
         found, index = merged(values, SAME_VALUE)
         return Column(name, column.kind, column.role), found[index]
-    levels, index = reading.levels(name, column.levels, column.kind == "ordinal", inactive, column.default)
+    is_ordinal = column.kind == "ordinal"
+    levels, index = reading.levels(
+        name, column.levels, is_ordinal, inactive, column.default, may_default=True
+    )
     return Column(name, column.kind, column.role, levels), index.astype(np.float64)
 
 
 def _costs(reading: Reading, objective: Objective) -> Float[np.ndarray, " records"]:
     """An objective as minimised, NaN where missing."""
     costs = objective.to_cost(reading.numbers(objective.name, objective.unit))
+    if np.isnan(costs).all():
+        raise InputError(f"{reading.records.source}: column {objective.name!r} holds no number")
     if objective.sense == "max" and objective.unit in ("fraction", "%"):
         wanted = f"a maximised {objective.unit} ends at {objective.to_value(0.0):g}"
         reading.records.require(~(costs < 0), reading.records.frame[objective.name], wanted)

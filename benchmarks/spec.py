@@ -3,6 +3,7 @@
 import os
 import re
 import reprlib
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -194,7 +195,7 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
     """Reads and checks a specification from a YAML file; ``InputError`` if it is missing or wrong."""
     source = os.fspath(path)
     try:
-        mapping = _loaded(Path(path).read_text("utf-8-sig"))
+        mapping = _loaded(unicodedata.normalize("NFC", Path(path).read_text("utf-8-sig")))
     except OSError as error:
         raise InputError(f"cannot read the specification {source!r}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -298,10 +299,12 @@ def _check_inactive(place: str, column: ColumnSpec) -> None:
         raise InputError(f"{place}.inactive is 'default': its value is missing, such as default: 3")
     if column.inactive == "level" and column.default is not None:
         raise InputError(f"{place}: inactive: level and default say two things of an empty cell: give one")
-    if column.kind in ("continuous", "log"):
-        if column.inactive == "level":
-            raise InputError(
-                f"{place}.inactive is 'level': a {column.kind} column has none; give default: NUMBER"
-            )
-        if isinstance(column.default, str):
-            raise InputError(f"{place}.default is {column.default!r}: a {column.kind} column needs a number")
+    if column.inactive == "level" and column.kind in ("continuous", "log"):
+        raise InputError(
+            f"{place}.inactive is 'level': a {column.kind} column has none; give default: NUMBER"
+        )
+    if isinstance(column.default, str) and column.kind != "categorical" and not column.levels:
+        raise InputError(f"{place}.default is {column.default!r}: {column.kind} numbers need a number")
+    if column.default is not None and column.levels and column.default not in column.levels:
+        accepted = ", ".join(map(str, column.levels))
+        raise InputError(f"{place}.default is {column.default!r}: accepted are its levels {accepted}")

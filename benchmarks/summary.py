@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mohb_jax.benchmarks.cell_values import INACTIVE, Reading
+from mohb_jax.benchmarks.cell_values import INACTIVE, Reading, as_float
 from mohb_jax.benchmarks.columns import UNITS, Column
 from mohb_jax.benchmarks.records import Records
 from mohb_jax.benchmarks.spec import Spec
@@ -88,11 +88,8 @@ def _two_writings(column: Column) -> str:
     """Two levels of text that are one number, if there are such."""
     seen: dict[float, str] = {}
     for level in column.levels if column.kind == "categorical" else ():
-        try:
-            value = float(level)
-        except ValueError:
-            continue
+        value = as_float(level) if isinstance(level, str) else None
         if value in seen:
             return f"{seen[value]} and {level}"
-        seen[value] = str(level)
+        seen |= {} if value is None else {value: str(level)}
     return ""

@@ -153,6 +153,16 @@ def test_the_delimiter_is_the_one_that_makes_sense(tmp_path, text):
         np.testing.assert_array_equal(table.costs[0, :, 0], [[0.3, 1], [0.2, 2]])
 
 
+def test_letters_may_be_composed_in_two_ways(tmp_path):
+    table = imported(tmp_path, "gro\u0308ße,loss,cost\n1,2,3\n", "größe: {kind: continuous}")
+    assert configs(table, "größe") == [1]
+
+
+def test_numbers_of_32_bits_are_read_as_written():
+    single = pl.Series([0.1, 0.3], dtype=pl.Float32)
+    assert configs(of_column(single, "continuous")) == configs(of_column(single, "categorical")) == [0.1, 0.3]
+
+
 def test_a_file_in_windows_1252_is_read(tmp_path):
     table = imported(tmp_path, "größe,loss,cost\n1,2,3\n".encode("cp1252"), "größe: {kind: continuous}")
     assert configs(table, "größe") == [1]
@@ -168,6 +178,8 @@ def test_a_file_in_windows_1252_is_read(tmp_path):
         (b"\x80\x04\x95", "a pickle, which may run code"),
         (b"PK\x03\x04", "save the sheet as CSV"),
         (b"x\0", "is damaged"),
+        ("X,loss,cost\n1,2,3\n", "'x' (did you mean 'X'?)"),
+        ("x,loss,cost\n1,,2\n", "column 'loss' holds no number"),
         (gzip.compress(b"x,y", mtime=0)[:-9], "cannot read the file"),
     ],
 )
@@ -227,7 +239,9 @@ def test_inactive_may_be_said_of_all_columns(tmp_path):
         ("{kind: log, inactive: level}", "a log column has none; give default: NUMBER"),
         ("{kind: ordinal, inactive: default}", "its value is missing"),
         ("{kind: ordinal, inactive: level, default: 3}", "two things of an empty cell"),
-        ("{kind: continuous, default: low}", "needs a number"),
+        ("{kind: continuous, default: low}", "continuous numbers need a number"),
+        ("{kind: ordinal, default: low}", "ordinal numbers need a number"),
+        ("{kind: ordinal, levels: [2, 3], default: 4}", "accepted are its levels 2, 3"),
         ("{kind: ordinal, inactive: never}", "inactive is 'never'; accepted: level, default"),
         ("{kind: ordinal, default: []}", "default is []: accepted is text or a number"),
     ],
