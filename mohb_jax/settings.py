@@ -86,9 +86,9 @@ def make(kind: type[Kind], values: Mapping[str, Any], whose: str) -> Kind:
     """
     names = [field.name for field in dataclasses.fields(kind)]
     require_settings(values, names, whose)
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    plain = {name: plain_value(value) for name, value in values.items()}
     check_types(kind, plain)
-    return kind(**{name: _plain(value) for name, value in plain.items()})
+    return kind(**plain)
 
 
 def require_settings(values: Collection[str], accepted: Sequence[str], whose: str) -> None:
@@ -126,9 +126,10 @@ def first_error(error: pydantic.ValidationError) -> str:
     return f"{field}{value}: {message[0].lower()}{message[1:]}"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+def plain_value(value: Any) -> Any:
+    """A value as settings hold it: lists as tuples, whole numbers as such, however they are written."""
+    if isinstance(value, list | tuple):
+        return tuple(plain_value(item) for item in value)
     return whole(value) if isinstance(value, float) else value
 
 

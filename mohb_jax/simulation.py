@@ -17,7 +17,7 @@ from mohb_jax.methods import METHODS, Asynchronous, Method, make_plan, make_sett
 from mohb_jax.plugins import telling
 from mohb_jax.precision import in_64_bits
 from mohb_jax.promotions import PROMOTIONS
-from mohb_jax.settings import check_types, require_count
+from mohb_jax.settings import check_types, plain_value, require_count
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -124,8 +124,9 @@ def _rule_to_try(plan: Plan, method: Method, settings: Any) -> tuple[Any, list[t
 
 def make_conditions(**values: Any) -> Conditions:
     """``Conditions`` of which the types are right; ``InputError`` otherwise."""
-    check_types(Conditions, values)
-    return Conditions(**values)
+    plain = {name: plain_value(value) for name, value in values.items()}
+    check_types(Conditions, plain)
+    return Conditions(**plain)
 
 
 def _lanes(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:

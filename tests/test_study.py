@@ -706,6 +706,7 @@ def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
     text = "name: on\nbenchmarks: [a]\nmethods: [mo-hb]\nsettings: {min_fidelity: 1e-2, R: null}"
     study = load(tmp_path, text)
     assert (study.name, study.settings) == ("on", {"min_fidelity": 0.01, "R": None})
+    load(tmp_path, text.replace("R: null", "workers: 1e0, brackets: 2e0"))
     words = read_yaml("[1e2, 1e-04, .5, 0010, 0x10, 1_000, off, no, true, 1:30, 2024-13-45, ~]")
     assert words == [100.0, 1e-4, 0.5, 10, 16, 1000, "off", "no", True, "1:30", "2024-13-45", None]
 
