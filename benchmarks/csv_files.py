@@ -7,7 +7,6 @@ import itertools
 import sys
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
 
 import polars as pl
 from mohb_jax.benchmarks.records import Records
@@ -21,11 +20,6 @@ SAMPLE = 200
 """Rows that decide about the delimiter."""
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """How a text with such a byte-order mark is encoded."""
-
-
-class _Row(NamedTuple):
-    line: int
-    values: list[str]
 
 
 def read_csv(text: str, source: str, wanted: Collection[str] | None) -> Records:
@@ -45,12 +39,16 @@ def read_csv(text: str, source: str, wanted: Collection[str] | None) -> Records:
     if skipped:
         text = text.partition("\n")[2]
     delimiter = delimiter or _delimiter(text, wanted or ())
+    rows: list[list[str]] = []
+    lines: list[int] = []
     with _long_fields():
-        rows = list(_rows(text, delimiter, source, skipped))
+        for line, row in _rows(text, delimiter, source, skipped):
+            lines.append(line)
+            rows.append(row)
     if not rows:
         raise InputError(f"{source!r} is empty")
-    names, records = _named(rows, delimiter, wanted or ())
-    return _records(names, records, source, wanted)
+    names, head = _named(rows, wanted or ())
+    return _records(names, rows[head:], lines[head:], source, wanted)
 
 
 def decoded(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
@@ -99,7 +97,7 @@ def _sample(text: str, delimiter: str) -> tuple[list[list[str]], bool]:
     rows: list[list[str]] = []
     with _long_fields():
         try:
-            rows.extend(row.values for row in itertools.islice(_rows(text, delimiter, "", 0), SAMPLE))
+            rows.extend(row for _, row in itertools.islice(_rows(text, delimiter, "", 0), SAMPLE))
         except InputError:
             return rows, False
     return rows, True
@@ -113,16 +111,16 @@ def _trimmed(row: list[str], width: int) -> list[str]:
     return row[:kept]
 
 
-def _rows(text: str, delimiter: str, source: str, skipped: int) -> Iterator[_Row]:
-    """Rows with a value, and each one's first line: quoted text may hold line ends."""
+def _rows(text: str, delimiter: str, source: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows with a value, after each one's first line: quoted text may hold line ends."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
     )
     start = skipped + 1
     try:
         for row in reader:
-            if any(value.strip() for value in row):
-                yield _Row(start, row)
+            if "".join(row).strip():
+                yield start, row
             start = reader.line_num + skipped + 1
     except csv.Error as error:
         damaged = f"{source!r} is damaged or in another format; expected {ACCEPTED}"
@@ -139,21 +137,21 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _named(rows: Sequence[_Row], delimiter: str, wanted: Collection[str]) -> tuple[list[str], Sequence[_Row]]:
-    """The names of the columns and the rows below: comments may stand above, and may hold the names."""
+def _named(rows: Sequence[list[str]], wanted: Collection[str]) -> tuple[list[str], int]:
+    """The names of the columns, and where the records begin: comments may stand above, or hold the names."""
     head = 0
-    while head < len(rows) - 1 and rows[head].values[0].startswith("#"):
-        names = _names(rows[head].values, mark="#")
+    while head < len(rows) - 1 and rows[head][0].startswith("#"):
+        names = _names(rows[head], mark="#")
         if wanted and set(wanted) <= set(names):
-            return names, rows[head + 1 :]
-        if set(wanted) & set(_names(rows[head].values)):
+            return names, head + 1
+        if set(wanted) & set(_names(rows[head])):
             break
         head += 1
-    names = _names(rows[head].values)
-    records = rows[head + 1 :]
-    if records and all(len(_trimmed(row.values, len(names))) == len(names) + 1 for row in records):
+    names, width = _names(rows[head]), len(rows[head]) + 1
+    below = itertools.islice(rows, head + 1, None)
+    if len(rows) > head + 1 and all(len(_trimmed(row, width - 1)) == width for row in below):
         names = ["", *names]  # R writes the names of rows without a name of their column
-    return names, records
+    return names, head + 1
 
 
 def _names(values: Sequence[str], mark: str = "") -> list[str]:
@@ -163,7 +161,8 @@ def _names(values: Sequence[str], mark: str = "") -> list[str]:
 
 def _records(
     names: list[str],
-    rows: Sequence[_Row],
+    rows: list[list[str]],
+    lines: list[int],
     source: str,
     wanted: Collection[str] | None,
 ) -> Records:
@@ -172,14 +171,13 @@ def _records(
     }
     places = {name: names.index(name) for name in names if name in needed}
     last = max(places.values(), default=-1) if wanted is not None else -1
-    for number, row in enumerate(rows, start=1):
-        values = _trimmed(row.values, len(names))
-        if len(values) > len(names) or len(values) <= last:
-            raise InputError(
-                f"{source}, line {row.line}: row {number}: {len(values)} values for {len(names)} columns"
-            )
-    columns = [
-        pl.Series(name, [row.values[place] if place < len(row.values) else "" for row in rows], pl.String)
-        for name, place in places.items()
-    ]
-    return Records(source, tuple(names), pl.DataFrame(columns), [row.line for row in rows])
+    width = len(names)
+    for place, row in enumerate(rows):
+        if len(row) != width:
+            row = rows[place] = _trimmed(row, width)
+        if len(row) > width or len(row) <= last:
+            where = f"{source}, line {lines[place]}: row {place + 1}"
+            raise InputError(f"{where}: {len(row)} values for {width} columns")
+        row += [""] * (width - len(row))
+    columns = [pl.Series(name, [row[place] for row in rows], pl.String) for name, place in places.items()]
+    return Records(source, tuple(names), pl.DataFrame(columns), lines)

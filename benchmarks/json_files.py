@@ -74,9 +74,10 @@ def expanded(records: Records, wanted: Collection[str] | None) -> Records:
         wanted: the columns that are needed, such as ``config/lr``; None for all.
     """
     frame, names = records.frame, list(records.names)
-    for name in records.frame.columns:
-        cells = [_mapping(cell) for cell in frame[name].to_list()] if frame[name].dtype == pl.String else []
-        if not any(cells) or not all(cell is not None for cell in cells):
+    for name in records.frame.columns if wanted is None else set(records.frame.columns) - set(wanted):
+        is_text = frame[name].dtype == pl.String and frame[name].str.contains(r"^\s*\{").any()
+        cells = [_mapping(cell) for cell in frame[name].to_list()] if is_text else [None]
+        if not all(cell is not None for cell in cells):
             continue
         columns = columns_of([{name: cell} if cell else {} for cell in cells])
         new = {key: values for key, values in columns.items() if key not in names}

@@ -1,5 +1,5 @@
-"""Fonts of figures: another installed one for letters that the usual one lacks, for names come from data; and no
-more of them in a file than it needs."""
+"""Fonts of figures: another installed one for letters that the usual one lacks, for names come from data; and
+no more of them in a file than it needs."""
 
 import contextlib
 import functools
@@ -60,8 +60,8 @@ class _WithoutLayout(subset.Options):
 
 @contextlib.contextmanager
 def fonts_without_layout() -> Iterator[None]:
-    """Leaves the tables for laying out text out of the fonts that matplotlib puts into PDFs: its text is laid out
-    already, and reading them took half the time of saving a figure."""
+    """Leaves the tables for laying out text out of the fonts that matplotlib puts into PDFs: its text is laid
+    out already, and reading them took half the time of saving a figure."""
     usual, subset.Options = subset.Options, _WithoutLayout
     try:
         yield
