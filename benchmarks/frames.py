@@ -98,18 +98,20 @@ def table_of(records: Records, spec: Spec) -> Table:
     runtime = _runtime(reading, spec, needed=np.isfinite(costs).all(axis=-1))
     _check_records(cells, runtime, spec, records)
     grid_costs = _scatter(costs, cells, axes)
+    available = np.isfinite(grid_costs).all(axis=-1)
+    held = available.any(axis=(0, 1))  # at the other fidelities there are failures alone
     return Table(
         name=spec.name,
         columns=axes.columns,
         configs=axes.configs,
         tasks=axes.tasks,
-        fidelities=axes.fidelities,
+        fidelities=tuple(value for value, some in zip(axes.fidelities, held, strict=True) if some),
         fidelity_name=spec.fidelity.column if spec.fidelity else "evaluation",
         fidelity_unit=spec.fidelity.unit if spec.fidelity else "1",
         objectives=objectives,
-        costs=grid_costs,
-        runtime=_scatter(runtime[:, None], cells, axes)[..., 0],
-        available=np.isfinite(grid_costs).all(axis=-1),
+        costs=grid_costs[:, :, held],
+        runtime=_scatter(runtime[:, None], cells, axes)[:, :, held, 0],
+        available=available[:, :, held],
         resumable=spec.resumable,
         provenance=_provenance(records, spec),
     )

@@ -17,6 +17,7 @@ from mohb_jax.benchmarks.column_words import (
     LEAST,
     MOST,
     RESULT,
+    RESULTS,
     RUNTIME,
     SETTING,
     SHARES,
@@ -26,7 +27,7 @@ from mohb_jax.benchmarks.column_words import (
     WORDS,
 )
 from mohb_jax.benchmarks.columns import SECONDS, UNITS, whole
-from mohb_jax.benchmarks.numbers_in_text import read_number, seconds_of
+from mohb_jax.benchmarks.numbers_in_text import MARKS, read_number, seconds_of
 from mohb_jax.benchmarks.records import Records
 from mohb_jax.benchmarks.summary import aligned, listed, span
 
@@ -58,6 +59,8 @@ class _Column(NamedTuple):
     num_missing: int
     failures: tuple[str, ...]
     """Words in a column that else holds numbers."""
+    unit: str
+    """The unit that all cells show, or nothing."""
     is_duration: bool
 
 
@@ -88,6 +91,7 @@ def guess(records: Records, name: str) -> Guess:
     keys = [c.name for role in ("column", "fidelity", "task") for c in chosen[role]]
     again = records.height - records.frame.select(keys).unique().height if keys else 0
     lines += [f"repeats: mean  # {again:,} rows repeat others"] if again else []
+    lines += [] if chosen["column"] else ["# no column seems to have been tuned: name them under columns"]
     return Guess("\n".join(lines) + "\n", aligned([(c.name, _said(c, roles[c.name])) for c in columns]))
 
 
@@ -99,32 +103,32 @@ def quoted(text: str) -> str:
 
 def _column(series: pl.Series, decimal: str | None) -> _Column:
     text = shown(series)
-    cells = [] if text is None else text.drop_nulls().unique(maintain_order=True).to_list()
-    cells = [cell for cell in cells if cell.lower() not in MISSING]
-    numbers = {cell: read_number(cell, "", decimal, True) for cell in cells}
-    values = sorted(
-        {value for value in numbers.values() if isinstance(value, float) and math.isfinite(value)}
-    )
-    others = [
-        cell for cell, value in numbers.items() if not (isinstance(value, float) and math.isfinite(value))
-    ]
-    words = [cell for cell in others if not re.search(r"\d", cell)]
-    is_duration = bool(cells) and (
-        series.dtype == pl.Duration or all(seconds_of(cell) is not None for cell in cells)
-    )
-    if is_duration:
-        values, others = sorted({seconds_of(cell) or 0.0 for cell in cells}), []
-    few = len(words) == len(others) <= 2 and len(values) > 4 * len(others)
-    failures = words if values and (few or {word.lower() for word in others} <= FAILURES) else []
-    num_missing = series.len() if text is None else int(text.is_null().sum())
-    if len(others) > len(failures) or text is None:
-        values = []
-    own = {
-        word.lower() for word in WORDS.findall(re.sub(r"^(user_attrs_|summary/|metrics/)", "", series.name))
+    held = [] if text is None else text.drop_nulls().to_list()
+    cells = [cell for cell in dict.fromkeys(held) if cell.lower() not in MISSING]
+    is_duration = bool(cells) and all(seconds_of(cell) is not None for cell in cells)
+    mark = next((mark for mark in ("", *MARKS) if all(_is_number(cell, mark, decimal) for cell in cells)), "")
+    unit = "s" if is_duration else mark
+    numbers = {
+        cell: read_number(cell, unit, decimal, True) for cell in cells if _is_number(cell, unit, decimal)
     }
+    others = [cell for cell in cells if cell not in numbers]
+    few = len(numbers) > 4 * len(others) and len(others) <= 2 and not re.search(r"\d", "".join(others))
+    is_numeric = bool(numbers) and (few or {word.lower() for word in others} <= FAILURES)
     return _Column(
-        series.name, frozenset(own), tuple(values), tuple(cells), num_missing, tuple(failures), is_duration
+        series.name,
+        frozenset(word.lower() for word in WORDS.findall(RESULTS.sub("", series.name))),
+        tuple(sorted({float(value) for value in numbers.values()})) if is_numeric else (),
+        tuple(cells),
+        series.len() - sum(cell.lower() not in MISSING for cell in held),
+        tuple(others) if is_numeric else (),
+        unit,
+        is_duration,
     )
+
+
+def _is_number(cell: str, unit: str, decimal: str | None) -> bool:
+    value = read_number(cell, unit, decimal, True)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _decimal(records: Records) -> str | None:
@@ -153,7 +157,7 @@ def _roles(columns: Sequence[_Column], records: Records) -> dict[str, str]:
         role = _role(column, records, tuned)
         taken = role in ("fidelity", "task", "runtime") and role in roles.values()
         roles[column.name] = f"another column is the {role}" if taken else role
-    if "objective" not in roles.values():
+    if "objective" not in roles.values() and list(roles.values()).count("column") > 1:
         left = [c for c in columns if len(c.values) > 1 and roles[c.name] not in ROLE_NAMES[2:]]
         numeric = [c.name for c in left if not TUNED.match(c.name) and not c.words & BESIDE]
         roles |= dict.fromkeys(numeric[-1:], "objective")
@@ -163,18 +167,19 @@ def _roles(columns: Sequence[_Column], records: Records) -> dict[str, str]:
 def _role(column: _Column, records: Records, tuned: bool) -> str:
     numeric = len(column.values) > 1
     checks = {
+        "it is empty": not column.texts,
         "column": bool(TUNED.match(column.name)),
         "objective": column.name in records.senses,
         "it describes the run": bool(column.words & BESIDE),
         "task": column.name.lower() in TASK and len(column.texts) > 0,
-        "it is the same everywhere": len(column.texts) < 2,
+        "it is the same everywhere": len(column.texts) < 2 and not column.num_missing,
         "fidelity": numeric and bool(column.words & FIDELITY) and column.values[0] > 0,
         "runtime": _is_runtime(column),
     }
     found = next((role for role, holds in checks.items() if holds), None)
     if found is not None:
         return found
-    if numeric and column.words & (MOST | LEAST | RESULT | RUNTIME) and not column.words & SETTING:
+    if column.values and column.words & (MOST | LEAST | RESULT | RUNTIME) and not column.words & SETTING:
         return "objective"
     if tuned:
         return "it was not tuned"
@@ -202,7 +207,7 @@ def _kind(column: _Column, records: Records) -> str:
 
 def _kind_of(column: _Column) -> str:
     values = column.values
-    if not values or column.failures:
+    if not values or column.failures or any(re.match(r"0\d", text) for text in column.texts):
         return "categorical"
     if len(values) <= MOST_LEVELS and all(value.is_integer() for value in values):
         return "ordinal"
@@ -220,7 +225,7 @@ def _goal(column: _Column, records: Records) -> str:
 
 
 def _unit(column: _Column, accepted: Any) -> str | None:
-    units = [UNIT_WORDS[word] for word in column.words if word in UNIT_WORDS]
+    units = [column.unit, *(UNIT_WORDS[word] for word in column.words if word in UNIT_WORDS)]
     return next((unit for unit in units if unit in accepted), None)
 
 

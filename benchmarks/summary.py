@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mohb_jax.benchmarks.cell_values import INACTIVE, Reading, as_float
-from mohb_jax.benchmarks.columns import UNITS, Column
+from mohb_jax.benchmarks.cell_values import INACTIVE, Reading, as_float, merged
+from mohb_jax.benchmarks.columns import UNITS, Column, whole
+from mohb_jax.benchmarks.contract import SAME_FIDELITY
 from mohb_jax.benchmarks.records import Records
 from mohb_jax.benchmarks.spec import Spec
 from mohb_jax.benchmarks.table import Table
@@ -27,7 +28,7 @@ def summary(table: Table, records: Records, spec: Spec) -> list[str]:
     if spec.runtime:
         said = _results(reading, spec.runtime.column, spec.runtime.unit)
         rows.append((spec.runtime.column, f"runtime [{spec.runtime.unit}]: {said}"))
-    return [*aligned(rows), *_unused(records, spec), *_notes(table, records)]
+    return [*aligned(rows), *_unused(records, spec), *_empty(reading, table, spec), *_notes(table, records)]
 
 
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -70,6 +71,15 @@ def _results(reading: Reading, name: str, unit: str) -> str:
 def _unused(records: Records, spec: Spec) -> list[str]:
     names = [name for name in records.names if name and name not in spec.named_columns]
     return [f"Not used: {listed(list(dict.fromkeys(names)))}"] if names else []
+
+
+def _empty(reading: Reading, table: Table, spec: Spec) -> list[str]:
+    """Fidelities of the file that the table does not have."""
+    if spec.fidelity is None:
+        return []
+    found, _ = merged(reading.known_numbers(spec.fidelity.column, spec.fidelity.unit), SAME_FIDELITY)
+    lost = [value for value in map(whole, found.tolist()) if value not in table.fidelities]
+    return [f"Note: no result at {spec.fidelity.column} {listed(lost)}: left out"] if lost else []
 
 
 def _notes(table: Table, records: Records) -> list[str]:

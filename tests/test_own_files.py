@@ -69,6 +69,13 @@ def test_fidelities_and_values_that_differ_by_rounding_are_one(tmp_path):
     )
 
 
+def test_a_fidelity_without_any_result_is_left_out(tmp_path):
+    rows = "x,f,loss,cost\n1,1,1,1\n1,9,1,1\n2,1,2,2\n2,5,,\n"
+    table = imported(tmp_path, rows, more="fidelity: {column: f}\n")
+    assert table.fidelities == (1, 9)
+    assert table.available[0].tolist() == [[True, True], [True, False]]
+
+
 # Levels.
 
 

@@ -209,6 +209,32 @@ def test_results_of_scikit_learn_as_they_are():
 # A first specification.
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ("0010 010 10", "categorical"),
+        ("1 2 3", "ordinal"),
+        ("0.1 0.2 0.3", "continuous"),
+        ("0.001 0.01 1", "log"),
+        ("1 2 auto", "categorical"),
+        ("True False True", "categorical"),
+    ],
+)
+def test_a_guess_at_kinds(tmp_path, cells, kind):
+    spec, _ = guessed(tmp_path, "x,loss\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells.split())))
+    assert spec["columns"]["x"] == {"kind": kind}
+
+
+@pytest.mark.parametrize(
+    ("cells", "goal"),
+    [("0.2 F", {}), ("0.2 #N/A", {}), ("6.5% 5%", {"unit": "%"}), ("$5 $6", {"unit": "USD"})],
+)
+def test_a_guess_at_results(tmp_path, cells, goal):
+    spec, _ = guessed(tmp_path, "x,loss\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells.split())))
+    assert spec["objectives"]["loss"] == {"sense": "min"} | goal
+    assert spec.get("missing", []) == (["F"] if "F" in cells.split() else [])
+
+
 def guessed(folder: Path, text: str) -> tuple[dict[str, Any], benchmarks.Table]:
     """The specification of a file, and the table that it makes."""
     (folder / "data.csv").write_text(text)
