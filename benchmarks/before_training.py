@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Float
 from mohb_jax.benchmarks.contract import AnyTable
 
 KNOWN_UNITS = ("parameters", "FLOP")
@@ -21,6 +23,23 @@ def known_objectives(table: AnyTable, declared: Sequence[str] | None = None) -> 
     if declared is not None:
         return tuple(sorted({table.objective_index(name) for name in declared}))
     return tuple(i for i, objective in enumerate(table.objectives) if objective.unit in KNOWN_UNITS)
+
+
+def known_costs(table: AnyTable, task: int, known: Sequence[int]) -> Float[np.ndarray, "rows known"]:
+    """Known objectives of every row, as a method may read them beforehand.
+
+    Where a table lacks them, because the evaluation failed, the task's median stands in: what is known
+    beforehand must not tell that a row will fail.
+
+    Args:
+        table: any.
+        task: index of the task.
+        known: indices of objectives, as ``known_objectives`` gives them.
+    """
+    costs = table.final_costs(task)[:, list(known)]
+    fine = np.isfinite(costs).all(axis=1)
+    median = np.median(costs[fine], axis=0) if fine.any() else np.zeros(len(known))
+    return np.where(fine[:, None], costs, median)
 
 
 def size_columns(table: AnyTable) -> tuple[int, ...]:

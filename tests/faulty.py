@@ -139,6 +139,17 @@ def knows_own_results() -> Searcher:
     return SOUND._replace(prepare=prepare)
 
 
+def knows_failures() -> Searcher:
+    """Proposes what will fail last."""
+
+    def prepare(table, tasks, seed, prior):
+        order = [np.argsort(~table.final_available(task), kind="stable") for task in tasks]
+        own = [table.measured(task) for task in tasks]
+        return listed([rows[mask[rows]] for rows, mask in zip(order, own, strict=True)])
+
+    return SOUND._replace(prepare=prepare)
+
+
 def draws_while_traced() -> Searcher:
     def propose(context, task, state, num_suggestions):
         np.random.random()  # noqa: NPY002

@@ -32,12 +32,12 @@ SEARCHERS = {
     "widening_state": {"state"},
     "counts_padding": {"invalid-result"},
     "lost_after_failures": {"failures"},
-    "knows_own_results": {"held-out"},
+    "knows_own_results": {"held-out", "unpaid"},
     "draws_while_traced": {"traceable"},
     "draws_a_constant": {"traceable"},
     "calls_the_host": {"traceable"},
 }
-POLICIES = {"counts_invalid": {"invalid-result"}, "goes_on_from_nothing": {"steady-one-worker"}}
+POLICIES = {"counts_invalid": {"invalid-result"}, "goes_on_from_nothing": {"steady-one-worker", "unpaid"}}
 RULES = {
     "first_twice": {"promotion-basic"},
     "failures_first": {"promotion-basic"},
@@ -129,6 +129,12 @@ def test_a_plan_that_ignores_the_budget_is_caught():
 def test_a_method_that_does_not_transfer_is_caught():
     method = searcher_method(faulty.SOUND, transfers=True)
     assert set(findings(method, ["rows", "held-out"])) == {"held-out"}
+
+
+def test_a_method_that_knows_failures_is_caught():
+    method = searcher_method(faulty.knows_failures())
+    few = {"mixed": tables()["mixed"], "failing": tables()["failing"]}
+    assert set(findings(method, ["rows", "held-out", "unpaid", "failures"], few)) == {"unpaid"}
 
 
 def test_an_error_of_the_author_names_file_and_line():

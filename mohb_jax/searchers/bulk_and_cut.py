@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from mohb_jax.benchmarks.before_training import size_columns
+from mohb_jax.benchmarks.before_training import known_costs, size_columns
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.kernels.expected_improvement import INDIFFERENCE
@@ -193,8 +193,8 @@ def _sizes(
 
 def _known_size(table: AnyTable, task: int, objective: int) -> Int32[np.ndarray, " rows"]:
     """Sizes from a known objective: what place its value takes among all distinct ones, as steps from 0 to
-    ``STEPS``. A row that failed has the largest."""
-    distinct, place = np.unique(table.final_costs(task)[:, objective], return_inverse=True)
+    ``STEPS``."""
+    distinct, place = np.unique(known_costs(table, task, [objective])[:, 0], return_inverse=True)
     return np.round(place * STEPS / max(len(distinct) - 1, 1)).astype(np.int32)
 
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.benchmarks.before_training import known_costs
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.bits import members
@@ -205,15 +206,9 @@ def _no_models(num_models: int, num_columns: int, dtype: jnp.dtype) -> Models:
 def _known_values(
     table: AnyTable, tasks: tuple[int, ...], known: tuple[int, ...]
 ) -> Float[Array, "tasks rows known"]:
-    """Known objectives of every row. Where a table lacks them, because the evaluation failed, the task's
-    median stands in: they must not tell that it will fail."""
-    parts = []
-    for task in tasks:
-        costs = table.final_costs(task)[:, list(known)]
-        fine = np.isfinite(costs).all(axis=1)
-        median = np.median(costs[fine], axis=0) if fine.any() else np.zeros(len(known))
-        parts.append(np.where(fine[:, None], costs, median))
-    return jnp.asarray(np.stack(parts), jnp.result_type(float))
+    """Known objectives of every row, on each task."""
+    costs = [known_costs(table, task, known) for task in tasks]
+    return jnp.asarray(np.stack(costs), jnp.result_type(float))
 
 
 def _observe(context: Knowledge, task: Int[Array, ""], state: ModelState, result: Result) -> ModelState:

@@ -5,11 +5,14 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from mohb_jax.benchmarks.before_training import known_objectives
+from mohb_jax.benchmarks.before_training import known_costs, known_objectives
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable
 from mohb_jax.benchmarks.table import Table
+
+SHARE_THAT_FAILS = 0.3
 
 
 def all_failed(table: AnyTable) -> AnyTable:
@@ -31,6 +34,38 @@ def shuffled_results(table: AnyTable, task: int, seed: int = 0) -> AnyTable:
         costs[task, whole, :, objective] = base.costs[task, dealt, :, objective]
     runtime[task, whole] = base.runtime[task, dealt]
     return _with(table, costs=costs, runtime=runtime)
+
+
+def unpaid_changed(
+    table: AnyTable, task: int, paid: Bool[np.ndarray, "rows levels"], seed: int = 0
+) -> AnyTable:
+    """The table with other results of one task in every cell that nobody has paid for.
+
+    What failed succeeds there, and some of what succeeded fails, at levels below the highest. All that a
+    method may read beforehand stays: which rows a task offers, and known objectives (of a row that fails at
+    the highest level, their median).
+
+    Args:
+        table: held cell by cell, no crossing.
+        task: whose cells change.
+        paid: cells that stay.
+        seed: of what stands there instead.
+    """
+    base, rng = _held(table), np.random.default_rng(seed)
+    known = list(known_objectives(base))
+    beforehand = known_costs(base, task, known)
+    may_change = ~paid & base.measured(task)[:, None]
+    costs, runtime, available = base.costs.copy(), base.runtime.copy(), base.mask.copy()
+    dealt = rng.choice(costs[task][base.mask[task]], int(may_change.sum()))
+    costs[task, may_change] = dealt
+    costs[task][..., known] = np.where(may_change[..., None], beforehand[:, None], costs[task][..., known])
+    available[task] |= may_change
+    fails = may_change & (rng.random(paid.shape) < SHARE_THAT_FAILS)
+    fails &= available[task, :, -1:]  # or the task would no longer offer the row
+    fails[:, -1] = False
+    costs[task, fails], available[task, fails] = np.inf, False
+    runtime[task, may_change] *= rng.uniform(0.5, 2, int(may_change.sum()))
+    return _with(table, costs=costs, runtime=runtime, available=available)
 
 
 def _held(table: AnyTable) -> Table:

@@ -16,7 +16,8 @@ from mohb_jax.testing.fixtures import tables as all_tables
 from mohb_jax.testing.laws import Check
 
 ORDER = (
-    *("rows", "random-repeat", "batch", "alone", "chunks", "state", "invalid-result", "held-out", "failures"),
+    *("rows", "random-repeat", "batch", "alone", "chunks", "state", "invalid-result", "held-out"),
+    *("unpaid", "failures"),
     *("no-retrace", "traceable", "promotion-basic", "promotion-units", "promotion-permutation"),
     *("promotion-dominance", "steady-one-worker", "budget", "speed"),
 )

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.table import Table
 from mohb_jax.programs import Compilation
 from mohb_jax.searchers.base import Policy
 from mohb_jax.testing import parts
 from mohb_jax.testing.case import Case, broken, difference, jobs, lanes_of
-from mohb_jax.testing.changes import all_failed, shuffled_results
+from mohb_jax.testing.changes import all_failed, shuffled_results, unpaid_changed
 from mohb_jax.testing.laws import law
 from mohb_jax.testing.parts import EVALUATIONS, Ready, tags_of
 from mohb_jax.testing.searcher_checks import begun, calls_of, new_moment, traced
@@ -115,6 +116,42 @@ def _first_rows(ready: Ready) -> Any:
         return chooser.suggest(context, task, begun, NUM_FIRST)[1]
 
     return jax.jit(jax.vmap(lane, (None, 0)))(ready.context, jax.random.split(jax.random.key(3), 8))
+
+
+def _no_cells(case: Case) -> str | None:
+    return None if isinstance(_holey(case), Table) else "its table is a crossing"
+
+
+def _holey(case: Case) -> AnyTable:
+    """A table on which evaluations fail, if it serves the method."""
+    return case.served.get("failing", case.table)
+
+
+@law("unpaid", "A run knows no result that it has not paid for", _no_cells)
+def unpaid(case: Case) -> None:
+    """The runs of one task again, with other results and other failures wherever none of them has been."""
+    table = _holey(case)
+    log = case.log(table)
+    own = [lane for lane, task in enumerate(log.task.tolist()) if task == 0]
+    paid = np.zeros((table.num_rows, table.num_fidelities), bool)
+    for lane in own:
+        valid = log.valid[lane]
+        paid[log.row[lane][valid], log.fidelity[lane][valid]] = True
+    other = unpaid_changed(table, 0, paid)
+    again = parts.run(parts.make_ready(case.method, other), lanes_of(table))
+    change = _first_difference(log, again, own)
+    if change is not None:
+        repeated = parts.run(parts.make_ready(case.method, table), lanes_of(table))
+        if _first_difference(log, repeated, own) is None:  # or random-repeat tells
+            broken(
+                f"With other results where it has not been, {change}: prepare may read which rows a task "
+                "offers and what is known without training, and no result or failure"
+            )
+
+
+def _first_difference(first: RunLog, second: RunLog, lanes: list[int]) -> str | None:
+    changes = (difference(first, second, lane, lane) for lane in lanes)
+    return next((change for change in changes if change), None)
 
 
 @law("failures", "A failed result goes on after all others, and a run in which all fail ends like any other")
@@ -261,4 +298,4 @@ def speed(case: Case) -> str:
     return f"{seconds / max(int(log.valid.sum()), 1) * 1e6:.1f} microseconds per evaluation"
 
 
-CHECKS = (random_repeat, batch, alone, held_out, failures, no_retrace, traceable, budget, speed)
+CHECKS = (random_repeat, batch, alone, held_out, unpaid, failures, no_retrace, traceable, budget, speed)

@@ -61,7 +61,7 @@ class _WithoutLayout(subset.Options):
 @contextlib.contextmanager
 def fonts_without_layout() -> Iterator[None]:
     """Leaves the tables for laying out text out of the fonts that matplotlib puts into PDFs: its text is laid
-    out already, and reading them took half the time of saving a figure."""
+    out already, and reading them took a third of the time of saving a figure."""
     usual, subset.Options = subset.Options, _WithoutLayout
     try:
         yield
