@@ -8,7 +8,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 from mohb_jax.surrogates import Array
 
-BLOCK = 16
+BLOCK = 32
 """Rows of a matrix that is factorised at once."""
 
 product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -70,10 +70,14 @@ def _eliminated(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """
     n = matrix.shape[0]
 
-    def step(k: Array, work: Array) -> Array:
-        row = work[k] / jnp.sqrt(work[k, k])
-        multiple = jnp.where(jnp.arange(n) > k, row[:n], 0)  # the rest is symmetric
-        return jnp.asarray(work - multiple[:, None] * row[None, :]).at[k].set(row)
+    def step(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        work, reciprocal = carry
+        # The rest is symmetric. The reciprocal is carried, or each entry would divide anew.
+        multiple = jnp.where(jnp.arange(n) > k, work[k, :n] * reciprocal, 0)
+        work = work - multiple[:, None] * work[k][None, :]
+        following = jnp.minimum(k + 1, n - 1)
+        return work, 1 / work[following, following]
 
     work = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], axis=1)
-    return jax.lax.fori_loop(0, n, step, work)[:, n:]
+    work = jax.lax.fori_loop(0, n, step, (work, 1 / work[0, 0]))[0]
+    return work[:, n:] / jnp.sqrt(jnp.diagonal(work))[:, None]

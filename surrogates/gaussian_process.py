@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool, Float, Int
 from mohb_jax.surrogates import Array
 from mohb_jax.surrogates.factor import inverse_factor, product
@@ -136,27 +137,30 @@ def _searched(
     to compile the factorisation again.
     """
     optimiser = optax.adam(learning_rate)
+    begin, parameters_of = ravel_pytree(start)  # one vector: a third of the programs
 
     def turn(number: Array, carry: tuple) -> tuple:
-        parameters, state, best, greatest, _ = carry
+        vector, state, best, greatest, _ = carry
         is_last = number > most_steps
-        parameters = jax.tree.map(lambda last, own: jnp.where(is_last, last, own), best, parameters)
+        vector = jnp.where(is_last, best, vector)
+        parameters = parameters_of(vector)
         factored = _factored(parameters, features, targets, jnp.where(is_last, present, observed))
         density = _log_likelihood(factored, targets) + _log_prior(parameters)
         # Never for NaN, from a matrix that is not definite.
         better = (density > greatest) & (number <= num_steps)
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), parameters, best)
-        greatest = jnp.where(better, density, greatest)
+        best, greatest = jnp.where(better, vector, best), jnp.where(better, density, greatest)
         gradient = jax.lax.cond(
-            number < most_steps, lambda: _gradient(parameters, features, factored), lambda: parameters
+            number < most_steps,
+            lambda: ravel_pytree(_gradient(parameters, features, factored))[0],
+            lambda: vector,
         )
-        update, state = optimiser.update(jax.tree.map(jnp.negative, gradient), state)
-        return optax.apply_updates(parameters, update), state, best, greatest, factored.whitening
+        update, state = optimiser.update(-gradient, state)
+        return optax.apply_updates(vector, update), state, best, greatest, factored.whitening
 
     whitening = jnp.eye(features.shape[0], dtype=targets.dtype)
-    carry = (start, optimiser.init(start), start, jnp.asarray(-jnp.inf, targets.dtype), whitening)
+    carry = (begin, optimiser.init(begin), begin, jnp.asarray(-jnp.inf, targets.dtype), whitening)
     _, _, best, _, whitening = jax.lax.fori_loop(0, most_steps + 2, turn, carry)
-    return best, whitening
+    return parameters_of(best), whitening
 
 
 def condition(
@@ -355,11 +359,24 @@ def _standardised(
 
 def _log_prior(parameters: Hyperparameters) -> Float[Array, ""]:
     """Logarithm of the prior density of the hyperparameters, up to a constant."""
-    mode = prior_mode(parameters.log_lengthscales.shape[0], parameters.log_signal.dtype)
-    penalty = jnp.zeros_like(parameters.log_signal)
-    for value, centre, width in zip(parameters, mode, _WIDTHS, strict=True):
-        penalty = penalty + 0.5 * jnp.sum(((value - centre) / width) ** 2)
-    return -penalty
+    vector, mode, width = _beside_prior(parameters)
+    return -0.5 * jnp.sum(((vector - mode) / width) ** 2)
+
+
+def _prior_gradient(parameters: Hyperparameters) -> Hyperparameters:
+    vector, mode, width = _beside_prior(parameters)
+    return ravel_pytree(parameters)[1]((mode - vector) / width**2)
+
+
+def _beside_prior(
+    parameters: Hyperparameters,
+) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
+    """Hyperparameters as one vector, the mode of their priors, and the widths of these."""
+    num_columns, dtype = parameters.log_lengthscales.shape[0], parameters.log_signal.dtype
+    mode = ravel_pytree(prior_mode(num_columns, dtype))[0]
+    lengthscales, signal, noise = _WIDTHS
+    width = jnp.asarray([lengthscales] * num_columns + [signal, noise], dtype)
+    return ravel_pytree(parameters)[0], mode, width
 
 
 class _Factored(NamedTuple):
@@ -402,7 +419,7 @@ def _gradient(
         jnp.sum(pull * kernel) + JITTER * signal * trace,
         jnp.exp(hyperparameters.log_noise) * trace,
     )
-    return jax.tree.map(jnp.add, gradient, jax.grad(_log_prior)(hyperparameters))
+    return jax.tree.map(jnp.add, gradient, _prior_gradient(hyperparameters))
 
 
 def _lengthscale_gradient(

@@ -7,20 +7,17 @@ each part is a product of one-dimensional integrals. Nothing is sampled.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import custom_vmap
 from jaxtyping import Bool, Float, Int
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
 from mohb_jax.errors import InputError
-from mohb_jax.kernels.bits import WORD, members
-from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.types import Array
 
 MAX_OBJECTIVES = 3
@@ -29,8 +26,6 @@ INDIFFERENCE = 1e-6
 """Differences in the logarithm of the expected improvement that do not count: chance decides. Rows can be
 exactly as promising as one another, and neither the order of the table nor rounding may choose."""
 
-FRONT_SIZES = (32,)
-"""Numbers of rows for which ``improvement_on`` is compiled apart."""
 _FARTHEST = 38.0  # deviations: there the density underflows
 _BEND = 4.0
 _DEGREE = 18
@@ -60,6 +55,8 @@ class Boxes(NamedTuple):
     """Where a box begins, as a place among the edges of each objective."""
     upper: Int[Array, "m boxes"]
     """Where it ends; where it begins if there is no box."""
+    number: Int[Array, ""]
+    """How many boxes there are; they come first."""
 
 
 def undominated_boxes(
@@ -67,9 +64,9 @@ def undominated_boxes(
 ) -> Boxes:
     """The region below a reference point that no row dominates, as boxes.
 
-    At most 1, n + 1 and 2 n + 1 boxes for one, two and three objectives. They are found on the grid of the
-    rows' own values: each cell of all objectives but the last has a height, up to which the last is free, and
-    cells of one height that are neighbours are joined.
+    At most 1, n + 1 and 2 n + 1 boxes for one, two and three objectives; as many as these of the rows that
+    are not dominated, but for ties. The rows are gone through in the order of one objective, over a staircase
+    of the others; a step of it that a row undercuts becomes a box that ends there.
 
     Args:
         costs: objective values, minimised; dominated rows and duplicates are allowed.
@@ -90,10 +87,13 @@ def undominated_boxes(
     counts = valid & jnp.all(costs < reference[None], axis=1)
     points = jnp.where(counts[:, None], costs, reference[None]).T
     place = jax.vmap(_places)(points)
-    edges = jnp.full((m, n + 2), -jnp.inf, points.dtype).at[:, -1].set(reference)
-    edges = edges.at[jnp.arange(m)[:, None], place].set(points)
-    heights = _heights(place)
-    return Boxes(edges, *(_single_box, _columns, _joined_cells)[m - 1](heights))
+    is_edge = place[:, None, :] == jnp.arange(1, n + 1)[None, :, None]
+    inner = jnp.sum(jnp.where(is_edge, points[:, None, :], 0), axis=2)
+    edges = jnp.concatenate([jnp.full((m, 1), -jnp.inf, points.dtype), inner, reference[:, None]], axis=1)
+    if m == 1:
+        least = jnp.min(jnp.where(counts, place[0], n + 1), initial=n + 1)
+        return Boxes(edges, jnp.zeros((1, 1), jnp.int32), least[None, None], jnp.int32(1))
+    return Boxes(edges, *_swept(place, counts))
 
 
 def _places(values: Float[Array, " n"]) -> Int[Array, " n"]:
@@ -105,69 +105,48 @@ def _places(values: Float[Array, " n"]) -> Int[Array, " n"]:
     return jnp.sum(before, axis=1, dtype=jnp.int32) + 1
 
 
-def _running(
-    extreme: Callable, values: Int[Array, "k *rest"], reverse: bool = False
-) -> Int[Array, "k *rest"]:
-    """Running minimum or maximum along the first axis. Compiles in less time than the library's."""
+class _Sweep(NamedTuple):
+    """A staircase over the cells of the first of three objectives, and the boxes that have ended."""
 
-    def step(carry: Any, value: Any) -> tuple[Array, Array]:
-        carry = extreme(carry, value)
-        return carry, carry
-
-    return jax.lax.scan(step, values[-1 if reverse else 0], values, reverse=reverse)[1]
-
-
-def _heights(place: Int[Array, "m n"]) -> Int[Array, "*cells"]:
-    """For each cell of all objectives but the last, the lowest last place among the rows that are nowhere
-    beyond it. Cell i begins at edge i; a row lies on its own edge."""
-    n = place.shape[1]
-    cells = jnp.full((n + 1,) * (place.shape[0] - 1), n + 1, jnp.int32)
-    cells = cells.at[tuple(place[:-1])].min(place[-1]) if cells.ndim else jnp.min(place[-1], initial=n + 1)
-    for axis in range(cells.ndim):
-        cells = jnp.moveaxis(_running(jnp.minimum, jnp.moveaxis(cells, axis, 0)), 0, axis)
-    return cells
+    height: Int[Array, " cells"]
+    """Up to which place the second objective is free; it never rises; -1 where all boxes have ended."""
+    start: Int[Array, " cells"]
+    """Since which place of the last objective."""
+    lower: Int[Array, "3 boxes"]
+    upper: Int[Array, "3 boxes"]
+    number: Int[Array, ""]
 
 
-def _single_box(height: Int[Array, ""]) -> tuple[Int[Array, "1 1"], Int[Array, "1 1"]]:
-    return jnp.zeros((1, 1), jnp.int32), height[None, None]
+def _swept(place: Int[Array, "m n"], counts: Bool[Array, " n"]) -> tuple[Array, Array, Array]:
+    """Lower and upper places of boxes, and their number, for three objectives, or for two: then the staircase
+    has one cell. In each turn one box ends, the last of those that the next row undercuts."""
+    m, n = place.shape
+    cell, height, last = place if m == 3 else (jnp.zeros_like(place[0]), place[1], place[0])
+    index = jnp.arange(n + 1 if m == 3 else 1, dtype=jnp.int32)
 
+    def turn(sweep: _Sweep) -> _Sweep:
+        at = jnp.where(counts & (sweep.height[cell] > height), last, n + 1)
+        row = jnp.argmin(at)
+        end, is_row = at[row], at[row] <= n
+        first, lowered = jnp.where(is_row, cell[row], 0), jnp.where(is_row, height[row], -1)
+        stop = jnp.sum(sweep.height > lowered, dtype=jnp.int32)
+        top = sweep.height[stop - 1]
+        begin = jnp.maximum(first, jnp.sum(sweep.height > top, dtype=jnp.int32))
+        is_lowered = (index >= begin) & (index < stop)
+        lower = jnp.stack([begin, jnp.int32(0), sweep.start[stop - 1]])
+        return _Sweep(
+            jnp.where(is_lowered, lowered, sweep.height),
+            jnp.where(is_lowered, end, sweep.start),
+            sweep.lower.at[:, sweep.number].set(lower),
+            sweep.upper.at[:, sweep.number].set(jnp.stack([stop, top, end])),
+            sweep.number + 1,
+        )
 
-def _columns(heights: Int[Array, " cells"]) -> tuple[Int[Array, "2 cells"], Int[Array, "2 cells"]]:
-    first = jnp.arange(heights.shape[0], dtype=jnp.int32)
-    return jnp.stack([first, jnp.zeros_like(first)]), jnp.stack([first + 1, heights])
-
-
-def _joined_cells(heights: Int[Array, "k k"]) -> tuple[Int[Array, "3 boxes"], Int[Array, "3 boxes"]]:
-    """Runs of one height along the first axis, of which neighbours with the same ends are joined."""
-    k = heights.shape[0]
-    index = jnp.arange(k, dtype=jnp.int32)
-    changes = jnp.diff(heights, axis=0) != 0
-    edge = jnp.ones((1, k), bool)
-    begin = _running(jnp.maximum, jnp.where(jnp.concatenate([edge, changes]), index[:, None], 0))
-    ends = jnp.concatenate([changes, edge])
-    alike = (jnp.diff(heights, axis=1) == 0) & (jnp.diff(begin, axis=1) == 0) & ends[:, 1:] & ends[:, :-1]
-    opens = ~jnp.pad(alike, ((0, 0), (1, 0)))
-    following = _running(jnp.minimum, jnp.where(opens, index[None], k).T, reverse=True).T
-    following = jnp.pad(following[:, 1:], ((0, 0), (0, 1)), constant_values=k)
-    lower = jnp.stack([begin, jnp.broadcast_to(index[None], (k, k)), jnp.zeros_like(begin)])
-    upper = jnp.stack([jnp.broadcast_to(index[:, None] + 1, (k, k)), following, heights])
-    return _gathered(opens & ends, lower, upper, 2 * k - 1)
-
-
-def _gathered(
-    is_box: Bool[Array, "k k"], lower: Int[Array, "3 k k"], upper: Int[Array, "3 k k"], most: int
-) -> tuple[Int[Array, "3 most"], Int[Array, "3 most"]]:
-    """The cells that hold a box, one after another; zeros after the last."""
-    cell = _members(is_box.reshape(-1), most)
-    exists = cell < is_box.size
-    cell = jnp.minimum(cell, is_box.size - 1)
-    lower, upper = (jnp.where(exists[None], part.reshape(3, -1)[:, cell], 0) for part in (lower, upper))
-    return lower, upper
-
-
-def _members(mask: Bool[Array, " n"], most: int) -> Int[Array, " most"]:
-    """Indices of the first True values; n or more after the last of them."""
-    return members(jnp.pad(mask, (0, -mask.shape[0] % WORD)), most)
+    none = jnp.zeros((3, 2 * n + 1 if m == 3 else n + 1), jnp.int32)
+    begin = _Sweep(jnp.full_like(index, n + 1), jnp.zeros_like(index), none, none, jnp.int32(0))
+    end = jax.lax.while_loop(lambda sweep: sweep.height[0] >= 0, turn, begin)
+    used = np.array([0, 1, 2] if m == 3 else [2, 1])
+    return end.lower[used], end.upper[used], end.number
 
 
 def expected_shortfall(
@@ -202,7 +181,7 @@ def _standard_shortfall(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
     least = _BEND / (_BEND + _FARTHEST)
     s = (2 * t - 1 - least) / (1 - least)
     factor = t**2 * functools.reduce(lambda total, power: total * s + power, _TAIL_FACTORS.tolist(), 0.0)
-    tail = jnp.exp(-0.5 * x**2) * factor / np.sqrt(2 * np.pi)
+    tail = jnp.exp(-0.5 * x**2) * factor / math.sqrt(2 * math.pi)
     return jnp.maximum(u, 0) + tail
 
 
@@ -211,8 +190,8 @@ def expected_hypervolume_improvement(
 ) -> Float[Array, " rows"]:
     """Expectation of the hypervolume that each row would add, its objectives independent normal variables.
 
-    Exact for one, two and three objectives; with one it is the expected improvement. Takes a distribution
-    function per row, objective and edge, and a product per row and box.
+    Exact for one, two and three objectives; with one it is the expected improvement. Takes two
+    distribution functions per row, objective and box, which is cheaper than to tabulate them.
 
     Args:
         boxes: of the rows that were observed.
@@ -225,74 +204,20 @@ def expected_hypervolume_improvement(
         computation of expected hypervolume improvement using box decomposition algorithms", 2019 (the sum
         over boxes).
     """
-    gain = jnp.ones((boxes.lower.shape[1], mean.shape[1]), mean.dtype)
-    for objective in range(mean.shape[0]):
-        edges = boxes.edges[objective][:, None]
-        below = expected_shortfall(
-            *jnp.broadcast_arrays(edges, mean[objective][None], deviation[objective][None])
-        )
-        gain = gain * (below[boxes.upper[objective]] - below[boxes.lower[objective]])
-    return jnp.maximum(jnp.sum(gain, axis=0), 0)
 
+    def expected(objective: int, place: Int[Array, ""]) -> Float[Array, " rows"]:
+        edge = boxes.edges[objective, place]
+        return expected_shortfall(*jnp.broadcast_arrays(edge, mean[objective], deviation[objective]))
 
-@custom_vmap
-def improvement_on(
-    costs: Float[Array, "n m"],
-    valid: Bool[Array, " n"],
-    reference: Float[Array, " m"],
-    mean: Float[Array, "m rows"],
-    deviation: Float[Array, "m rows"],
-) -> Float[Array, " rows"]:
-    """``expected_hypervolume_improvement`` on a set of rows, at a cost that grows with those of them that are
-    not dominated: as many as there are in the lane, or in that lane of a batch which has most.
+    def with_box(number: Int[Array, ""], total: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        lower, upper = boxes.lower[:, number], boxes.upper[:, number]
+        gain = jnp.ones_like(total)
+        for objective in range(mean.shape[0]):
+            gain = gain * (expected(objective, upper[objective]) - expected(objective, lower[objective]))
+        return total + gain
 
-    Args:
-        costs: objective values, minimised; dominated rows and duplicates are allowed.
-        valid: False marks padding.
-        reference: the point beyond which nothing counts.
-        mean: of each objective of each row that is asked about.
-        deviation: the same; 0 for an objective that is known.
-    """
-    return _improvement_on_most(costs[None], valid[None], reference[None], mean[None], deviation[None])[0]
-
-
-@improvement_on.def_vmap
-def _(axis_size: int, is_batched: list[bool], *args: Array) -> tuple[Array, bool]:
-    lanes = [
-        arg if batched else jnp.broadcast_to(arg, (axis_size, *arg.shape))
-        for arg, batched in zip(args, is_batched, strict=True)
-    ]
-    return _improvement_on_most(*lanes), True
-
-
-def _improvement_on_most(
-    costs: Float[Array, "lanes n m"],
-    valid: Bool[Array, "lanes n"],
-    reference: Float[Array, "lanes m"],
-    mean: Float[Array, "lanes m rows"],
-    deviation: Float[Array, "lanes m rows"],
-) -> Float[Array, "lanes rows"]:
-    """All lanes with the least number of boxes that serves each of them."""
-    n = costs.shape[1]
-    front = valid & jax.vmap(_undominated)(costs, valid)
-    place = jax.vmap(functools.partial(_members, most=n))(front)
-    costs = jnp.take_along_axis(costs, jnp.minimum(place, n - 1)[..., None], axis=1)
-    front = place < n
-
-    def with_most(most: int) -> Callable[[], Array]:
-        def gain() -> Array:
-            boxes = jax.vmap(undominated_boxes)(costs[:, :most], front[:, :most], reference)
-            return jax.vmap(expected_hypervolume_improvement)(boxes, mean, deviation)
-
-        return gain
-
-    sizes = (*(size for size in FRONT_SIZES if size < n), n)
-    number = jnp.searchsorted(jnp.asarray(sizes), jnp.max(jnp.sum(front, axis=1)))
-    return jax.lax.switch(number, [with_most(size) for size in sizes])
-
-
-def _undominated(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bool[Array, " n"]:
-    return ~jnp.any(dominance_matrix(costs, valid), axis=0)
+    total = jax.lax.fori_loop(0, boxes.number, with_box, jnp.zeros_like(mean[0]))
+    return jnp.maximum(total, 0)
 
 
 def log_expected_improvement(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mohb_jax.kernels.expected_improvement import improvement_on
+from mohb_jax.kernels.expected_improvement import expected_hypervolume_improvement, undominated_boxes
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.kriging_believer import (
     Acquisition,
@@ -69,7 +69,8 @@ def _hypervolume_gain(
     seen = jnp.concatenate([values, mean[:, :num_pending].T])
     counts = jnp.concatenate([launches.observed, judged.is_pending])
     reference = jnp.full(problem.num_objectives, 1 + MARGIN, seen.dtype)
-    gain = improvement_on(seen, counts, reference, mean[:, num_pending:], deviation[:, num_pending:])
+    boxes = undominated_boxes(seen, counts, reference)
+    gain = expected_hypervolume_improvement(boxes, mean[:, num_pending:], deviation[:, num_pending:])
     return jnp.log(jnp.maximum(gain, _LEAST_GAIN))
 
 
