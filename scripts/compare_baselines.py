@@ -23,14 +23,14 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from mohb_jax import benchmarks, simulate
 from mohb_jax.searchers.ehvi import MARGIN
-from mohb_jax.searchers.kriging_believer import NUM_FRESH, problem_of
+from mohb_jax.searchers.kriging_believer import problem_of
 from mohb_jax.searchers.nearest_rows import prepare_rows
-from mohb_jax.searchers.promising_rows import NUM_KEPT, NUM_TURNS
+from mohb_jax.searchers.shortlist import PARTS, SIZE
 
 NUM_EVALUATIONS = 100
 POPULATION = 20
 NUM_OURS = 2048
-NUM_CANDIDATES = NUM_FRESH + NUM_KEPT * NUM_TURNS
+NUM_CANDIDATES = PARTS * SIZE
 TASK = "digits"
 
 

@@ -11,7 +11,7 @@ from mohb_jax.surrogates import Array
 from mohb_jax.surrogates.factor import inverse_factor, product
 
 LEAST_NOISE = 1e-3
-"""Floor of the noise variance, on targets of variance 1."""
+"""Floor of the noise variance, on targets of variance 1; it keeps factors in 32 bits accurate."""
 
 JITTER = 1e-6
 """Added to the diagonal, as a share of the signal variance, so that duplicates leave the kernel definite."""
@@ -181,9 +181,9 @@ def condition(
         The conditioned process.
     """
     features, scaled, offset, deviation = _standardised(features, targets, valid)
-    whitening = inverse_factor(_noisy_kernel(hyperparameters, features, valid))
-    constant, weights = _solve(whitening, scaled, valid)
-    return GaussianProcess(hyperparameters, features, valid, whitening, weights, constant, offset, deviation)
+    factored = _factored(hyperparameters, features, scaled, valid)
+    found = factored.whitening, factored.weights, factored.constant
+    return GaussianProcess(hyperparameters, features, valid, *found, offset, deviation)
 
 
 def joined(
@@ -224,7 +224,7 @@ def believing(
     observed: Bool[Array, " n"],
     place: Int[Array, " k"],
     is_pending: Bool[Array, " k"],
-) -> GaussianProcess:
+) -> tuple[GaussianProcess, Float[Array, " k"]]:
     """The process after some more rows were observed exactly where it expects them ("kriging believer").
 
     What was expected changes no expectation; only the variance near those rows goes down. So the values of
@@ -239,6 +239,9 @@ def believing(
         place: of the pending rows.
         is_pending: False marks places that mean nothing.
 
+    Returns:
+        The process, and what it expects of each pending row.
+
     References:
         Ginsbourger, Le Riche, Carraro, "Kriging is well-suited to parallelize optimization", 2010, section
         3.2.2.
@@ -251,13 +254,16 @@ def believing(
     among = jnp.where(is_pending[None], whitening[:, place], 0)
     precision = product(among.T, among) + jnp.diag(jnp.where(is_pending, 0, 1).astype(scaled.dtype))
     root = inverse_factor(precision)
-    excess = jnp.where(is_pending[:, None], solved[place], 0)
-    solved = solved - product(whitening.T, product(among, product(root.T, product(root, excess))))
+    excess = product(root.T, product(root, jnp.where(is_pending[:, None], solved[place], 0)))
+    solved = solved - product(whitening.T, product(among, excess))
     constant, weights = _without_constant(solved, observed)
     features = jnp.where(present[:, None], features, 0)
-    return GaussianProcess(
+    process = GaussianProcess(
         hyperparameters, features, present, whitening, weights, constant, offset, deviation
     )
+    # The value that takes a row's weight away is what is expected of it.
+    expected = constant - excess[:, 0] + constant * excess[:, 1]
+    return process, offset + deviation * expected
 
 
 def predict(
@@ -275,34 +281,38 @@ def predict(
     References:
         Rasmussen, Williams, "Gaussian processes for machine learning", 2006, algorithm 2.1.
     """
-    cross = jnp.where(
-        process.valid[:, None], _kernel(process.hyperparameters, process.features, candidates), 0
-    )
+    cross = covariance(process.hyperparameters, process.features, process.valid, candidates)
+    return posterior(process, cross, explained(process.whitening, cross))
+
+
+def covariance(
+    hyperparameters: Hyperparameters,
+    features: Float[Array, "n columns"],
+    valid: Bool[Array, " n"],
+    candidates: Float[Array, "rows columns"],
+) -> Float[Array, "n rows"]:
+    """Prior covariance of the function at the valid rows of features and at other rows; 0 elsewhere."""
+    return jnp.where(valid[:, None], _kernel(hyperparameters, features, candidates), 0)
+
+
+def explained(whitening: Float[Array, "n n"], cross: Float[Array, "n rows"]) -> Float[Array, " rows"]:
+    """By how much observations lower the variance at each row; one more adds a term to the sum."""
+    return jnp.sum(product(whitening, cross) ** 2, axis=0)
+
+
+def posterior(
+    process: GaussianProcess, cross: Float[Array, "n rows"], explained: Float[Array, " rows"]
+) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:
+    """``predict`` for rows of which the ``covariance`` and the variance that is ``explained`` are at hand."""
     mean = process.constant + product(process.weights, cross)
-    explained = product(process.whitening, cross)
-    variance = jnp.exp(process.hyperparameters.log_signal) - jnp.sum(explained**2, axis=0)
+    variance = jnp.exp(process.hyperparameters.log_signal) - explained
     return process.offset + process.deviation * mean, process.deviation**2 * jnp.maximum(variance, 0)
-
-
-def first(process: GaussianProcess, size: int) -> GaussianProcess:
-    """The process as it is if only the first rows may be valid: less work for ``predict``."""
-    own = process
-    return own._replace(
-        features=own.features[:size],
-        valid=own.valid[:size],
-        whitening=own.whitening[:size, :size],
-        weights=own.weights[:size],
-    )
 
 
 def noise_variance(process: GaussianProcess) -> Float[Array, ""]:
     """Variance of an observation around the function, in squared units of the targets.
 
-    Args:
-        process: what ``fit`` or ``condition`` returned.
-
-    Returns:
-        What to add to the variance of ``predict`` for the variance of a new observation.
+    It is what to add to the variance of ``predict`` for the variance of a new observation.
     """
     return process.deviation**2 * _noise(process.hyperparameters)
 
@@ -359,24 +369,16 @@ def _standardised(
 
 def _log_prior(parameters: Hyperparameters) -> Float[Array, ""]:
     """Logarithm of the prior density of the hyperparameters, up to a constant."""
-    vector, mode, width = _beside_prior(parameters)
-    return -0.5 * jnp.sum(((vector - mode) / width) ** 2)
+    mode = prior_mode(parameters.log_lengthscales.shape[0], parameters.log_signal.dtype)
+    parts = zip(parameters, mode, _WIDTHS, strict=True)
+    squares = [jnp.sum(((value - centre) / width) ** 2) for value, centre, width in parts]
+    return -0.5 * jnp.sum(jnp.stack(squares))
 
 
 def _prior_gradient(parameters: Hyperparameters) -> Hyperparameters:
-    vector, mode, width = _beside_prior(parameters)
-    return ravel_pytree(parameters)[1]((mode - vector) / width**2)
-
-
-def _beside_prior(
-    parameters: Hyperparameters,
-) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
-    """Hyperparameters as one vector, the mode of their priors, and the widths of these."""
-    num_columns, dtype = parameters.log_lengthscales.shape[0], parameters.log_signal.dtype
-    mode = ravel_pytree(prior_mode(num_columns, dtype))[0]
-    lengthscales, signal, noise = _WIDTHS
-    width = jnp.asarray([lengthscales] * num_columns + [signal, noise], dtype)
-    return ravel_pytree(parameters)[0], mode, width
+    mode = prior_mode(parameters.log_lengthscales.shape[0], parameters.log_signal.dtype)
+    parts = zip(parameters, mode, _WIDTHS, strict=True)
+    return Hyperparameters(*((centre - value) / width**2 for value, centre, width in parts))
 
 
 class _Factored(NamedTuple):
@@ -464,13 +466,6 @@ def _distance(
     square = squares - 2 * product(left, right.T)
     apart = square > 0  # rounding may take equal rows below zero; the root has no slope there
     return jnp.where(apart, jnp.sqrt(5 * jnp.where(apart, square, 1)), 0)
-
-
-def _noisy_kernel(
-    hyperparameters: Hyperparameters, features: Float[Array, "n columns"], valid: Bool[Array, " n"]
-) -> Float[Array, "n n"]:
-    kernel = _masked(_kernel(hyperparameters, features, features), valid)
-    return kernel + _noise_diagonal(hyperparameters, valid)
 
 
 def _masked(matrix: Float[Array, "n n"], valid: Bool[Array, " n"]) -> Float[Array, "n n"]:

@@ -217,7 +217,8 @@ def test_lane_of_a_batch_equals_the_lane_alone():
 def believing_anew(rows, values, observed, place, is_pending):
     pending = jnp.zeros(LENGTH, bool).at[place].set(is_pending)
     _, whitening = gp.refit(FIXED, rows, values, observed, pending, -1, -1)
-    return gp.believing(FIXED, whitening, rows, values, observed, place, is_pending)
+    process, believed = gp.believing(FIXED, whitening, rows, values, observed, place, is_pending)
+    return process, believed, gp.predict(process, rows[place])[0]
 
 
 def test_belief_in_what_is_expected_takes_variance_alone():
@@ -226,7 +227,8 @@ def test_belief_in_what_is_expected_takes_variance_alone():
     observed = valid & (jnp.arange(LENGTH) % 5 > 0)
     process = gp.condition(FIXED, rows, jnp.where(observed, values, jnp.nan), observed)
     place = jnp.asarray([0, 5, 10, 15, 39])
-    believing = believing_anew(rows, values, observed, place, place < 20)
+    believing, believed, at_places = believing_anew(rows, values, observed, place, place < 20)
+    np.testing.assert_allclose(believed[:4], at_places[:4], rtol=1e-9)
     expected = PREDICT(process, jnp.where(valid[:, None], rows, 0))[0]
     scaled = (jnp.where(observed, values, expected) - process.offset) / process.deviation
     # As if conditioned on what was believed, in the units that were there before.
@@ -244,6 +246,24 @@ def test_belief_in_what_is_expected_takes_variance_alone():
     np.testing.assert_allclose(ours, before, rtol=1e-9)
     assert (variance <= doubt + 1e-9).all()
     assert (variance < 0.9 * doubt).any()
+
+
+def test_the_least_noise_is_enough_for_32_bits():
+    """Neighbours and duplicates, a strong signal, long lengthscales and no noise but the floor's."""
+    rng, n = np.random.default_rng(0), 120
+    rows = np.repeat(rng.random((n // 3, 3)), 3, axis=0) + 1e-4 * rng.normal(size=(n, 3)) * [[0, 1, 0]]
+    targets = np.sin(5 * rows[:, 0]) + rows[:, 1] ** 2
+    extreme = gp.Hyperparameters(jnp.full(3, 1.0), jnp.asarray(2.0), jnp.asarray(-20.0))
+    found = []
+    for dtype in (np.float32, np.float64):
+        arrays = [jnp.asarray(part, dtype) for part in (rows, targets, CANDIDATES)]
+        parameters = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), extreme)
+        process = gp.condition(parameters, *arrays[:2], jnp.ones(n, bool))
+        found.append([np.asarray(part, float) for part in PREDICT(process, arrays[2])])
+    (mean, variance), (exact, doubt) = found
+    deviation = targets.std()
+    np.testing.assert_allclose(mean, exact, atol=0.01 * deviation)
+    np.testing.assert_allclose(variance**0.5, doubt**0.5, atol=0.01 * deviation)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])

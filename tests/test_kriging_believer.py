@@ -37,8 +37,9 @@ KNOWING = Problem(3, (0, 1, 2), 4, WORKERS)
 
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch):
-    """One size of matrices, for the sake of compilation."""
+    """One size of matrices, for the sake of compilation, and the precision of what is compared with."""
     use_small_memory(monkeypatch)
+    monkeypatch.setattr(module, "PRECISION", jnp.float64)
 
 
 def use_small_memory(monkeypatch):
@@ -81,21 +82,23 @@ def judging(policy, problem):
     acquisition = policy.propose.args[1]
 
     def ask(context, state, key, num_steps):
-        targets, task = acquisition.targets(state.launches, key), jnp.int32(1)
-        models = module._up_to_date(
-            context, state.models, state.launches, targets, jnp.bool_(True), num_steps
+        task, targets = jnp.int32(1), acquisition.targets(state.launches, key).astype(module.PRECISION)
+        models, shortlist = module.up_to_date(context, task, state, targets, jnp.bool_(True), num_steps)
+        gain = module.judge(
+            problem, acquisition, context, task, state.launches, models, shortlist, targets, key
         )
-        row = jnp.arange(NUM_ROWS)
-        return models, module.judge(
-            problem, acquisition, context, task, state.launches, models, targets, row, key
-        )
+        return models, shortlist, gain.reshape(-1)
 
     return jax.jit(ask)
 
 
 def gains(policy, state, key=0, num_steps=5, problem=LEARNING):
-    """The models with which the policy thinks of every row, and what it thinks."""
-    return judging(policy, problem)(context_of(policy), state, jax.random.key(key), jnp.int32(num_steps))
+    """The models and the shortlist with which the policy thinks of every row, and what it thinks."""
+    models, shortlist, gain = judging(policy, problem)(
+        context_of(policy), state, jax.random.key(key), jnp.int32(num_steps)
+    )
+    assert shortlist.row.reshape(-1).tolist() == list(range(NUM_ROWS))
+    return models, shortlist, gain
 
 
 def test_with_all_objectives_known_the_row_of_largest_gain_is_chosen():
@@ -136,7 +139,7 @@ def test_hypervolume_gain_equals_scikit_learn_and_sampling():
     policy = expected_hypervolume(LEARNING)
     observed = np.random.default_rng(1).permutation(NUM_ROWS)[:9]
     state = lane(policy, observed, failed=(60,)) if 60 not in observed else lane(policy, observed)
-    models, ours = gains(policy, state)
+    models, _, ours = gains(policy, state)
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
     scaled = (values - low) / (high - low)
@@ -157,7 +160,7 @@ def test_scalar_gain_equals_scikit_learn():
     policy = parego(LEARNING)
     observed = np.random.default_rng(2).permutation(NUM_ROWS)[:10]
     state = lane(policy, observed)
-    models, ours = gains(policy, state, key=7)
+    models, _, ours = gains(policy, state, key=7)
     weights = np.asarray(weights_on_simplex(jax.random.key(7), 3))
     values = TABLE.costs[1, :, 0]
     low, high = values[observed].min(axis=0), values[observed].max(axis=0)
@@ -198,11 +201,11 @@ def test_two_workers_do_not_go_to_the_same_place(make):
     policy = make(LEARNING)
     observed = np.random.default_rng(4).permutation(NUM_ROWS)[:12]
     free = lane(policy, observed)
-    _, before = gains(policy, free)
+    *_, before = gains(policy, free)
     unseen = np.setdiff1d(np.arange(NUM_ROWS), observed)
     first = int(unseen[np.argmax(before[unseen])])
     busy = lane(policy, observed, pending=[first])
-    _, after = gains(policy, busy)
+    *_, after = gains(policy, busy)
     assert float(after[first]) < float(before[first]) - 0.5
     unseen = np.setdiff1d(unseen, first)
     assert (np.asarray(after - before)[unseen] <= 1e-6).mean() > 0.9
@@ -257,7 +260,7 @@ def test_models_that_grow_equal_models_of_the_same_rows_anew():
     policy = expected_hypervolume(LEARNING)
     observed = np.random.default_rng(5).permutation(NUM_ROWS)[:11].tolist()
     state = lane(policy, observed[:9])
-    models, _ = gains(policy, state)
+    models, shortlist, _ = gains(policy, state)
     old = models.hyperparameters
     for rows, pending, failed in (
         (observed[:9], observed[9:10], ()),  # one was launched
@@ -266,10 +269,10 @@ def test_models_that_grow_equal_models_of_the_same_rows_anew():
         (observed[:10], (50, 51), observed[10:]),  # two were launched
     ):
         state = lane(policy, rows, pending, failed=failed)
-        models, grown = gains(policy, state._replace(models=models), num_steps=-1)
-        fresh, anew = gains(
-            policy, state._replace(models=models._replace(row=0 * models.row - 1)), num_steps=-1
-        )
+        state = state._replace(models=models, shortlist=shortlist)
+        models, shortlist, grown = gains(policy, state, num_steps=-1)
+        nothing = models._replace(row=0 * models.row - 1)
+        fresh, _, anew = gains(policy, state._replace(models=nothing), num_steps=-1)
         assert set(models.row.tolist()) == {*rows, *pending, -1} == set(fresh.row.tolist())
         unseen = np.setdiff1d(np.arange(NUM_ROWS), [*rows, *pending])
         np.testing.assert_allclose(grown[unseen], anew[unseen], rtol=1e-8, atol=1e-10)
@@ -342,6 +345,25 @@ def test_memory_equals_plain_python_and_keeps_the_front():
                 assert all((held == point).all(axis=1).any() for point in nondominated)
 
 
+def the_worst_part_gives_way(before, after):
+    """Where one part of a lane has other rows than before, it was the one whose best row was the worst."""
+    changed = (np.asarray(before.row) != np.asarray(after.row)).any(axis=2)
+    for lane in np.flatnonzero(changed.sum(axis=1) == 1):
+        assert changed[lane].argmax() == np.argmin(before.best[lane])
+    assert np.isin(changed.sum(axis=1), (0, 1, 4, 8)).all()
+
+
+def shortlist_is_up_to_date(context, state):
+    """What is known of the shortlist is what models say of its rows, all worked out anew."""
+    models, row = state.models, state.shortlist.row.reshape(-1)
+    parameters = jax.tree.map(lambda leaf: leaf[0], models.hyperparameters)
+    cross = gp.covariance(parameters, context.features[models.row], models.row >= 0, context.features[row])
+    held = state.shortlist
+    np.testing.assert_allclose(held.cross[0].reshape(cross.shape), cross, rtol=1e-8, atol=1e-10)
+    explained = gp.explained(models.whitening[0], cross)
+    np.testing.assert_allclose(held.explained.reshape(-1), explained, rtol=1e-6, atol=1e-8)
+
+
 def test_a_run_beyond_the_memory_keeps_its_front_and_goes_on_improving():
     """Runs of 100 evaluations of which 32 are remembered, by one worker, against as many random rows."""
     table = synthetic(1000, 1, fidelities=(1,), num_objectives=2, seed=5)
@@ -358,8 +380,12 @@ def test_a_run_beyond_the_memory_keeps_its_front_and_goes_on_improving():
     state = jax.vmap(lambda key: policy.init(context, task, key))(jax.random.split(jax.random.key(0), 6))
     rows = []
     for number in range(100):
+        before = state.shortlist
         state, row = step(state, jnp.full(6, number, jnp.int32))
         rows.append(np.asarray(row))
+        the_worst_part_gives_way(before, state.shortlist)
+    for lane in range(6):
+        shortlist_is_up_to_date(context, jax.tree.map(lambda leaf, lane=lane: leaf[lane], state))
     values = np.asarray(costs)
     worst, volumes = values.max(axis=0), []
     for memory, own in enumerate(np.stack(rows, axis=1)):

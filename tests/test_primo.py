@@ -40,6 +40,7 @@ LEVEL, NUM_COLUMNS = 3, 5
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch):
     use_small_memory(monkeypatch)
+    monkeypatch.setattr(believer, "PRECISION", jnp.float64)
 
 
 @functools.cache
@@ -77,13 +78,14 @@ def acquisition():
             functools.partial(module._weighted_cost, state.weights),
             functools.partial(module._believed_gain, density, weight),
         )
-        targets = own.targets(launches, keys[0])
-        models = believer._up_to_date(
-            context, state.model.models, launches, targets, jnp.bool_(True), jnp.int32(5)
+        targets = own.targets(launches, keys[0]).astype(believer.PRECISION)
+        models, shortlist = believer.up_to_date(
+            context, task, state.model, targets, jnp.bool_(True), jnp.int32(5)
         )
-        row = jnp.arange(NUM_ROWS)
-        gain = functools.partial(believer.judge, PROBLEM, own, context, task, launches, models, targets, row)
-        return models.hyperparameters, jax.vmap(gain)(keys)
+        gain = functools.partial(
+            believer.judge, PROBLEM, own, context, task, launches, models, shortlist, targets
+        )
+        return models.hyperparameters, jax.vmap(gain)(keys).reshape(keys.shape[0], -1)
 
     return jax.jit(ask)
 

@@ -137,8 +137,8 @@ def _swept(place: Int[Array, "m n"], counts: Bool[Array, " n"]) -> tuple[Array, 
         return _Sweep(
             jnp.where(is_lowered, lowered, sweep.height),
             jnp.where(is_lowered, end, sweep.start),
-            sweep.lower.at[:, sweep.number].set(lower),
-            sweep.upper.at[:, sweep.number].set(jnp.stack([stop, top, end])),
+            jnp.asarray(sweep.lower).at[:, sweep.number].set(lower),
+            jnp.asarray(sweep.upper).at[:, sweep.number].set(jnp.stack([stop, top, end])),
             sweep.number + 1,
         )
 

@@ -4,7 +4,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mohb_jax.kernels.expected_improvement import expected_hypervolume_improvement, undominated_boxes
 from mohb_jax.searchers.base import Policy
@@ -21,7 +21,6 @@ from mohb_jax.types import Array, Key
 
 MARGIN = 0.1
 """By so much of each objective's observed range is the reference worse than the worst observed value."""
-_LEAST_GAIN = 1e-300
 
 
 @functools.cache
@@ -62,29 +61,33 @@ def _hypervolume_gain(
 ) -> Float[Array, " rows"]:
     """Logarithm of the expected hypervolume improvement of some rows; see ``GainFn``."""
     del key
-    launches, num_pending = judged.launches, judged.is_pending.shape[0]
+    launches, dtype = judged.launches, judged.mean.dtype
     low, width = observed_range(launches)
-    mean, deviation = _all_objectives(problem, context, judged, low, width)
-    values = (launches.costs - low[None]) / width[None]
-    seen = jnp.concatenate([values, mean[:, :num_pending].T])
+    scaled = functools.partial(_all_objectives, problem, context, judged.task, low, width)
+    believed = scaled(judged.pending, judged.expected)
+    mean, deviation = scaled(judged.row, judged.mean), jnp.zeros((problem.num_objectives, 1), dtype)
+    deviation = (
+        jnp.broadcast_to(deviation, mean.shape).at[np.array(problem.learned, int)].set(judged.deviation)
+    )
+    values = ((launches.costs - low[None]) / width[None]).astype(dtype)
+    seen = jnp.concatenate([values, believed.T])
     counts = jnp.concatenate([launches.observed, judged.is_pending])
-    reference = jnp.full(problem.num_objectives, 1 + MARGIN, seen.dtype)
-    boxes = undominated_boxes(seen, counts, reference)
-    gain = expected_hypervolume_improvement(boxes, mean[:, num_pending:], deviation[:, num_pending:])
-    return jnp.log(jnp.maximum(gain, _LEAST_GAIN))
+    reference = jnp.full(problem.num_objectives, 1 + MARGIN, dtype)
+    gain = expected_hypervolume_improvement(undominated_boxes(seen, counts, reference), mean, deviation)
+    return jnp.log(jnp.maximum(gain, jnp.finfo(dtype).tiny))
 
 
 def _all_objectives(
     problem: Problem,
     context: Knowledge,
-    judged: Judged,
+    task: Int[Array, ""],
     low: Float[Array, " m"],
     width: Float[Array, " m"],
-) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
-    """Mean and deviation of each objective: a known one has its value, and no deviation."""
-    learned, known = np.array(problem.learned, int), np.array(problem.known, int)
-    nothing = jnp.zeros((problem.num_objectives, judged.row.shape[0]), low.dtype)
-    value = (context.known[judged.task, judged.row] - low[known]) / width[known]
-    return nothing.at[known].set(value.T).at[learned].set(judged.mean), nothing.at[learned].set(
-        judged.deviation
-    )
+    row: Int[Array, " n"],
+    learned: Float[Array, "models n"],
+) -> Float[Array, "m n"]:
+    """Each objective at some rows, scaled: a known one has its value, the others what models make of them."""
+    known = np.array(problem.known, int)
+    value = (context.known[task, row] - low[known]) / width[known]
+    every = jnp.zeros((problem.num_objectives, row.shape[0]), learned.dtype)
+    return every.at[known].set(value.T.astype(every.dtype)).at[np.array(problem.learned, int)].set(learned)

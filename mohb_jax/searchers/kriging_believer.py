@@ -5,14 +5,14 @@ count as if they had come out as expected ("kriging believer"), so that workers 
 
 Work is saved, none of it by a weaker model: a row that is launched joins the factor of the kernel matrix;
 hyperparameters are searched for more rarely as results add up (``refit_counts``); what is believed of pending
-rows needs no factor of its own; and of a large table a proposal looks at fresh random rows and at those that
-were the best for the last ones.
+rows needs no factor of its own; the rows among which a proposal chooses stay the same for the most part
+(``shortlist``); and numbers have 32 bits, which the noise is never too small for.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,19 +23,30 @@ from mohb_jax.benchmarks.before_training import known_costs
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.kernels.bits import members
-from mohb_jax.kernels.expected_improvement import INDIFFERENCE, log_expected_improvement
+from mohb_jax.kernels.expected_improvement import log_expected_improvement
 from mohb_jax.searchers.base import Job, Moment, Policy, Result
 from mohb_jax.searchers.lane_batches import most_of_lanes, tree_where
-from mohb_jax.searchers.promising_rows import best_of, none_kept, promising
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.result_memory import Launches, launched, no_launches, with_result
-from mohb_jax.searchers.seen_rows import Pool, draw, marked, new_pool
+from mohb_jax.searchers.seen_rows import Pool, draw, is_marked, marked, new_pool
+from mohb_jax.searchers.shortlist import (
+    Models,
+    Shortlist,
+    chosen_from,
+    new_shortlist,
+    num_due,
+    renewed,
+    with_row,
+)
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key
 
-NUM_FRESH = 448
-"""Rows at random among which a proposal chooses, where a table has too many to look at all of them."""
+PRECISION = jnp.float32
+"""Of all that models work with; results are kept as they are."""
+INDIFFERENCE = 1e-4
+"""Differences in the logarithm of a gain that do not count: chance decides. Rows can be exactly as promising
+as one another, and neither the order of the table nor rounding may choose."""
 LANES_PER_BATCH = 8
 """Lanes that advance together; more would not fit the processor's cache."""
 CAPACITY = 128
@@ -99,15 +110,6 @@ class Knowledge(NamedTuple):
     """The objectives that are known without training."""
 
 
-class Models(NamedTuple):
-    """Gaussian processes on the same rows, one per model, as far as they do not depend on results."""
-
-    row: Int[Array, " capacity"]
-    """Rows that are observed or believed in, in the order in which they joined; -1 after the last."""
-    hyperparameters: gp.Hyperparameters
-    whitening: Float[Array, "models capacity capacity"]
-
-
 class ModelState(NamedTuple):
     """What a lane has seen, and what it makes of it."""
 
@@ -115,8 +117,7 @@ class ModelState(NamedTuple):
     key: Key
     launches: Launches
     models: Models
-    kept: Int[Array, " kept"]
-    """The best rows of the last proposals, the last ones first; -1 where there were none."""
+    shortlist: Shortlist
     num_chosen: Int[Array, ""]
     """Proposals so far that were the model's choice."""
 
@@ -134,17 +135,21 @@ class Judged(NamedTuple):
         task: a position in the context.
         launches: what was launched.
         targets: what ``TargetsFn`` made of that.
-        row: rows that are pending, and then rows to judge.
-        is_pending: which of the pending rows are that, and not padding.
-        mean: of each model at each of those rows.
+        pending: rows that are pending.
+        is_pending: which of them are that, and not padding.
+        expected: mean of each model at each of those.
+        row: rows to judge.
+        mean: of each model at each of them.
         deviation: the same.
     """
 
     task: Int[Array, ""]
     launches: Launches
     targets: Float[Array, "models capacity"]
-    row: Int[Array, " n"]
+    pending: Int[Array, " k"]
     is_pending: Bool[Array, " k"]
+    expected: Float[Array, "models k"]
+    row: Int[Array, " n"]
     mean: Float[Array, "models n"]
     deviation: Float[Array, "models n"]
 
@@ -175,7 +180,7 @@ def believer_policy(problem: Problem, num_models: int, acquisition: Acquisition)
 
 def knowledge_of(problem: Problem, table: AnyTable, tasks: tuple[int, ...]) -> Knowledge:
     """What lanes of some tasks know: rows, their configurations, and known objectives."""
-    features = jnp.asarray(unit_features(table), jnp.result_type(float))
+    features = jnp.asarray(unit_features(table), PRECISION)
     return Knowledge(all_candidates(table, tasks), features, _known_values(table, tasks, problem.known))
 
 
@@ -184,13 +189,13 @@ def new_model(
 ) -> ModelState:
     """A lane that has seen nothing, with so many models. The key is consumed."""
     num_rows, num_columns = context.features.shape
-    dtype = context.features.dtype
+    models = _no_models(num_models, num_columns, context.features.dtype)
     return ModelState(
         pool=new_pool(context.candidates, task, key, num_rows),
         key=jax.random.fold_in(key, 3),
-        launches=no_launches(CAPACITY, problem.num_objectives, dtype),
-        models=_no_models(num_models, num_columns, dtype),
-        kept=none_kept(context.candidates, NUM_FRESH),
+        launches=no_launches(CAPACITY, problem.num_objectives, jnp.result_type(float)),
+        models=models,
+        shortlist=new_shortlist(context.candidates, task, models),
         num_chosen=jnp.int32(0),
     )
 
@@ -230,30 +235,31 @@ def propose(
 
     The job is at the given level of the ladder, which is the highest fidelity.
     """
-    carried_key, place_key, acquire_key, noise_key = jax.random.split(state.key, 4)
+    carried_key, acquire_key, noise_key = jax.random.split(state.key, 3)
     pool, drawn, found = draw(context.candidates, task, state.pool, 1)
-    among, unseen = promising(context.candidates, task, state.pool.seen, state.kept, NUM_FRESH, place_key)
-    chooses = (moment.num_launched >= problem.num_initial) & jnp.any(unseen)
-    chooses &= jnp.sum(state.launches.observed) >= LEAST_OBSERVED
-    targets = acquisition.targets(state.launches, acquire_key)
-    models = _up_to_date(
-        context, state.models, state.launches, targets, chooses, _steps_due(state.num_chosen)
-    )
+    asks = moment.num_launched >= problem.num_initial
+    asks &= jnp.sum(state.launches.observed) >= LEAST_OBSERVED
+    targets = acquisition.targets(state.launches, acquire_key).astype(PRECISION)
+    models, shortlist = up_to_date(context, task, state, targets, asks, _steps_due(state.num_chosen))
+    unseen = (shortlist.row >= 0) & ~is_marked(state.pool.seen, jnp.maximum(shortlist.row, 0))
+    chooses = asks & jnp.any(unseen)
 
     def choose() -> tuple[Array, Array]:
-        gain = judge(problem, acquisition, context, task, state.launches, models, targets, among, acquire_key)
+        gain = judge(
+            problem, acquisition, context, task, state.launches, models, shortlist, targets, acquire_key
+        )
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
-        best, kept = best_of(among, jnp.where(unseen, gain, -jnp.inf), 1, state.kept)
-        return best[0], kept
+        return chosen_from(shortlist, jnp.where(unseen, gain, -jnp.inf))
 
-    nothing = (drawn[0], state.kept)
-    best, kept = jax.lax.cond(most_of_lanes(chooses), choose, lambda: nothing)
+    nothing = (drawn[0], shortlist.best)
+    best, of_parts = jax.lax.cond(most_of_lanes(chooses), choose, lambda: nothing)
     chosen = state.pool._replace(seen=marked(state.pool.seen, best[None]))
-    pool, row, kept, wanted = tree_where(
-        chooses, (chosen, best, kept, jnp.bool_(True)), (pool, drawn[0], state.kept, found[0])
+    pool, row, of_parts, wanted = tree_where(
+        chooses, (chosen, best, of_parts, jnp.bool_(True)), (pool, drawn[0], shortlist.best, found[0])
     )
+    shortlist = shortlist._replace(best=of_parts)
     launches = launched(state.launches, row, wanted)
-    state = ModelState(pool, carried_key, launches, models, kept, state.num_chosen + chooses)
+    state = ModelState(pool, carried_key, launches, models, shortlist, state.num_chosen + chooses)
     return state, Job(row, jnp.int32(level), jnp.int32(-1), wanted)
 
 
@@ -263,31 +269,57 @@ def _steps_due(num_chosen: Int[Array, ""]) -> Int[Array, ""]:
     return jnp.where(due, jnp.where(num_chosen == 0, FIRST_STEPS, NUM_STEPS), -1)
 
 
-def _up_to_date(
+def up_to_date(
     context: Knowledge,
-    models: Models,
-    launches: Launches,
+    task: Int[Array, ""],
+    state: ModelState,
     targets: Float[Array, "models capacity"],
-    chooses: Bool[Array, ""],
+    asks: Bool[Array, ""],
     num_steps: Int[Array, ""],
-) -> Models:
-    """Models of all rows that were launched, where a lane chooses by them.
+) -> tuple[Models, Shortlist]:
+    """Models of all rows that were launched and what they say of the shortlist, where a lane asks them.
 
     A row that was launched since joins by itself. Where rows have gone or more have come, all are factorised
     anew, and where steps are due, under better hyperparameters.
     """
+    launches, models = state.launches, state.models
     slots = launches.observed | launches.pending
     same = models.row[:, None] == launches.row[None, :]
     is_new = slots & ~jnp.any(same, axis=0)
     num_new = jnp.sum(is_new)
     has_gone = jnp.any((models.row >= 0) & ~jnp.any(same & slots[None], axis=1))
-    anew = chooses & ((num_steps >= 0) | has_gone | (num_new > 1))
-    joins = chooses & ~anew & (num_new == 1)
+    anew = asks & ((num_steps >= 0) | has_gone | (num_new > 1))
+    joins = asks & ~anew & (num_new == 1)
     models = _with_row(context, models, launches.row[jnp.argmax(is_new)], joins)
-    return jax.lax.cond(
+    models = jax.lax.cond(
         most_of_lanes(anew),
         lambda: tree_where(anew, _factorised(context, models, launches, targets, num_steps), models),
         lambda: models,
+    )
+    return models, _looked_at(context, task, state, models, joins, anew, asks)
+
+
+def _looked_at(
+    context: Knowledge,
+    task: Int[Array, ""],
+    state: ModelState,
+    models: Models,
+    joins: Bool[Array, ""],
+    anew: Bool[Array, ""],
+    asks: Bool[Array, ""],
+) -> Shortlist:
+    """The shortlist for models to which a row was joined, or that were made anew."""
+    place = jnp.where(joins, jnp.sum(models.row >= 0) - 1, CAPACITY)
+    # Loops of one turn or none: what they change stays in its place in memory.
+    shortlist = jax.lax.fori_loop(
+        0,
+        most_of_lanes(joins.astype(jnp.int32)),
+        lambda _, own: with_row(context.features, models, own, place),
+        state.shortlist,
+    )
+    most = most_of_lanes(num_due(context.candidates, shortlist, anew, asks))
+    return renewed(
+        context.candidates, task, state.pool, context.features, models, shortlist, anew, asks, most
     )
 
 
@@ -332,13 +364,8 @@ def _factorised(
 
         return fits
 
-    return Models(row, *_by_size(count, with_size))
-
-
-def _by_size(count: Int[Array, ""], with_size: Callable[[int], Callable[[], Any]]) -> Any:
-    """What ``with_size`` gives for the least of ``SIZES`` that serves all lanes."""
     number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(count))
-    return jax.lax.switch(number, [with_size(size) for size in SIZES])
+    return Models(row, *jax.lax.switch(number, [with_size(size) for size in SIZES]))
 
 
 def judge(
@@ -348,57 +375,61 @@ def judge(
     task: Int[Array, ""],
     launches: Launches,
     models: Models,
+    shortlist: Shortlist,
     targets: Float[Array, "models capacity"],
-    row: Int[Array, " n"],
     key: Key,
-) -> Float[Array, " n"]:
-    """How good it would be to evaluate each row; see ``GainFn``."""
+) -> Float[Array, "parts size"]:
+    """How good it would be to evaluate each row of the shortlist; see ``GainFn``."""
     place, is_pending = _pending_places(launches, problem.num_workers)
-    asked = jnp.concatenate([launches.row[place], row])
-    mean, deviation = _predicted(context, models, launches, targets, asked, place, is_pending)
-    return acquisition.gain(context, Judged(task, launches, targets, asked, is_pending, mean, deviation), key)
+    expected, mean, deviation = _predicted(context, models, shortlist, launches, targets, place, is_pending)
+    row = jnp.maximum(shortlist.row, 0).reshape(-1)
+    pending = launches.row[place], is_pending, expected
+    judged = Judged(task, launches, targets, *pending, row, mean, deviation)
+    return acquisition.gain(context, judged, key).reshape(shortlist.row.shape)
 
 
 def _predicted(
     context: Knowledge,
     models: Models,
+    shortlist: Shortlist,
     launches: Launches,
     targets: Float[Array, "models capacity"],
-    asked: Int[Array, " n"],
     place: Int[Array, " k"],
     is_pending: Bool[Array, " k"],
-) -> tuple[Float[Array, "models n"], Float[Array, "models n"]]:
-    """Mean and deviation of each model at some rows, if pending slots come out as expected."""
-    if not targets.shape[0]:
-        nothing = jnp.zeros((0, asked.shape[0]), targets.dtype)
-        return nothing, nothing
+) -> tuple[Float[Array, "models k"], Float[Array, "models n"], Float[Array, "models n"]]:
+    """Mean of each model at the pending slots, and mean and deviation at the rows of the shortlist if those
+    come out as expected."""
+    num_models, num_rows = targets.shape[0], shortlist.row.size
+    if not num_models:
+        of_list = jnp.zeros((0, num_rows), targets.dtype)
+        return jnp.zeros((0, place.shape[0]), targets.dtype), of_list, of_list
     same = (models.row[:, None] == launches.row[None, :]) & (models.row >= 0)[:, None]
     slot, held = jnp.argmax(same, axis=1), jnp.any(same, axis=1)
-    features = context.features[models.row]
     observed = held & launches.observed[slot]
     position = jnp.argmax(same[:, place], axis=0)
-    process = jax.vmap(gp.believing, (0, 0, None, 0, None, None, None))(
-        models.hyperparameters, models.whitening, features, targets[:, slot], observed, position, is_pending
+    process, expected = jax.vmap(gp.believing, (0, 0, None, 0, None, None, None))(
+        models.hyperparameters,
+        models.whitening,
+        context.features[models.row],
+        targets[:, slot],
+        observed,
+        position,
+        is_pending,
     )
-    candidates = context.features[asked]
-
-    def with_size(size: int) -> Callable[[], tuple]:
-        return lambda: jax.vmap(gp.predict, (0, None))(
-            jax.vmap(lambda own: gp.first(own, size))(process), candidates
-        )
-
-    mean, variance = _by_size(jnp.sum(models.row >= 0), with_size)
-    return mean, jnp.sqrt(jnp.maximum(variance, 0))
+    mean, variance = jax.vmap(gp.posterior)(
+        process,
+        shortlist.cross.reshape(num_models, -1, num_rows),
+        shortlist.explained.reshape(num_models, num_rows),
+    )
+    return expected, mean, jnp.sqrt(jnp.maximum(variance, 0))
 
 
 def improvement_of_cost(judged: Judged) -> Float[Array, " rows"]:
     """Logarithm of the expected improvement, where there is one model: that of the cost."""
-    num_pending = judged.is_pending.shape[0]
-    value, mean, deviation = judged.targets[0], judged.mean[0], judged.deviation[0]
-    least = jnp.min(jnp.where(judged.launches.observed, value, jnp.inf))
-    expected = jnp.min(jnp.where(judged.is_pending, mean[:num_pending], jnp.inf))
-    deviation = jnp.maximum(deviation[num_pending:], gp.LEAST_VARIANCE**0.5)
-    return log_expected_improvement(mean[num_pending:], deviation, jnp.minimum(least, expected))
+    least = jnp.min(jnp.where(judged.launches.observed, judged.targets[0], jnp.inf))
+    expected = jnp.min(jnp.where(judged.is_pending, judged.expected[0], jnp.inf))
+    deviation = jnp.maximum(judged.deviation[0], gp.LEAST_VARIANCE**0.5)
+    return log_expected_improvement(judged.mean[0], deviation, jnp.minimum(least, expected))
 
 
 def observed_range(launches: Launches) -> tuple[Float[Array, " m"], Float[Array, " m"]]:

@@ -217,8 +217,8 @@ def _believed_gain(
     objective_key, share_key = jax.random.split(key)
     objective = jax.random.randint(objective_key, (), 0, log_density.shape[1])
     believes = jax.random.uniform(share_key) >= EPSILON
-    row = judged.row[judged.is_pending.shape[0] :]
-    return gain + jnp.where(believes, weight, 0) * log_density[judged.task, objective, row]
+    belief = jnp.where(believes, weight, 0) * log_density[judged.task, objective, judged.row]
+    return gain + belief.astype(gain.dtype)
 
 
 def _weighted_cost(weights: Float[Array, " m"], launches: Launches, key: Key) -> Float[Array, "1 capacity"]:

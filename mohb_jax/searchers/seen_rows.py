@@ -49,7 +49,7 @@ def first_unseen(
     return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
 
 
-def is_marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> Bool[Array, " k"]:
+def is_marked(seen: UInt32[Array, " words"], row: Int[Array, "*k"]) -> Bool[Array, "*k"]:
     """Whether rows are marked as seen."""
     return seen[row >> 5] >> (row & 31).astype(jnp.uint32) & 1 == 1
 
