@@ -29,7 +29,7 @@ from mohb_jax.benchmarks.column_words import (
 from mohb_jax.benchmarks.columns import SECONDS, UNITS, whole
 from mohb_jax.benchmarks.numbers_in_text import MARKS, read_number, seconds_of
 from mohb_jax.benchmarks.records import Records
-from mohb_jax.benchmarks.summary import aligned, listed, span
+from mohb_jax.benchmarks.summary import aligned, listed, one_line, span
 
 from mohb_jax.yaml_text import read_yaml
 
@@ -74,25 +74,42 @@ def guess(records: Records, name: str) -> Guess:
     decimal = _decimal(records)
     columns = [_column(records.frame[each], decimal) for each in records.frame.columns]
     roles = _roles(columns, records)
+    said = {column.name: _said(column, roles[column.name]) for column in columns}
     chosen = {role: [c for c in columns if roles[c.name] == role] for role in ROLE_NAMES}
-    lines = [f"name: {quoted(name)}", "columns:"]
-    lines += [f"  {quoted(c.name)}: {{{_kind(c, records)}}}" for c in chosen["column"]]
-    lines.append("objectives:  # confirm senses and units")
     goals = chosen["objective"] if len(chosen["objective"]) > 1 else chosen["objective"] + chosen["runtime"]
-    lines += [f"  {quoted(c.name)}: {{{_goal(c, records)}}}" for c in goals]
-    lines += [f"fidelity: {{column: {quoted(c.name)}{_fidelity_unit(c)}}}" for c in chosen["fidelity"]]
-    lines += [f"task: {quoted(c.name)}" for c in chosen["task"]]
-    lines += [
-        f"runtime: {{column: {quoted(c.name)}, unit: {_unit(c, SECONDS) or 's'}}}" for c in chosen["runtime"]
-    ]
-    words = sorted({word for c in (*chosen["objective"], *chosen["runtime"]) for word in c.failures})
+    lines = [f"name: {quoted(name)}", "columns:"]
+    lines += [_entry(c.name, _kind(c, records), said) for c in chosen["column"]]
+    lines.append("objectives:  # confirm senses and units")
+    lines += [_entry(c.name, _goal(c, records), said) for c in goals]
+    lines += _sections(chosen)
+    words = sorted({word for c in (*goals, *chosen["runtime"]) for word in c.failures})
     lines += [f"missing: [{', '.join(map(quoted, words))}]"] if words else []
     lines += ['decimal: ","'] if decimal == "," else []
-    keys = [c.name for role in ("column", "fidelity", "task") for c in chosen[role]]
-    again = records.height - records.frame.select(keys).unique().height if keys else 0
+    again = _num_repeats(records, [c.name for role in ("column", "fidelity", "task") for c in chosen[role]])
     lines += [f"repeats: mean  # {again:,} rows repeat others"] if again else []
     lines += [] if chosen["column"] else ["# no column seems to have been tuned: name them under columns"]
-    return Guess("\n".join(lines) + "\n", aligned([(c.name, _said(c, roles[c.name])) for c in columns]))
+    lines += [f"# {c.name}: {said[c.name]}" for c in columns if roles[c.name] not in ROLE_NAMES]
+    return Guess("\n".join(map(one_line, lines)) + "\n", aligned(list(said.items())))
+
+
+def _entry(name: str, entries: str, said: dict[str, str]) -> str:
+    """A column of the specification, and what it holds as a remark."""
+    return f"  {quoted(name)}: {{{entries}}}  # {said[name].partition(': ')[2]}"
+
+
+def _sections(chosen: dict[str, list[_Column]]) -> list[str]:
+    """Fidelity, task and runtime."""
+    lines = [f"fidelity: {{column: {quoted(c.name)}{_fidelity_unit(c)}}}" for c in chosen["fidelity"]]
+    lines += [f"task: {quoted(c.name)}" for c in chosen["task"]]
+    for column in chosen["runtime"]:
+        lines.append(f"runtime: {{column: {quoted(column.name)}, unit: {_unit(column, SECONDS) or 's'}}}")
+    return lines
+
+
+def _num_repeats(records: Records, keys: Sequence[str]) -> int:
+    """Rows that say the same of all keys as an earlier one."""
+    texts = [text for key in keys if (text := shown(records.frame[key])) is not None]
+    return records.height - pl.DataFrame(texts).unique().height if texts else 0
 
 
 def quoted(text: str) -> str:

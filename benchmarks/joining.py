@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from mohb_jax.benchmarks.cell_values import SAME_VALUE
+from mohb_jax.benchmarks.contract import SAME_FIDELITY
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
@@ -15,7 +17,8 @@ def join_tables(tables: Sequence[Table], name: str) -> Table:
     """One table with the tasks of all, for methods that transfer between them.
 
     Args:
-        tables: with the same columns, rows in the same order, objectives and fidelities.
+        tables: with the same columns, rows in the same order, objectives and fidelities; what differs by
+            rounding is the same.
         name: of the result.
 
     Raises:
@@ -24,12 +27,13 @@ def join_tables(tables: Sequence[Table], name: str) -> Table:
     first = tables[0]
     for other in tables[1:]:
         for field in SHARED:
-            if getattr(first, field) != getattr(other, field):
+            if not _alike(getattr(first, field), getattr(other, field)):
                 raise InputError(
                     f"tables {first.name!r} and {other.name!r} cannot be joined: their {field} differ, "
                     f"{_brief(getattr(first, field))} and {_brief(getattr(other, field))}"
                 )
-        if not np.array_equal(first.configs, other.configs):
+        same = first.configs.shape == other.configs.shape
+        if not same or not np.allclose(first.configs, other.configs, rtol=SAME_VALUE, atol=0):
             raise InputError(
                 f"tables {first.name!r} and {other.name!r} cannot be joined: their rows differ; the "
                 f"{first.num_rows} and {other.num_rows} must be the same configurations in the same order"
@@ -43,6 +47,14 @@ def join_tables(tables: Sequence[Table], name: str) -> Table:
         available=np.concatenate([table.mask for table in tables]),
         provenance=" ".join(dict.fromkeys(table.provenance for table in tables)),
     )
+
+
+def _alike(one: object, other: object) -> bool:
+    """Equality, but for the rounding of fidelities."""
+    if not isinstance(one, tuple) or not isinstance(other, tuple) or len(one) != len(other):
+        return one == other
+    numbers = all(isinstance(value, float | int) for value in (*one, *other))
+    return bool(np.allclose(one, other, rtol=SAME_FIDELITY, atol=0)) if numbers else one == other
 
 
 def _brief(value: object) -> str:

@@ -34,7 +34,12 @@ def summary(table: Table, records: Records, spec: Spec) -> list[str]:
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     """Names in a column of their own."""
     width = max((len(name) for name, _ in rows), default=0)
-    return [f"  {name:{width}}  {said}" for name, said in rows]
+    return [one_line(f"  {name:{width}}  {said}") for name, said in rows]
+
+
+def one_line(text: str) -> str:
+    """Text from data without line ends."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def span(values: Sequence[float] | np.ndarray) -> str:
@@ -70,7 +75,7 @@ def _results(reading: Reading, name: str, unit: str) -> str:
 
 def _unused(records: Records, spec: Spec) -> list[str]:
     names = [name for name in records.names if name and name not in spec.named_columns]
-    return [f"Not used: {listed(list(dict.fromkeys(names)))}"] if names else []
+    return [one_line(f"Not used: {listed(list(dict.fromkeys(names)))}")] if names else []
 
 
 def _empty(reading: Reading, table: Table, spec: Spec) -> list[str]:

@@ -21,6 +21,16 @@ def test_joined_tasks_are_those_of_the_parts():
     np.testing.assert_array_equal(joined.costs, whole.costs)
 
 
+def test_what_differs_by_rounding_is_the_same():
+    first, other = (
+        related_tasks(num_rows=5, num_tasks=2).select(tasks=[name]) for name in ("task-0", "task-1")
+    )
+    other = dataclasses.replace(
+        other, fidelities=(1 + 2e-16, 3 * (1 + 1e-9)), configs=other.configs * (1 + 1e-15)
+    )
+    assert join_tables([first, other], "both").fidelities == first.fidelities
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

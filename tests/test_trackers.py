@@ -301,8 +301,19 @@ def test_a_guess_at_results_of_optuna_and_scikit_learn(tmp_path):
 
 def test_a_guess_names_every_column(tmp_path):
     (tmp_path / "a.csv").write_text("x,y,note\n1,0.5,same\n2,0.7,same\n")
-    seen = guess(read_file(tmp_path / "a.csv"), "t").seen
-    assert seen == [
+    found = guess(read_file(tmp_path / "a.csv"), "t")
+    assert (
+        found.specification
+        == """\
+name: t
+columns:
+  x: {kind: ordinal}  # 1, 2
+objectives:  # confirm senses and units
+  y: {sense: min}  # 0.5, 0.7
+# note: not used: it is the same everywhere
+"""
+    )
+    assert found.seen == [
         "  x     column: 1, 2",
         "  y     objective: 0.5, 0.7",
         "  note  not used: it is the same everywhere",
