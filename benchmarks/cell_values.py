@@ -23,6 +23,7 @@ INACTIVE = "inactive"
 SAME_VALUE = 1e-12
 """Numbers that differ by less, relatively, are one that was rounded differently: 0.3 and 0.1 + 0.2."""
 
+_TRUTH: dict[str, Level] = {"true": 1, "false": 0}
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
 _WHAT_IS_MISSING = (
@@ -274,7 +275,12 @@ def _by_text(cells: Iterable[str | None]) -> dict[str, Level]:
     """Texts as they are written, or as numbers where all are written as numbers are."""
     held = list(dict.fromkeys(cell for cell in cells if cell is not None))
     levels = {cell: as_level(cell) for cell in held}
-    return {cell: cell for cell in held} if any(isinstance(v, str) for v in levels.values()) else levels
+    if any(isinstance(level, str) for level in levels.values()):
+        return {cell: cell for cell in held}
+    if all(isinstance(level, int) for level in levels.values()):
+        return levels
+    found, index = merged(np.array(list(levels.values()), np.float64), SAME_VALUE)
+    return dict(zip(held, (whole(value) for value in found[index].tolist()), strict=True))
 
 
 def _size(level: Level) -> tuple[Any, ...]:
@@ -284,10 +290,8 @@ def _size(level: Level) -> tuple[Any, ...]:
 
 
 def _same(cell: str, level: Level) -> bool:
-    """Whether two writings mean one value: 16.0 and 16, 1e-04 and 0.0001, False and false."""
-    if cell.lower() == str(level).lower() and cell.lower() in ("true", "false"):
-        return True
-    one, other = as_float(cell), as_float(level)
+    """Whether two writings mean one value: 16.0 and 16, 1e-04 and 0.0001, False, false and 0."""
+    one, other = (as_float(_TRUTH.get(str(text).lower(), text)) for text in (cell, level))
     return one is not None and other is not None and math.isclose(one, other, rel_tol=SAME_VALUE)
 
 

@@ -142,7 +142,10 @@ class Column:
             raise InputError(f"column {self.name!r}: levels must be distinct, got {self.levels}")
         numeric = all(not isinstance(level, str) for level in self.levels)
         if self.kind == "ordinal" and numeric and list(self.levels) != sorted(self.levels):
-            raise InputError(f"column {self.name!r}: ordinal numbers must increase, got {self.levels}")
+            raise InputError(
+                f"column {self.name!r}: ordinal numbers must increase, got {self.levels}; "
+                "names that look like numbers go in quotes"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,7 +38,7 @@ def read_csv(text: str, source: str, wanted: Collection[str] | None) -> Records:
     skipped, delimiter = _instruction(text)
     if skipped:
         text = text.partition("\n")[2]
-    delimiter = delimiter or _delimiter(text, wanted or ())
+    delimiter = _delimiter(text, wanted or (), delimiter)
     rows: list[list[str]] = []
     lines: list[int] = []
     with _long_fields():
@@ -74,8 +74,9 @@ def _instruction(text: str) -> tuple[int, str | None]:
     return (1, first[4]) if len(first) == 5 and first.lower().startswith("sep=") else (0, None)
 
 
-def _delimiter(text: str, wanted: Collection[str]) -> str:
-    """The delimiter that shows most of the wanted columns, and gives most rows the same number of values."""
+def _delimiter(text: str, wanted: Collection[str], told: str | None) -> str:
+    """The delimiter that shows most of the wanted columns, and gives most rows the same number of values; the
+    one that the file tells, if it shows as many."""
 
     def merit(delimiter: str) -> tuple[int, bool, float, bool, int]:
         rows, is_whole = _sample(text, delimiter)
@@ -89,7 +90,8 @@ def _delimiter(text: str, wanted: Collection[str]) -> str:
         is_even = is_whole and width > 1 and alike == 1
         return shown, is_even, alike if width > 1 else 0.0, delimiter != " ", width
 
-    return max(DELIMITERS, key=merit)
+    best = max(DELIMITERS, key=merit)
+    return told if told is not None and merit(told)[0] >= merit(best)[0] else best
 
 
 def _sample(text: str, delimiter: str) -> tuple[list[list[str]], bool]:

@@ -14,7 +14,7 @@ from mohb_jax.benchmarks.csv_files import ACCEPTED, decoded, read_csv
 from mohb_jax.benchmarks.json_files import expanded, read_json
 from mohb_jax.benchmarks.optuna_storage import is_journal, read_journal, read_sqlite
 from mohb_jax.benchmarks.ray_results import read_folder
-from mohb_jax.benchmarks.records import Records
+from mohb_jax.benchmarks.records import Records, as_series
 
 from mohb_jax.errors import InputError
 
@@ -78,12 +78,21 @@ def _read_text(content: bytes, source: str, wanted: Collection[str] | None, stud
 def _read_binary(content: bytes, source: str, wanted: Collection[str] | None) -> Records:
     try:
         if content[:4] == b"PAR1":
-            names = tuple(pyarrow.parquet.read_schema(io.BytesIO(content)).names)
-            needed = [n for n in names if (wanted is None or n in wanted) and names.count(n) == 1]
-            frame = pl.read_parquet(io.BytesIO(content), columns=needed)
-        else:
-            frame = pl.read_ipc(io.BytesIO(content))
-            names = tuple(frame.columns)
-        return Records(source, names, frame)
+            return _read_parquet(content, source, wanted)
+        frame = pl.read_ipc(io.BytesIO(content))
+        return Records(source, tuple(frame.columns), frame)
     except (pl.exceptions.PolarsError, ValueError, OSError, NotImplementedError) as error:
         raise InputError(f"{source!r} is damaged or in another format; expected {ACCEPTED}") from error
+
+
+def _read_parquet(content: bytes, source: str, wanted: Collection[str] | None) -> Records:
+    """The columns that are needed; polars has all types, and pyarrow bears two columns of one name."""
+    try:
+        names = tuple(pl.read_parquet_schema(io.BytesIO(content)))
+        needed = [name for name in names if wanted is None or name in wanted]
+        return Records(source, names, pl.read_parquet(io.BytesIO(content), columns=needed))
+    except pl.exceptions.DuplicateError:
+        names = tuple(pyarrow.parquet.read_schema(io.BytesIO(content)).names)
+    needed = [name for name in names if (wanted is None or name in wanted) and names.count(name) == 1]
+    table = pyarrow.parquet.read_table(io.BytesIO(content), columns=needed)
+    return Records(source, names, pl.DataFrame([as_series(name, table.column(name)) for name in needed]))

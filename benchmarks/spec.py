@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from mohb_jax.benchmarks.cell_values import as_level
 from mohb_jax.benchmarks.columns import (
     KINDS,
     ROLES,
@@ -21,14 +20,11 @@ from mohb_jax.benchmarks.columns import (
     Sense,
     require_label,
     require_unit,
-    whole,
 )
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mohb_jax.errors import InputError, yaml_reason
 from mohb_jax.yaml_text import Loader, compose_yaml
-
-_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 
 def _unit_text(unit: object) -> object:
@@ -37,11 +33,9 @@ def _unit_text(unit: object) -> object:
 
 
 def _level(level: object) -> object:
-    """A truth value is a word; text is a number where it is written as one, without a leading zero."""
+    """A truth value is a word."""
     if isinstance(level, bool):
         return str(level).lower()
-    if isinstance(level, str) and _NUMBER.fullmatch(level.strip()):
-        return as_level(level.strip()) if level.strip().isdigit() else whole(float(level))
     return level.strip() if isinstance(level, str) else level
 
 
@@ -149,7 +143,7 @@ class Spec(_Strict):
 
 
 _CHOICES = {"kind": KINDS, "role": ROLES, "sense": SENSES, "repeats": ("error", "mean")}
-_CHOICES |= {"decimal": (".", ","), "inactive": ("level", "default")}
+_CHOICES |= {"decimal": ("'.'", "','"), "inactive": ("level", "default")}
 _TEXT = "text (a number goes in quotes)"
 _ACCEPTED = {
     "name": _TEXT,
@@ -203,17 +197,14 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
     return read_spec(mapping, source)
 
 
-_TYPED = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")]
-
-
 def _loaded(text: str) -> object:
-    """The mapping; levels as they are written, for 0010 and 010 are two."""
+    """The mapping; levels with leading zeros as they are written, for 0010 and 010 are two."""
     root = compose_yaml(text)
     loader = Loader("")
     for column in _entries(_entries(root).get("columns")).values():
         levels = _entries(column).get("levels")
         for level in levels.value if isinstance(levels, yaml.SequenceNode) else ():
-            if isinstance(level, yaml.ScalarNode) and level.tag in _TYPED:
+            if isinstance(level, yaml.ScalarNode) and re.match(r"[-+]?0\d", level.value):
                 level.tag = loader.DEFAULT_SCALAR_TAG
     return None if root is None else loader.construct_document(root)
 

@@ -1,5 +1,6 @@
 """An import in words: what became of every column, what is missing, and what was not used."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from mohb_jax.benchmarks.records import Records
 from mohb_jax.benchmarks.spec import Spec
 from mohb_jax.benchmarks.table import Table
 
+FEW, NEARLY = 30, 1e-3
+"""Fidelities that differ by less, relatively, are asked about where there are few."""
 MOST_SHOWN = 8
 """Values of a column that a line shows."""
 
@@ -91,6 +94,9 @@ def _notes(table: Table, records: Records) -> list[str]:
     notes = [f"Note: {note}" for note in records.notes]
     units = {objective.unit for objective in table.objectives} | {table.fidelity_unit}
     labels = sorted(unit for unit in units if unit not in UNITS)
+    pairs = itertools.pairwise(table.fidelities if table.num_fidelities <= FEW else ())
+    near = [f"{low} and {high}" for low, high in pairs if high - low < low * NEARLY]
+    notes += [f"Note: {table.fidelity_name} {listed(near)} are nearly equal: is it one?"] if near else []
     notes += [f"Note: {', '.join(labels)}: no unit that is known here, taken as a label"] if labels else []
     for column in table.columns if table.num_rows > 1 else ():
         twice = _two_writings(column)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mohb_jax import benchmarks
@@ -88,6 +90,7 @@ def test_a_fidelity_without_any_result_is_left_out(tmp_path):
         (["1e5", "100000"], ["100000", "1e5"]),
         (["1.10", "1.9", "1.1"], ["1.1", "1.10", "1.9"]),
         (["16", "8", "32"], [8, 16, 32]),
+        (["0.5", "1e-05", "16"], [1e-05, 0.5, 16]),
         (["nan", "None", "2"], [2, "None", "nan"]),
     ],
 )
@@ -114,6 +117,9 @@ def test_large_whole_numbers_of_an_ordinal_column_are_exact(tmp_path):
         ("[off, on]", "off on", ["off", "on"]),
         ("[0010, 010, 10]", "0010 010 10", ["0010", "010", 10]),
         ("[low, 1.5]", "low 1.50", ["low", 1.5]),
+        ("['1.9', '1.10']", "1.9 1.10", ["1.9", "1.10"]),
+        ("[false, true]", "0 1", ["false", "true"]),
+        ("[0, 1]", "False TRUE", [0, 1]),
     ],
 )
 def test_levels_of_the_specification_are_matched_by_text_then_value(tmp_path, given, cells, shown):
@@ -139,6 +145,7 @@ def test_levels_of_frames_are_matched_by_value():
     [
         '"Loss, mean";"x";"cost"\n0.3;1;1\n0.2;2;2\n',
         'sep=;\n"Loss, mean";x;cost\n0.3;1;1\n0.2;2;2\n',
+        'sep=,\n"Loss, mean";x;cost\n0.3;1;1\n0.2;2;2\n',
         "\n# made by hand, today; twice\nLoss, mean;x;cost\n0.3;1;1\n\n0.2;2;2\n;;\n",
         "Loss, mean;x;cost;;\n0.3;1;1;;\n0.2;2;2;;\n",
         "x;Loss, mean;cost;step;step\n1;0.3;1;7;8\n2;0.2;2\n",
@@ -372,6 +379,17 @@ def test_types_of_parquet_columns(tmp_path):
             InputError, match=rf"a\.parquet: column '{next(iter(column))}' is of type .*accepted: {wanted}"
         ):
             benchmarks.import_file(tmp_path / "a.parquet", tmp_path / "spec.yaml")
+
+
+def test_two_columns_of_one_name_in_a_parquet_file(tmp_path):
+    columns = [pa.array([1, 2]), pa.array([0.3, 0.2]), pa.array([3, 4]), pa.array([5, 6])]
+    pq.write_table(pa.Table.from_arrays(columns, ["x", "loss", "step", "step"]), tmp_path / "a.parquet")
+    text = "name: t\ncolumns: {x: {kind: ordinal}}\nobjectives: {loss: {sense: min}}\n"
+    (tmp_path / "spec.yaml").write_text(text)
+    assert benchmarks.import_file(tmp_path / "a.parquet", tmp_path / "spec.yaml").num_rows == 2
+    (tmp_path / "spec.yaml").write_text(text.replace("{x:", "{step:"))
+    with pytest.raises(InputError, match="two columns are named 'step'"):
+        benchmarks.import_file(tmp_path / "a.parquet", tmp_path / "spec.yaml")
 
 
 def test_frames_of_pandas():
