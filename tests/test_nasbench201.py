@@ -117,7 +117,7 @@ def test_damaged_archives_are_refused(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["nasbench201", "deepar", "zeus", "lcbench"])
+@pytest.mark.parametrize("name", ["nasbench201", "deepar", "zeus", "pollux", "lcbench"])
 def test_a_truncated_file_is_refused(name, tmp_path):
     for file in BENCHMARKS[name].files:
         path = tmp_path / file.path

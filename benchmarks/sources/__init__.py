@@ -11,7 +11,16 @@ Lists, downloads and studies follow from that. The file's first text says what w
 and what is modelled, and every choice that was made on the way.
 """
 
-from mohb_jax.benchmarks.sources import deepar, embedded, lcbench, nasbench201, synthetic, trimtuner, zeus
+from mohb_jax.benchmarks.sources import (
+    deepar,
+    embedded,
+    lcbench,
+    nasbench201,
+    pollux,
+    synthetic,
+    trimtuner,
+    zeus,
+)
 
-MODULES = (embedded, trimtuner, zeus, nasbench201, deepar, lcbench, synthetic)
+MODULES = (embedded, trimtuner, zeus, pollux, nasbench201, deepar, lcbench, synthetic)
 """In the order in which their benchmarks are listed."""
