@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.crossing import COST, RUNTIME, cross_table
+from mohb_jax.benchmarks.crossing import COST, RUNTIME, cross_table, crossed_name
 from mohb_jax.benchmarks.download import RemoteFile
-from mohb_jax.benchmarks.hardware import instances
+from mohb_jax.benchmarks.hardware import CATALOGUES, instances
 
 Folder = str | os.PathLike[str] | None
 """A folder of the user's, or None for the default."""
@@ -40,14 +40,18 @@ class Benchmark:
     load: Callable[[Folder], AnyTable]
 
 
-def on_every_instance(entry: Benchmark) -> Benchmark:
-    """The benchmark on every instance type of the catalogue, named ``<its name>-cloud``."""
+def on_every_instance(entry: Benchmark) -> tuple[Benchmark, ...]:
+    """The benchmark on every instance type of each catalogue: ``<its name>-cloud``, and so on."""
+    return tuple(_crossed(entry, catalogue) for catalogue in CATALOGUES)
+
+
+def _crossed(entry: Benchmark, catalogue: str) -> Benchmark:
     kept = [name for name in entry.objectives if name not in (RUNTIME.name, COST.name)]
     return dataclasses.replace(
         entry,
-        name=f"{entry.name}-cloud",
-        summary=f"{entry.name} x {len(instances())} instance types (cited)",
-        rows=entry.rows * len(instances()),
+        name=crossed_name(entry.name, catalogue),
+        summary=f"{entry.name} x {len(instances(catalogue))} instance types (cited, speeds of {catalogue})",
+        rows=entry.rows * len(instances(catalogue)),
         objectives=(*kept, RUNTIME.name, COST.name),
-        load=lambda data: cross_table(entry.load(data)),
+        load=lambda data: cross_table(entry.load(data), catalogue=catalogue),
     )

@@ -37,10 +37,19 @@ MOST_NUMBERS = 1 << 26
 """Most numbers that ``CrossedTable.dense`` makes at once: half a gigabyte."""
 
 
+MEASURED = {
+    "resnet": "measured December 2020 with one training script, prices 2022",
+    "distilbert": "measured February 2022 with one DistilBERT training, prices 2022",
+}
+
+
 def cross_table(
-    table: AnyTable, base_instance: str = hardware.BASE, name: str | None = None
+    table: AnyTable,
+    base_instance: str = hardware.BASE,
+    name: str | None = None,
+    catalogue: str = hardware.USUAL,
 ) -> "CrossedTable":
-    """A table on every instance type of the catalogue.
+    """A table on every instance type of a catalogue.
 
     The base's objectives named ``runtime`` or ``cost``, in money, or equal to its runtime give way to
     runtime in s and cost in USD; the others come first, in their order.
@@ -48,29 +57,37 @@ def cross_table(
     Args:
         table: without hardware columns, with measured or modelled runtime.
         base_instance: instance type that its runtime is declared to belong to.
-        name: of the crossing; ``<base>-cloud`` if None.
+        name: of the crossing; if None, ``<base>-cloud``, and ``<base>-cloud-<catalogue>`` for any but the
+            usual catalogue.
+        catalogue: ``resnet`` (37 types) or ``distilbert`` (18 types with GPUs); see
+            ``mohb_jax.benchmarks.hardware``.
 
     Raises:
-        InputError: if the table has hardware columns or no runtime of its own, or there is no such instance
-            type.
+        InputError: if the table has hardware columns or no runtime of its own, or there is no such catalogue
+            or instance type in it.
     """
-    instance = hardware.instance(base_instance)
+    instance = hardware.instance(base_instance, catalogue)
     _check_no_hardware(table)
     base = _base(table)
     kept = [objective for m, objective in enumerate(base.objectives) if not _gives_way(base, m)]
     return CrossedTable(
-        name=name or f"{table.name}-cloud",
+        name=name or crossed_name(table.name, catalogue),
         table=_with_runtime(base, [objective.name for objective in kept]),
-        column=hardware.instance_column(),
-        relative_times=hardware.relative_times(instance.name),
-        prices=hardware.prices(),
+        column=hardware.instance_column(catalogue=catalogue),
+        relative_times=hardware.relative_times(instance.name, catalogue),
+        prices=hardware.prices(catalogue),
         objectives=(*kept, RUNTIME, COST),
         provenance=(
-            f"{table.provenance} Crossed with 37 instance types (github.com/talesa/syne-tune, Apache-2.0; "
-            "measured December 2020 with one training script, prices 2022): runtime = base runtime, declared "
-            f"to be that on {instance.name}, x relative time; cost = runtime x price / 3600."
+            f"{table.provenance} Crossed with {len(hardware.instances(catalogue))} instance types "
+            f"(github.com/talesa/syne-tune, Apache-2.0; {MEASURED[catalogue]}): runtime = base runtime, "
+            f"declared to be that on {instance.name}, x relative time; cost = runtime x price / 3600."
         ).strip(),
     )
+
+
+def crossed_name(base: str, catalogue: str = hardware.USUAL) -> str:
+    """What a crossing of a table of that name is called."""
+    return f"{base}-cloud" if catalogue == hardware.USUAL else f"{base}-cloud-{catalogue}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

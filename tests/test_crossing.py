@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from mohb_jax.benchmarks import hardware
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
@@ -190,6 +191,52 @@ def test_the_instance_that_the_runtime_belongs_to_is_a_declared_choice():
         InputError, match=r"unknown instance type 'ml.p2.xlrge' \(did you mean 'ml.p2.xlarge'"
     ):
         cross_table(base, base_instance="ml.p2.xlrge")
+
+
+def test_a_second_catalogue_has_other_types_and_speeds():
+    base = base_table()
+    table = cross_table(base, catalogue="distilbert")
+    assert (table.name, table.num_types) == (f"{base.name}-cloud-distilbert", 18)
+    assert "18 instance types" in table.provenance
+    assert "DistilBERT" in table.provenance
+    seconds, usd = table.relative_times, table.relative_times * table.prices
+    best = {
+        kind
+        for kind, time, cost in zip(table.column.levels, seconds, usd, strict=True)
+        if not ((seconds <= time) & (usd <= cost) & ((seconds < time) | (usd < cost))).any()
+    }
+    assert best == {f"ml.{kind}" for kind in ("p4d.24xlarge", *(f"g5.{n}xlarge" for n in (48, 12, 2, "")))}
+
+
+def test_speeds_of_one_script_are_not_those_of_another():
+    """What both catalogues measured is ordered alike by half only."""
+    one, other = (
+        {
+            kind.name: time
+            for kind, time in zip(hardware.instances(c), hardware.relative_times(catalogue=c), strict=True)
+        }
+        for c in hardware.CATALOGUES
+    )
+    both = sorted(one.keys() & other.keys())
+    assert len(both) == 9
+    found = scipy.stats.spearmanr([one[kind] for kind in both], [other[kind] for kind in both]).statistic
+    assert 0.4 < found < 0.7
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"catalogue": "resnt"}, r"unknown catalogue 'resnt' \(did you mean 'resnet'"),
+        (
+            {"catalogue": "distilbert", "base_instance": "ml.c4.2xlarge"},
+            "unknown instance type 'ml.c4.2xlarge'",
+        ),
+    ],
+)
+def test_a_catalogue_that_is_not_there_or_lacks_a_type(choice, message):
+    with pytest.raises(InputError, match=message) as caught:
+        cross_table(base_table(), **choice)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -111,4 +111,4 @@ _DEEPAR = Benchmark(
     files=(FILE,),
     load=load_deepar,
 )
-BENCHMARKS = (_DEEPAR, on_every_instance(_DEEPAR))
+BENCHMARKS = (_DEEPAR, *on_every_instance(_DEEPAR))

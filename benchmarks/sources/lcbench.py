@@ -277,4 +277,4 @@ _LCBENCH = Benchmark(
     files=FILES,
     load=load_lcbench,
 )
-BENCHMARKS = (_LCBENCH, on_every_instance(_LCBENCH))
+BENCHMARKS = (_LCBENCH, *on_every_instance(_LCBENCH))

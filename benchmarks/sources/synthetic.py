@@ -190,4 +190,4 @@ _SYNTHETIC = Benchmark(
     files=(),
     load=lambda data: synthetic(),
 )
-BENCHMARKS = (_SYNTHETIC, on_every_instance(_SYNTHETIC))
+BENCHMARKS = (_SYNTHETIC, *on_every_instance(_SYNTHETIC))
