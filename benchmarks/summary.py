@@ -1,6 +1,7 @@
 """An import in words: what became of every column, what is missing, and what was not used."""
 
 import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -109,7 +110,8 @@ def _two_writings(column: Column) -> str:
     """Two levels of text that are one number, if there are such."""
     seen: dict[float, str] = {}
     for level in column.levels if column.kind == "categorical" else ():
-        value = as_float(level) if isinstance(level, str) else None
+        is_code = not isinstance(level, str) or re.match(r"0\d", level) or "e" in level.lower()
+        value = None if is_code else as_float(str(level))
         if value in seen:
             return f"{seen[value]} and {level}"
         seen |= {} if value is None else {value: str(level)}
