@@ -5,23 +5,25 @@ Everything minimises. Inputs are NumPy arrays without padding unless a docstring
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 
-def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
     """True where ``a`` is nowhere worse than ``b`` and somewhere better."""
-    return bool(np.all(a <= b) and np.any(a < b))
+    pairs = list(zip(a, b, strict=True))
+    return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
 
 
 def pareto_rank(costs: np.ndarray) -> np.ndarray:
     """Front index of each row: peel off the rows that nothing left dominates, again and again."""
     rank = np.full(len(costs), -1)
+    rows = np.asarray(costs).tolist()
     front = 0
     while np.any(rank < 0):
         left = np.flatnonzero(rank < 0)
-        peeled = [i for i in left if not any(dominates(costs[j], costs[i]) for j in left)]
+        peeled = [i for i in left if not any(dominates(rows[j], rows[i]) for j in left)]
         rank[peeled] = front
         front += 1
     return rank

@@ -5,6 +5,8 @@ Compilation is what these tests take their time for. Most therefore share the sh
 and ``ALIKE``, and ``method`` keeps together what needs the same programs.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,11 +65,23 @@ def integer_table(
     )
 
 
-def suggestions(seed: int, run: int, num_rows: int) -> list[int]:
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), run), 0)
+@functools.cache
+def suggestions_of(num_rows):
+    """Compiled once for a number of rows."""
     searcher = random_search()
-    state = searcher.init(searcher.prepare(integer_table(num_rows), (0,), 0, None), jnp.int32(0), key)
-    return np.asarray(permuted(state.round_keys, np.arange(num_rows), num_rows, num_rows)).tolist()
+    context = searcher.prepare(integer_table(num_rows), (0,), 0, None)
+
+    @jax.jit
+    def order(seed, run):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), run), 0)
+        state = searcher.init(context, jnp.int32(0), key)
+        return permuted(state.round_keys, jnp.arange(num_rows), num_rows, num_rows)
+
+    return order
+
+
+def suggestions(seed: int, run: int, num_rows: int) -> list[int]:
+    return np.asarray(suggestions_of(num_rows)(seed, run)).tolist()
 
 
 def entries(log, lane):
