@@ -24,26 +24,26 @@ def remarks(units: Sequence[WorkUnit]) -> list[str]:
         remark = _remark(next(group), benchmark)
         if remark:
             found.setdefault(remark, []).append(label)
-    return [remark.format(methods=", ".join(dict.fromkeys(labels))) for remark, labels in found.items()]
+    return [remark.replace(_METHODS, ", ".join(labels)) for remark, labels in found.items()]
+
+
+_METHODS = "\0"
+"""Stands for the names of all methods of which a remark is true."""
 
 
 def _remark(unit: WorkUnit, benchmark: str) -> str | None:
-    """On one method, with a place for the names of all of which it is true."""
+    """On one method, whose name is left open."""
     table, how = unit.table, unit.how
     assert table is not None  # it is taken away only where a unit travels
-    if not isinstance(how.settings, ReductionSettings):
+    if not isinstance(how.settings, ReductionSettings) or table.num_fidelities > FEW_FIDELITIES:
         return None
-    name = benchmark.replace("{", "{{").replace("}", "}}")
     if table.num_fidelities == 1:
-        return f"{name} has one fidelity: without a model, {{methods}} is random search there"
+        return f"{benchmark} has one fidelity: without a model, {_METHODS} is random search there"
     used = make_plan(table, how.method, how.settings, how.conditions).levels()
-    unused = [
-        table.fidelities[level] for level in range(min(used), table.num_fidelities) if level not in used
-    ]
-    if not unused or table.num_fidelities > FEW_FIDELITIES:
-        return None
-    shown = ", ".join(f"{value:g}" for value in unused)
-    return f"{{methods}} never uses {table.fidelity_name} {shown} of {name} (eta {how.settings.eta:g})"
+    stored = range(min(used), table.num_fidelities)
+    unused = ", ".join(f"{table.fidelities[level]:g}" for level in stored if level not in used)
+    where = f"{table.fidelity_name} {unused} of {benchmark} (eta {how.settings.eta:g})"
+    return f"{_METHODS} never uses {where}" if unused else None
 
 
 def plan_of(
