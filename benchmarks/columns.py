@@ -47,6 +47,8 @@ SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 ALL_TASKS = "all"
 """What reports call the mean over tasks; no task is named so."""
+MOST_COMPARED = 4
+"""Objectives that reports compare: those of which the hypervolume is exact."""
 LARGEST, SMALLEST = 1e100, 1e-300
 """Numbers beyond are refused: their differences and products leave what float64 spans."""
 

@@ -8,6 +8,8 @@ from fractions import Fraction
 from mohb_jax.errors import InputError
 
 FIRST_RUNGS = ("hpbandster", "li2018")
+FEW_FIDELITIES = 12
+"""Stored fidelities of which each was stored to be used; a learning curve has more."""
 TOLERANCE = Fraction(1, 10**6)
 """Fidelities that differ by less, relatively, are one: 100 / 81 is stored as 1.2345679012345678."""
 MOST_ROUNDED = Fraction(1, 5)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from mohb_jax.benchmarks.columns import Objective
+from mohb_jax.benchmarks.columns import MOST_COMPARED, Objective
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
@@ -21,6 +21,7 @@ from mohb_jax import study as studies
 from mohb_jax.analysis.final import summarise
 from mohb_jax.calibration import read_calibration
 from mohb_jax.errors import InputError
+from mohb_jax.kernels.hypervolume import MAX_EXACT_OBJECTIVES
 from mohb_jax.settings import setting
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
@@ -744,6 +745,7 @@ def changed_table(folder: Path, **changes: Any) -> str:
 
 
 def test_what_reports_cannot_compare_is_refused_before_the_run(content, tmp_path):
+    assert MOST_COMPARED == MAX_EXACT_OBJECTIVES
     more = tuple(Objective(f"o{m}", "min", "1") for m in range(5))
     path = changed_table(tmp_path, objectives=more, costs=np.repeat(TABLE.costs[..., :1], 5, axis=-1))
     with pytest.raises(

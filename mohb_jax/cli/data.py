@@ -113,9 +113,8 @@ def _held(out: Path) -> str:
 
 def _remarks(table: Any) -> list[str]:
     """What a run should know before it begins."""
-    from mohb_jax.kernels.hypervolume import MAX_EXACT_OBJECTIVES
-    from mohb_jax.schedule import asha_rungs, hyperband
-    from mohb_jax.study.preview import FEW_FIDELITIES
+    from mohb_jax.benchmarks.columns import MOST_COMPARED
+    from mohb_jax.schedule import FEW_FIDELITIES, asha_rungs, hyperband
 
     remarks = []
     if table.num_fidelities == 1:
@@ -125,10 +124,8 @@ def _remarks(table: Any) -> list[str]:
     if unused and table.num_fidelities <= FEW_FIDELITIES:
         named = ", ".join(f"{table.fidelities[level]:g}" for level in unused)
         remarks.append(f"Never used at eta 3: {table.fidelity_name} {named}")
-    if table.num_objectives > MAX_EXACT_OBJECTIVES:
-        remarks.append(
-            f"Reports compare {MAX_EXACT_OBJECTIVES} objectives at most: mohb run needs --objective"
-        )
+    if table.num_objectives > MOST_COMPARED:
+        remarks.append(f"Reports compare {MOST_COMPARED} objectives at most: mohb run needs --objective")
     idle = [task for number, task in enumerate(table.tasks) if not table.final_runtime(number).any()]
     if idle:
         remarks.append(f"The runtime is 0 in task {', '.join(idle[:3])}: mohb run needs --evaluations")

@@ -8,13 +8,11 @@ from typing import Any
 from mohb_jax import store
 from mohb_jax.methods import make_plan
 from mohb_jax.methods.schedules import ReductionSettings
+from mohb_jax.schedule import FEW_FIDELITIES
 from mohb_jax.study.entries import Study
 from mohb_jax.study.estimate import SECONDS_PER_UNIT, compile_seconds
 from mohb_jax.study.run import require_studies
 from mohb_jax.study.units import StudyTable, WorkUnit, work_units
-
-FEW_FIDELITIES = 12
-"""Stored fidelities of which each was stored to be used; a learning curve has more."""
 
 
 def remarks(units: Sequence[WorkUnit]) -> list[str]:

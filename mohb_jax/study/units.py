@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mohb_jax import benchmarks, store
-from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.benchmarks.columns import MOST_COMPARED, require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices, with_prices
 from mohb_jax.errors import InputError
-from mohb_jax.kernels.hypervolume import MAX_EXACT_OBJECTIVES
 from mohb_jax.methods import make_plan
 from mohb_jax.simulation import horizons, simulate
 from mohb_jax.study.entries import MethodEntry, Study
@@ -95,11 +94,11 @@ def load_tables(study: Study, data: str | None = None) -> list[StudyTable]:
 
 def _require_few_objectives(table: AnyTable) -> None:
     """``InputError`` where results could not be compared once they are there."""
-    if table.num_objectives > MAX_EXACT_OBJECTIVES:
+    if table.num_objectives > MOST_COMPARED:
         names = ", ".join(objective.name for objective in table.objectives)
         raise InputError(
             f"benchmark {table.name!r} has {table.num_objectives} objectives ({names}), and reports compare "
-            f"{MAX_EXACT_OBJECTIVES} at most: choose with --objective, or with objectives in a study file"
+            f"{MOST_COMPARED} at most: choose with --objective, or with objectives in a study file"
         )
 
 
