@@ -32,10 +32,10 @@ class _Trial:
     state: str
     begun: str | None = None
     ended: str | None = None
-    values: dict[int, float] = dataclasses.field(default_factory=dict)
+    values: dict[int, float | None] = dataclasses.field(default_factory=dict)
     params: dict[str, Any] = dataclasses.field(default_factory=dict)
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    reports: dict[int, float] = dataclasses.field(default_factory=dict)
+    reports: dict[int, float | None] = dataclasses.field(default_factory=dict)
 
     @property
     def duration(self) -> datetime.timedelta | None:
@@ -103,8 +103,11 @@ def _study_of(base: sqlite3.Connection, number: int) -> _Study:
     study.trials = list(trials.values())
 
     def rows(columns: str, table: str) -> Iterator[tuple[Any, ...]]:
+        """Columns that an older Optuna did not write are NULL."""
+        there = {column[1] for column in base.execute(f"PRAGMA table_info({table})")}
+        asked = ", ".join(name if name in there else "NULL" for name in columns.split(", "))
         own = "trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?)"
-        return base.execute(f"SELECT trial_id, {columns} FROM {table} WHERE {own}", (number,))
+        return base.execute(f"SELECT trial_id, {asked} FROM {table} WHERE {own}", (number,))
 
     for key, name, value, law in rows("param_name, param_value, distribution_json", "trial_params"):
         study.draw(trials[key], name, value, law)
@@ -118,9 +121,8 @@ def _study_of(base: sqlite3.Connection, number: int) -> _Study:
     return study
 
 
-def _value(value: float | None, kind: str) -> float:
-    infinite = {"INF_POS": math.inf, "INF_NEG": -math.inf}
-    return infinite.get(kind, math.nan if value is None else value)
+def _value(value: float | None, kind: str | None) -> float | None:
+    return {"INF_POS": math.inf, "INF_NEG": -math.inf}.get(kind or "", value)
 
 
 def is_journal(text: str) -> bool:
@@ -228,4 +230,5 @@ def _rows(number: int, trial: _Trial, study: _Study, reports: bool) -> Iterator[
         yield row | {_objective(place, study): trial.values.get(place) for place in study.senses}
     for done, (step, value) in enumerate(sorted(trial.reports.items()) if reports else (), start=1):
         share = None if trial.duration is None else trial.duration * done / len(trial.reports)
-        yield row | {"duration": share, STEP[0]: step + (first == 0), STEP[1]: value}
+        known = None if value is not None and math.isnan(value) else value
+        yield row | {"duration": share, STEP[0]: step + (first == 0), STEP[1]: known}

@@ -125,6 +125,17 @@ def test_trials_of_optuna(tmp_path, make):
     np.testing.assert_allclose(curve.runtime[0, 1], [60.5 / 3, 121 / 3, 60.5])
 
 
+def test_a_storage_of_an_older_optuna(tmp_path):
+    base = sqlite3.connect(storage(tmp_path / "a.db"))
+    base.execute("ALTER TABLE trial_values DROP COLUMN value_type")
+    base.execute(
+        "UPDATE trial_intermediate_values SET intermediate_value = NULL, intermediate_value_type = 'NAN'"
+    )
+    base.commit()
+    assert read_file(tmp_path / "a.db", ["values_0"]).frame["values_0"].to_list() == [0.3, None]
+    assert read_file(tmp_path / "a.db").frame["intermediate_value"].to_list() == [None] * 4
+
+
 def test_a_study_of_several_is_named(tmp_path):
     file = storage(tmp_path / "a.db", ("one", "two"))
     with pytest.raises(InputError, match=r"holds 2 studies: name one \(--study\): one, two"):
