@@ -52,7 +52,7 @@ METHODS = (
         levels=one_full,
         policy=_ehvi,
         requires=(at_most_objectives(3),),
-        microseconds=1140,
+        microseconds=370,
     ),
     Steady(
         "ms-ehvi",
@@ -61,7 +61,7 @@ METHODS = (
         levels=one_full,
         policy=_informed,
         requires=(KNOWN_OBJECTIVE, at_most_objectives(3)),
-        microseconds=800,
+        microseconds=270,
     ),
     Steady(
         "parego",
@@ -69,6 +69,6 @@ METHODS = (
         settings=TrialSettings,
         levels=one_full,
         policy=_parego,
-        microseconds=340,
+        microseconds=150,
     ),
 )

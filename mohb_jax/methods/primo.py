@@ -46,6 +46,6 @@ METHODS = (
         transfers=True,
         others=BELIEVED_TASKS,
         requires=(FIDELITIES,),
-        microseconds=180,
+        microseconds=100,
     ),
 )
