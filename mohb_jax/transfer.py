@@ -11,7 +11,6 @@ import weakref
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -153,7 +152,7 @@ def z_values(
     A failed row is the worst of its task; one that was never tried holds 0.
     """
     measured = table.measured(task)
-    z = _transform(jnp.asarray(table.final_costs(task).T), jnp.asarray(measured))
+    z = _transform(table.final_costs(task).T, measured)
     return np.asarray(z), measured
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from mohb_jax.surrogates.prior_network import Training
 
@@ -54,13 +55,22 @@ def strict_broadcasting() -> Iterator[None]:
         yield
 
 
+@jax.jit
+def _thrice(*args: object) -> tuple:
+    return tuple(jnp.stack([jnp.asarray(arg)] * 3) for arg in args)
+
+
+def _second(lanes: jax.Array) -> object:
+    is_key = jax.dtypes.issubdtype(lanes.dtype, jax.dtypes.prng_key)
+    return lanes[1] if is_key else np.asarray(lanes)[1]
+
+
 def middle_lane(function: Callable) -> Callable:
     """``function`` run as the middle one of three equal lanes."""
     batched = jax.jit(jax.vmap(function))
 
     def run(*args: object) -> object:
-        lanes = batched(*(jnp.stack([jnp.asarray(arg)] * 3) for arg in args))
-        return jax.tree.map(lambda lane: lane[1], lanes)
+        return jax.tree.map(_second, batched(*_thrice(*args)))
 
     return run
 

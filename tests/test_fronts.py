@@ -59,14 +59,14 @@ def test_fronts_equal_those_of_sorting(num_objectives):
     costs = streams(num_objectives)
     rung = np.random.default_rng(0).integers(2, size=(len(costs), SIZE))
     num_keep = np.maximum(1, np.arange(SIZE) // 6)
-    asked, every = jax.jit(jax.vmap(arrivals, (0, 0, None)))(costs, rung, num_keep)
+    asked, every = map(np.asarray, jax.jit(jax.vmap(arrivals, (0, 0, None)))(costs, rung, num_keep))
     num_exact = 0
     for lane, newcomer in np.ndindex(len(costs), SIZE):
         there = np.flatnonzero((rung[lane] == rung[lane, newcomer]) & (np.arange(SIZE) <= newcomer))
         expected = by_definition(costs[lane, there])
         assert every[lane, newcomer, there].tolist() == expected.tolist()
         # Down to the newcomer's front, if that begins above the cut.
-        own, found = expected[-1], np.asarray(asked[lane, newcomer, there])
+        own, found = expected[-1], asked[lane, newcomer, there]
         keeps = (expected < own).sum() < num_keep[newcomer]
         assert keeps == ((found < found[-1]).sum() < num_keep[newcomer]) or own == NO_FRONT
         if keeps and own < NO_FRONT:

@@ -108,7 +108,7 @@ def test_a_rule_of_ones_own_stands_among_settings(folder, tmp_path, monkeypatch)
     monkeypatch.chdir(folder)
     log = mohb_jax.simulate("tiny.npz", "mo-hb", promotion="mine:last_rows", num_seeds=2, evaluations=12)
     assert (log.row == units[1].run().row).all()
-    with pytest.raises(InputError, match=r"line 5: .*mine.py has no 'last_row' \(did you mean last_rows\?\)"):
+    with pytest.raises(InputError, match=r"line 7: .*mine.py has no 'last_row' \(did you mean last_rows\?\)"):
         make(folder, {"method": "mo-hb", "settings": {"promotion": "mine:last_row"}})
 
 

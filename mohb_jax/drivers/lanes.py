@@ -66,8 +66,8 @@ def cells_of(table: AnyTable, levels: Sequence[int], resumable: bool | None) -> 
     """
     values, factors, sources = table.cells(levels)
     return Cells(
-        values=jnp.asarray(values.reshape(-1, values.shape[-1])),
-        factors=None if factors is None else jnp.asarray(factors),
+        values=jax.device_put(values.reshape(-1, values.shape[-1])),
+        factors=None if factors is None else jax.device_put(factors),
         resumable=jnp.asarray(table.resumable if resumable is None else resumable),
         sources=tuple(sources.tolist()),
         num_rows=table.num_rows,

@@ -27,6 +27,7 @@ def num_rounds(num_rows: int) -> int:
     return 10 if num_rows >= 64 else 24
 
 
+@functools.partial(jax.jit, static_argnames="num_rows")
 def round_keys_of(key: Key, num_rows: int) -> UInt32[Array, " rounds"]:
     """Keys of a permutation of so many rows.
 
@@ -96,7 +97,8 @@ def listed(rows: Sequence[np.ndarray], num_shuffled: Sequence[int] | None = None
     for own, line in zip(rows, padded, strict=True):
         line[: len(own)] = own
     shuffled = count if num_shuffled is None else np.array(num_shuffled, np.int32)
-    return Candidates(jnp.asarray(padded), jnp.asarray(shuffled), jnp.asarray(count), int(max(count)))
+    lists, num_first, num_rows = jax.device_put((padded, shuffled, count))
+    return Candidates(lists, num_first, num_rows, int(max(count)))
 
 
 def init(context: Candidates, task: Int[Array, ""], key: Key) -> RandomState:

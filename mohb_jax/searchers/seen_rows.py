@@ -49,11 +49,13 @@ def first_unseen(
     return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
 
 
+@jax.jit
 def is_marked(seen: UInt32[Array, " words"], row: Int[Array, "*k"]) -> Bool[Array, "*k"]:
     """Whether rows are marked as seen."""
     return seen[row >> 5] >> (row & 31).astype(jnp.uint32) & 1 == 1
 
 
+@jax.jit
 def marked(seen: UInt32[Array, " words"], row: Int[Array, " k"]) -> UInt32[Array, " words"]:
     """The rows marked as seen; they are distinct and were not, so that adding their bits is right."""
     bit = jnp.where(row >= 0, jnp.uint32(1) << (row & 31).astype(jnp.uint32), jnp.uint32(0))
