@@ -10,6 +10,8 @@ from mohb_jax.benchmarks.columns import require_choice
 
 from mohb_jax.errors import InputError
 
+LONGEST = 2**63 - 1
+"""Larger whole numbers are kept as text, for polars has none."""
 MOST_NAMES = 40
 """Columns that a message lists; exports of trackers have hundreds."""
 
@@ -88,8 +90,8 @@ def records_of(frame: Any, wanted: Collection[str], source: str) -> Records:
     columns = _columns_of(frame)
     names = tuple(name for name, _ in columns)
     held = {name: values for name, values in columns if name in wanted and names.count(name) == 1}
+    series = [as_series(name, values) for name, values in held.items()]
     try:
-        series = [as_series(name, values) for name, values in held.items()]
         return Records(source, names, pl.DataFrame(series))
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise InputError(f"{source}: columns differ in length: {' '.join(str(error).split())}") from error
@@ -113,6 +115,8 @@ def as_series(name: str, values: Any) -> pl.Series:
     """A column of any library; values of several types, or of none that polars has, become text."""
     if isinstance(values, pl.Series):
         return values.alias(name)
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise InputError(f"column {name!r} holds {values!r}; accepted: a list of values")
     kind = getattr(values, "dtype", None)
     if str(kind) != "object" and not isinstance(values, (list, tuple, np.ma.MaskedArray)):
         try:
@@ -134,9 +138,9 @@ def _listed(values: Any) -> list[Any]:
 
 def _series_of_objects(name: str, values: list[Any]) -> pl.Series:
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and not any(isinstance(v, int) and abs(v) > LONGEST for v in values):
         return pl.Series(name, values, strict=False)
-    if len(kinds) == 1 and not kinds & {list, tuple, dict, set}:
+    if len(kinds) == 1 and not kinds & {int, list, tuple, dict, set}:
         try:
             return pl.Series(name, values)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):

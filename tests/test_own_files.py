@@ -18,6 +18,7 @@ pytestmark = pytest.mark.fast
 
 OBJECTIVES = "objectives: {loss: {sense: min}, cost: {sense: min, unit: USD}}\n"
 X = "x: {kind: continuous}"
+SPEC: dict[str, Any] = {"name": "t", "objectives": {"loss": {"sense": "min"}}}
 
 
 def imported(
@@ -351,12 +352,19 @@ def test_a_decimal_point_where_commas_were_promised(tmp_path):
         ([b"a", b"b"], ["a", "b"]),
         ([True, False], ["false", "true"]),
         ([np.float64(0.5), np.int64(2)], [0.5, 2]),
+        ([10**40, 10**40 + 1], [10**40, 10**40 + 1]),
         ([datetime.date(2026, 1, 2), datetime.date(2026, 1, 1)], ["2026-01-01", "2026-01-02"]),
         (np.array(["a", "b"], object), ["a", "b"]),
     ],
 )
 def test_values_of_any_type_are_levels(values, shown):
     assert sorted(map(str, configs(of_column(values, "categorical")))) == sorted(map(str, shown))
+
+
+@pytest.mark.parametrize("values", [1, None, "ab", b"ab"])
+def test_a_column_is_a_list_of_values(values):
+    with pytest.raises(InputError, match=r"^column 'x' holds .*; accepted: a list of values"):
+        benchmarks.from_frame({"x": values, "loss": [1, 2]}, {**SPEC, "columns": {"x": {"kind": "log"}}})
 
 
 def test_types_of_parquet_columns(tmp_path):
