@@ -36,40 +36,100 @@ class CellSource(NamedTuple):
     """The held field behind each field of a record."""
 
 
-class AnyTable(abc.ABC):
-    """A table as drivers, studies and reports see it, whatever it holds.
+class ResultTable(abc.ABC):
+    """What may count as a result of tuning on each task: rows with costs, as reports see them.
 
-    The attributes are those of ``Table``.
+    A row is a configuration at the highest fidelity of a table, or at any one of them (``EveryFidelity``).
     """
 
     name: str
     columns: tuple[Column, ...]
-    configs: np.ndarray  # [rows, columns] float64
     tasks: tuple[str, ...]
-    fidelities: tuple[float | int, ...]
     fidelity_name: str
     fidelity_unit: str
     objectives: tuple[Objective, ...]
     resumable: bool
     provenance: str
 
-    def __repr__(self) -> str:
-        shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"
-        goals = ", ".join(objective.name for objective in self.objectives)
-        return f"{type(self).__name__}({self.name!r}, {shape}, objectives {goals})"
-
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 (hex) of everything a result can depend on: all but ``provenance``."""
 
+    @property
+    @abc.abstractmethod
+    def num_rows(self) -> int:
+        """Number of results that each task may have."""
+
     @abc.abstractmethod
     def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
-        """Minimised costs of one task at the highest fidelity, ``+inf`` in all where unavailable."""
+        """Minimised costs of all rows on one task, ``+inf`` in all where unavailable."""
 
     @abc.abstractmethod
     def final_available(self, task: int) -> Bool[np.ndarray, " rows"]:
-        """True for the rows of one task that are available at the highest fidelity."""
+        """True for the rows that are available on one task."""
+
+    @abc.abstractmethod
+    def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
+        """Seconds from scratch to each row's result on one task, finite everywhere."""
+
+    @abc.abstractmethod
+    def lowest_costs(self) -> Float[np.ndarray, "tasks objectives"]:
+        """The smallest value of each objective over all available cells, fidelities included."""
+
+    @abc.abstractmethod
+    def costs_of(self, task: int, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some objectives"]:
+        """``final_costs`` of some rows."""
+
+    @abc.abstractmethod
+    def place(self, rows: Int[np.ndarray, " some"]) -> tuple[Int[np.ndarray, " some"], list[float | int]]:
+        """The configuration behind each row, as a row of the stored table, and its fidelity."""
+
+    @abc.abstractmethod
+    def config(self, row: int) -> dict[str, Level]:
+        """What stands behind a row as people write it: column name to value or level."""
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.tasks)
+
+    @property
+    def num_objectives(self) -> int:
+        """Number of objectives."""
+        return len(self.objectives)
+
+    def task_index(self, name: str) -> int:
+        """Index of a task; ``InputError`` with the accepted names if there is none of that name."""
+        require_choice(f"task of benchmark {self.name!r}:", name, self.tasks)
+        return self.tasks.index(name)
+
+    def objective_index(self, name: str) -> int:
+        """Index of an objective; ``InputError`` with the accepted names if there is none of that name."""
+        names = [objective.name for objective in self.objectives]
+        require_choice(f"objective of benchmark {self.name!r}:", name, names)
+        return names.index(name)
+
+    def to_values(self, costs: Float[np.ndarray, "... objectives"]) -> Float[np.ndarray, "... objectives"]:
+        """Minimised costs, objectives last, as published values: senses turned back."""
+        parts = [objective.to_value(costs[..., m]) for m, objective in enumerate(self.objectives)]
+        return np.stack(parts, axis=-1)
+
+
+class AnyTable(ResultTable):
+    """A table as drivers and studies see it, whatever it holds; as a ``ResultTable`` it is its highest
+    fidelity.
+
+    The attributes are those of ``Table``.
+    """
+
+    configs: np.ndarray  # [rows, columns] float64
+    fidelities: tuple[float | int, ...]
+
+    def __repr__(self) -> str:
+        shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"
+        goals = ", ".join(objective.name for objective in self.objectives)
+        return f"{type(self).__name__}({self.name!r}, {shape}, objectives {goals})"
 
     @abc.abstractmethod
     def measured(self, task: int) -> Bool[np.ndarray, " rows"]:
@@ -78,14 +138,6 @@ class AnyTable(abc.ABC):
         A row that is available early but not at the highest fidelity is a failed run; a row that is available
         nowhere was never tried in this task.
         """
-
-    @abc.abstractmethod
-    def final_runtime(self, task: int) -> Float[np.ndarray, " rows"]:
-        """Seconds of each row of one task from scratch to the highest fidelity, finite everywhere."""
-
-    @abc.abstractmethod
-    def lowest_costs(self) -> Float[np.ndarray, "tasks objectives"]:
-        """The smallest value of each objective over all available cells, fidelities included."""
 
     @abc.abstractmethod
     def cells(self, fidelities: Sequence[int]) -> CellSource:
@@ -137,10 +189,34 @@ class AnyTable(abc.ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one ``.npz`` file without pickles. An interrupted write leaves the old file, or none."""
 
-    @property
-    def num_tasks(self) -> int:
-        """Number of tasks."""
-        return len(self.tasks)
+    def look_up(
+        self,
+        task: Int[np.ndarray, "..."] | int,
+        row: Int[np.ndarray, "..."],
+        fidelity: Int[np.ndarray, "..."] | int,
+    ) -> tuple[Float[np.ndarray, "... objectives"], Float[np.ndarray, "..."]]:
+        """Minimised costs and cumulative runtime of single cells; indices broadcast against each other.
+
+        Returns:
+            As ``dense`` has them.
+        """
+        costs, runtime = self.dense(range(self.num_fidelities))
+        return costs[task, row, fidelity], runtime[task, row, fidelity]
+
+    def task_cells(
+        self, task: int
+    ) -> tuple[Float[np.ndarray, "rows fidelities objectives"], Float[np.ndarray, "rows fidelities"]]:
+        """Minimised costs and cumulative runtime of one task, as ``dense`` has them."""
+        rows, levels = np.arange(self.num_rows)[:, None], np.arange(self.num_fidelities)
+        return self.look_up(task, rows, levels)
+
+    def costs_of(self, task: int, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some objectives"]:
+        """See ``ResultTable``."""
+        return self.final_costs(task)[rows]
+
+    def place(self, rows: Int[np.ndarray, " some"]) -> tuple[Int[np.ndarray, " some"], list[float | int]]:
+        """See ``ResultTable``."""
+        return rows, [self.fidelities[-1]] * len(rows)
 
     @property
     def num_rows(self) -> int:
@@ -157,22 +233,6 @@ class AnyTable(abc.ABC):
         """Number of stored fidelities."""
         return len(self.fidelities)
 
-    @property
-    def num_objectives(self) -> int:
-        """Number of objectives."""
-        return len(self.objectives)
-
-    def task_index(self, name: str) -> int:
-        """Index of a task; ``InputError`` with the accepted names if there is none of that name."""
-        require_choice(f"task of benchmark {self.name!r}:", name, self.tasks)
-        return self.tasks.index(name)
-
-    def objective_index(self, name: str) -> int:
-        """Index of an objective; ``InputError`` with the accepted names if there is none of that name."""
-        names = [objective.name for objective in self.objectives]
-        require_choice(f"objective of benchmark {self.name!r}:", name, names)
-        return names.index(name)
-
     def fidelity_index(self, value: float | int) -> int:
         """Index of a stored fidelity; ``InputError`` with the stored ones if it is not among them."""
         near = [math.isclose(value, stored, rel_tol=SAME_FIDELITY) for stored in self.fidelities]
@@ -185,11 +245,6 @@ class AnyTable(abc.ABC):
         """The configuration of a row as people write it: column name to value or level."""
         values = self.configs[row]
         return {c.name: _decode(c, float(value)) for c, value in zip(self.columns, values, strict=True)}
-
-    def to_values(self, costs: Float[np.ndarray, "... objectives"]) -> Float[np.ndarray, "... objectives"]:
-        """Minimised costs, objectives last, as published values: senses turned back."""
-        parts = [objective.to_value(costs[..., m]) for m, objective in enumerate(self.objectives)]
-        return np.stack(parts, axis=-1)
 
     def at_maximum(self: Kind) -> Kind:
         """The table with its highest fidelity only."""

@@ -209,6 +209,21 @@ class CrossedTable(AnyTable):
         runtime = self.table.runtime[:, :, None, chosen] * self.relative_times[:, None]
         return np.moveaxis(costs, 1, 2), runtime.reshape(shape)
 
+    def look_up(
+        self,
+        task: Int[np.ndarray, "..."] | int,
+        row: Int[np.ndarray, "..."],
+        fidelity: Int[np.ndarray, "..."] | int,
+    ) -> tuple[Float[np.ndarray, "... objectives"], Float[np.ndarray, "..."]]:
+        """See ``AnyTable``: only the cells asked for are made."""
+        base, kind = np.divmod(row, self.num_types)
+        costs = self.table.costs[task, base, fidelity][..., self.sources[:-1]] * self.factors[kind, :-1]
+        return costs, self.table.runtime[task, base, fidelity] * self.relative_times[kind]
+
+    def costs_of(self, task: int, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some objectives"]:
+        """See ``ResultTable``."""
+        return self.look_up(task, rows, -1)[0]
+
     def select(
         self,
         tasks: Sequence[str] | None = None,

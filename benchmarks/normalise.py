@@ -1,11 +1,11 @@
-"""Objectives on a common scale, and the true Pareto front of a table."""
+"""Objectives on a common scale, and the true Pareto front of what may count as a result."""
 
 import dataclasses
 import weakref
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 
 REFERENCE_POINT = 1.1
 """Coordinate of the hypervolume reference point in each normalised objective."""
@@ -14,16 +14,18 @@ DECADES = 2.0
 """Strictly positive objectives that span more decades than this are normalised after log10."""
 
 _BLOCK = 256
+_SAMPLE = 2048
+"""Rows whose front thins out a larger set before it is searched."""
 
-_FRONTS: weakref.WeakKeyDictionary[AnyTable, dict[int, np.ndarray]] = weakref.WeakKeyDictionary()
+_FRONTS: weakref.WeakKeyDictionary[ResultTable, dict[int, np.ndarray]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation:
-    """Per task and objective, the scale on which the table's highest-fidelity rows fill [0, 1].
+    """Per task and objective, the scale on which the rows that may count fill [0, 1].
 
     Attributes:
-        lo: smallest value over the available rows at the highest fidelity, after log10 where ``log``.
+        lo: smallest value over the available rows, after log10 where ``log``.
         hi: largest value, likewise.
         log: True where log10 comes first.
     """
@@ -42,8 +44,8 @@ class Normalisation:
             task: index of the task.
 
         Returns:
-            Values in [0, 1] at the highest fidelity; values of lower fidelities may lie outside. A constant
-            objective (``lo == hi``) becomes 0; infinite costs stay infinite.
+            Values in [0, 1] for rows of the table; values of fidelities that do not count may lie outside. A
+            constant objective (``lo == hi``) becomes 0; infinite costs stay infinite.
         """
         lo, hi, log = self.lo[task], self.hi[task], self.log[task]
         positive = np.where(log, np.maximum(costs, np.finfo(np.float64).tiny), 1.0)
@@ -53,12 +55,13 @@ class Normalisation:
         return np.where(np.isinf(costs), np.inf, unit)
 
 
-def normalisation(table: AnyTable) -> Normalisation:
+def normalisation(table: ResultTable) -> Normalisation:
     """The normalisation of a table: a property of the table, never of what a method happened to observe.
 
     Reference point and hypervolume scale for all comparisons: minimum and maximum per task and objective over
-    the available rows at the highest fidelity, after log10 for objectives that are positive in every
-    available cell and there span more than ``DECADES`` decades.
+    the available rows, after log10 for objectives that are positive in every available cell and there span
+    more than ``DECADES`` decades. The rows are those that may count: the table at its highest fidelity, or
+    all of its fidelities (``EveryFidelity``).
 
     Args:
         table: any table.
@@ -73,11 +76,11 @@ def normalisation(table: AnyTable) -> Normalisation:
     return Normalisation(_log10(lo, log), _log10(hi, log), log)
 
 
-def true_front(table: AnyTable, task: int | str) -> Int[np.ndarray, " front"]:
-    """Rows of one task that no other row dominates at the highest fidelity.
+def true_front(table: ResultTable, task: int | str) -> Int[np.ndarray, " front"]:
+    """Rows of one task that no other row dominates.
 
     Args:
-        table: any table.
+        table: any table, which counts at its highest fidelity, or ``EveryFidelity`` of one.
         task: index or name.
 
     Returns:
@@ -93,7 +96,7 @@ def true_front(table: AnyTable, task: int | str) -> Int[np.ndarray, " front"]:
     return fronts[index]
 
 
-def _available_costs(table: AnyTable, task: int) -> Float[np.ndarray, "rows objectives"]:
+def _available_costs(table: ResultTable, task: int) -> Float[np.ndarray, "rows objectives"]:
     return table.final_costs(task)[table.final_available(task)]
 
 
@@ -101,8 +104,30 @@ def non_dominated(costs: Float[np.ndarray, "rows objectives"]) -> Bool[np.ndarra
     """True for rows that no other row dominates (minimised); equal rows do not dominate each other.
 
     Distinct rows are visited in lexicographic order, where a row can only be dominated by an earlier one,
-    block by block against the front found so far.
+    block by block against the front found so far. Of many rows, those that the front of a sample dominates
+    are left out before.
     """
+    keep = np.zeros(len(costs), bool)
+    candidates = _thinned(costs)
+    keep[candidates] = _non_dominated(costs[candidates])
+    return keep
+
+
+def _thinned(costs: Float[np.ndarray, "rows objectives"]) -> Int[np.ndarray, " candidates"]:
+    """Rows that the front of a sample does not dominate: all of the true front, and few others."""
+    kept = np.arange(len(costs))
+    if len(costs) <= 2 * _SAMPLE:
+        return kept
+    sample = costs[np.random.default_rng(0).integers(len(costs), size=_SAMPLE)]
+    front = np.unique(sample[_non_dominated(sample)], axis=0)
+    beaten = [(point <= sample).all(axis=1).sum() for point in front]
+    for point in front[np.argsort(beaten)[::-1]]:
+        left = costs[kept]
+        kept = kept[(left < point).any(axis=1) | (left == point).all(axis=1)]
+    return kept
+
+
+def _non_dominated(costs: Float[np.ndarray, "rows objectives"]) -> Bool[np.ndarray, " rows"]:
     distinct, inverse = np.unique(costs, axis=0, return_inverse=True)
     keep = np.zeros(len(distinct), bool)
     front = distinct[:0]

@@ -38,12 +38,15 @@ class Pricing(NamedTuple):
     """USD per hour; NaN for a type of which no cell shows its price."""
 
 
-def with_prices(table: AnyTable, prices: Mapping[str, float | int]) -> AnyTable:
+def with_prices(
+    table: AnyTable, prices: Mapping[str, float | int], shown_by: AnyTable | None = None
+) -> AnyTable:
     """The same table at other prices: amounts of money follow them, all else stays as it is.
 
     Args:
         table: one whose costs follow from one price per type; see ``pricing``.
         prices: USD per hour of instance types; those left out keep theirs.
+        shown_by: the part of the table whose cells show the old prices; all of it if None.
 
     Returns:
         A table of the same kind: a crossing holds the new prices; in another table, objectives in USD are
@@ -56,7 +59,8 @@ def with_prices(table: AnyTable, prices: Mapping[str, float | int]) -> AnyTable:
     if isinstance(table, CrossedTable):
         return dataclasses.replace(table, prices=priced(table.column, table.prices, prices))
     held = _held(table)
-    return dataclasses.replace(held, costs=repriced(held, prices))
+    ratios = price_ratios(table if shown_by is None else shown_by, prices)
+    return dataclasses.replace(held, costs=held.costs * np.where(np.isnan(ratios), 1.0, ratios)[:, None])
 
 
 def read_prices(path: str | os.PathLike[str]) -> dict[str, float]:
@@ -211,12 +215,6 @@ def price_ratios(table: AnyTable, prices: Mapping[str, float | int]) -> Float[np
         same = np.isclose(ratio, 1.0, rtol=0, atol=_SAME_RATIO) | ~named
         ratios[:, m] = np.where(same, 1.0, ratio)[found.level]
     return ratios
-
-
-def repriced(table: Table, prices: Mapping[str, float | int]) -> Float[np.ndarray, "tasks rows f objectives"]:
-    """A table's costs at other prices; see ``price_ratios``, also for errors."""
-    ratios = price_ratios(table, prices)
-    return table.costs * np.where(np.isnan(ratios), 1.0, ratios)[:, None]
 
 
 def _held(table: AnyTable) -> Table:

@@ -122,6 +122,12 @@ class Table(checks.HeldTable):
             return self.costs, self.runtime
         return self.costs[:, :, chosen], self.runtime[:, :, chosen]
 
+    def task_cells(
+        self, task: int
+    ) -> tuple[Float[np.ndarray, "rows fidelities objectives"], Float[np.ndarray, "rows fidelities"]]:
+        """See ``AnyTable``; nothing is copied."""
+        return self.costs[task], self.runtime[task]
+
     def select(
         self,
         tasks: Sequence[str] | None = None,

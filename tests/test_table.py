@@ -302,11 +302,11 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     Table(**parts()).save(tmp_path / "t.npz")
     before = (tmp_path / "t.npz").read_bytes()
 
-    def broken(file: Any, **arrays: Any) -> None:
+    def broken(file: Any, *args: Any, **named: Any) -> None:
         file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(np, "savez_compressed", broken)
+    monkeypatch.setattr(np.lib.format, "write_array", broken)
     with pytest.raises(OSError, match="disk full"):
         Table(**parts(name="u")).save(tmp_path / "t.npz")
     assert (tmp_path / "t.npz").read_bytes() == before
