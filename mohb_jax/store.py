@@ -1,7 +1,7 @@
 """Parquet in and out: one file per finished work unit, named by a hash of what produced it.
 
 A study folder holds ``study.json`` (what was asked for, and which units answer it), ``tables/NAME.npz`` (each
-benchmark at its highest fidelity, for normalisation and configurations) and ``units/HASH.parquet``. Every
+benchmark, for all that is measured against it) and ``units/HASH.parquet``. Every
 file is written beside its place and moved there whole, so an interrupted run leaves only whole files; files
 are data, and nothing in them is executed.
 """

@@ -122,7 +122,7 @@ def make_study(tables: Sequence[Table], units: Sequence[Unit], **changes: Any) -
         "reference": methods[0] if methods else "",
         "fingerprints": {table.name: table.fingerprint for table in tables},
         "settings": {"seeds": 5, "settings": {"eta": 3}},
-        "tables": {table.name: table for table in tables},
+        "stored": {table.name: table for table in tables},
         "units": tuple(units),
         "num_units": len(units),
     }

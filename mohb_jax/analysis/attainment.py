@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mohb_jax.analysis.lanes import Lanes
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.errors import InputError
 
 LEVELS = (25, 50, 75)
@@ -27,12 +27,12 @@ class Attained(NamedTuple):
 
 
 def attained(
-    table: AnyTable, lanes: Lanes, methods: Sequence[str], x: int, y: int
+    table: ResultTable, lanes: Lanes, methods: Sequence[str], x: int, y: int
 ) -> dict[tuple[str, str], Attained]:
-    """What every run had found at its end at the highest fidelity, by task and method.
+    """What every run had found at its end of what counts, by task and method.
 
     Args:
-        table: the benchmark at its highest fidelity.
+        table: what of the benchmark may count.
         lanes: its runs, see ``collect``.
         methods: display names, as given to ``collect``.
         x: index of the first objective.
@@ -42,7 +42,7 @@ def attained(
     for task, method in sorted(set(zip(lanes.task.tolist(), lanes.method.tolist(), strict=True))):
         picked = np.flatnonzero((lanes.task == task) & (lanes.method == method))
         low, high = np.searchsorted(lanes.lane, [picked[0], picked[-1] + 1])
-        costs = table.final_costs(task)[lanes.row[low:high]][:, [x, y]]
+        costs = table.costs_of(task, lanes.row[low:high])[:, [x, y]]
         run = lanes.lane[low:high] - picked[0]
         found[table.tasks[task], methods[method]] = _thinned(costs, run, picked.size)
     return found

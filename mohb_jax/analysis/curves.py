@@ -1,4 +1,4 @@
-"""What each tuning run had reached at each moment of simulated time, at the highest fidelity alone."""
+"""What each tuning run had reached at each moment of simulated time, by the results that count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.analysis.indicators import TaskScale, indicators, task_scale
 from mohb_jax.analysis.lanes import Lanes, collect, horizons, usd_objective
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation
 from mohb_jax.store import AnyUnit
 
@@ -34,7 +34,7 @@ class Cell:
     hypervolume: Float[np.ndarray, "runs grid"]
     """Hypervolume relative to that of the true front, in [0, 1]; never falls along the grid."""
     front_found: Float[np.ndarray, "runs grid"]
-    """Share of the rows of the true front that were evaluated at the highest fidelity."""
+    """Share of the rows of the true front that were found."""
     final: dict[str, Float[np.ndarray, " runs"]]
     """Indicators at the end, by name; ``INDICATORS`` and, with an objective in USD, ``spent_usd``."""
     typical_run: int
@@ -57,13 +57,13 @@ INDICATORS = (
 
 
 def benchmark_cells(
-    name: str, table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]
+    name: str, table: ResultTable, units: Sequence[AnyUnit], methods: Sequence[str]
 ) -> list[Cell]:
     """Curves and final indicators of every (task, method) of one benchmark.
 
     Args:
         name: the benchmark's name in the study.
-        table: the benchmark at its highest fidelity with the objectives of the study.
+        table: what of the benchmark may count, with the objectives of the study.
         units: finished work units of this benchmark; tasks and runs may be spread over them in any way.
         methods: display names in the order wanted.
 
@@ -146,7 +146,7 @@ class _Steps(NamedTuple):
 
 def _cell(
     name: str,
-    table: AnyTable,
+    table: ResultTable,
     method: str,
     task: int,
     horizon: float,
@@ -159,7 +159,7 @@ def _cell(
     grid = time_grid(scale.fastest, horizon)
     relative = np.clip(steps.volume[event] / scale.front_volume, 0.0, 1.0)
     curve = step_curve(lane, steps.lanes.end[event], relative, steps.picked.size, grid)
-    found = _found_curve(steps, scale.front, grid, table.num_rows)
+    found = _found_curve(steps, scale.front, grid)
     typical = int(np.argsort(curve[:, -1], kind="stable")[(steps.picked.size - 1) // 2])
     return Cell(
         benchmark=name,
@@ -172,12 +172,12 @@ def _cell(
         front_found=found,
         final=_final(table, steps, curve, found) | final,
         typical_run=int(steps.lanes.run[steps.picked[typical]]),
-        typical_front=_attained(scale.costs, steps.lanes.row[event[lane == typical]]),
+        typical_front=_attained(scale, steps.lanes.row[event[lane == typical]]),
     )
 
 
 def _final(
-    table: AnyTable,
+    table: ResultTable,
     steps: _Steps,
     curve: Float[np.ndarray, "runs grid"],
     found: Float[np.ndarray, "runs grid"],
@@ -189,7 +189,7 @@ def _final(
         "front_found": found[:, -1],
         "anytime": curve.mean(axis=1),
         "evaluations": lanes.evaluations[picked].astype(np.float64),
-        "full_evaluations": np.bincount(steps.events()[1], minlength=picked.size).astype(np.float64),
+        "full_evaluations": lanes.full[picked].astype(np.float64),
         "simulated_seconds": lanes.seconds[picked],
     }
     if usd_objective(table) is not None:
@@ -198,26 +198,24 @@ def _final(
 
 
 def _found_curve(
-    steps: _Steps, front: Int[np.ndarray, " front"], grid: Float[np.ndarray, " grid"], num_rows: int
+    steps: _Steps, front: Int[np.ndarray, " front"], grid: Float[np.ndarray, " grid"]
 ) -> Float[np.ndarray, "runs grid"]:
     """Share of the true front's rows seen so far, each row counted at its first visit."""
     event, lane = steps.events()
-    on_front = np.zeros(num_rows, bool)
-    on_front[front] = True
-    keep = on_front[steps.lanes.row[event]] & steps.first_visit[event]
+    keep = np.isin(steps.lanes.row[event], front) & steps.first_visit[event]
     slot = np.searchsorted(grid, steps.lanes.end[event[keep]], side="left")
     counts = np.zeros((steps.picked.size, grid.size + 1))
     np.add.at(counts, (lane[keep], slot), 1.0)
     return np.cumsum(counts, axis=1)[:, :-1] / front.size
 
 
-def _attained(
-    costs: Float[np.ndarray, "rows objectives"], rows: Int[np.ndarray, " some"]
-) -> Int[np.ndarray, " kept"]:
+def _attained(scale: TaskScale, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " kept"]:
     """The given rows that no other given one dominates, each once, ascending in the first objective."""
     rows = np.unique(rows)
-    kept = rows[non_dominated(costs[rows])]
-    return kept[np.lexsort((kept, costs[kept, 0]))]
+    costs = scale.costs(rows)
+    best = non_dominated(costs)
+    kept, first = rows[best], costs[best, 0]
+    return kept[np.lexsort((kept, first))]
 
 
 def _first_visit(lanes: Lanes, num_rows: int) -> Bool[np.ndarray, " events"]:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.columns import REAL, TEXT, WHOLE, described
-from mohb_jax.analysis.lanes import check_rows, log_arrays
+from mohb_jax.analysis.credit import check_rows
+from mohb_jax.analysis.lanes import log_arrays
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.contract import AnyTable
@@ -163,11 +164,11 @@ def _parts(study: FinishedStudy) -> Iterator[_Part]:
     """The evaluations of one unit after the other; a run that stands in two units counts in the first."""
     earlier: list[dict[str, Any]] = []
     for unit in study.units:
-        table = study.tables[unit.spec["benchmark"]]
+        table = study.stored[unit.spec["benchmark"]]
         log = log_arrays(unit)
         lane, slot = np.nonzero(log.valid & ~_repeated(unit.spec, log, earlier)[:, None])
         part = _Part(unit, table, log, lane, slot)
-        check_rows(table, part.row)
+        check_rows(table.name, table.num_rows, part.row)
         _check_unit(part)
         yield part
         earlier.append(unit.spec)
@@ -268,7 +269,7 @@ def _setting(part: _Part, name: str, kind: pa.DataType) -> pa.Array:
 
 
 def _add_hardware(export: _Export, study: FinishedStudy) -> None:
-    if any(_types(table) for table in study.tables.values()):
+    if any(_types(table) for table in study.stored.values()):
         _add_known(export, "hardware", _hardware)
 
 
@@ -317,7 +318,7 @@ def _shared(
     study: FinishedStudy, prefix: str, field: str, signature: Callable[[Any], Any]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name in the export, own name, and by benchmark what bears it; benchmarks that disagree are apart."""
-    entries = [(b, entry) for b, table in study.tables.items() for entry in getattr(table, field)]
+    entries = [(b, entry) for b, table in study.stored.items() for entry in getattr(table, field)]
     for name in dict.fromkeys(entry.name for _, entry in entries):
         owners = {benchmark: entry for benchmark, entry in entries if entry.name == name}
         if len({signature(entry) for entry in owners.values()}) == 1:
@@ -329,7 +330,7 @@ def _shared(
 def _add_fidelity(export: _Export, study: FinishedStudy) -> None:
     export.types["fidelity"] = pa.float64()
     export.values["fidelity"] = functools.partial(_fidelity, fidelities=study.fidelities)
-    for benchmark, table in study.tables.items():
+    for benchmark, table in study.stored.items():
         meaning = f"fidelity: {table.fidelity_name}; empty: not known"
         export.meanings.append(Meaning("fidelity", benchmark, meaning, table.fidelity_unit))
 

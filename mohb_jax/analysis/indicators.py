@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.analysis.growth import hypervolume_growth
 from mohb_jax.analysis.lanes import Lanes
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
 from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
@@ -19,6 +20,8 @@ from mohb_jax.types import Array
 
 LANES_PER_CALL = 512
 """Lanes that one compiled call takes: bounds memory and lets all calls share one compilation."""
+MOST_TOGETHER = 32
+"""Groups with more points than this are measured one by one."""
 SMALLEST_BUCKET = 32
 """Fewer points than this are padded up to it."""
 
@@ -27,32 +30,43 @@ SMALLEST_BUCKET = 32
 class TaskScale:
     """Everything of one task that the results of all methods are measured against."""
 
-    costs: Float[np.ndarray, "rows objectives"]
-    """Normalised costs at the highest fidelity; infinite where unavailable."""
+    table: ResultTable
+    task: int
+    """Index into its tasks."""
+    scale: Normalisation
     front: Int[np.ndarray, " front"]
     """Rows of the table's true Pareto front."""
+    front_costs: Float[np.ndarray, "front objectives"]
+    """Their normalised costs."""
     front_volume: float
     """Hypervolume of the true front: what 1.0 means."""
     fastest: float
-    """Shortest time in seconds in which any configuration reaches the highest fidelity."""
+    """Shortest time in seconds in which any configuration gives a result that may count."""
+
+    def costs(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some objectives"]:
+        """Normalised costs of some rows; infinite where unavailable."""
+        return self.scale.apply(self.table.costs_of(self.task, rows), self.task)
 
 
 @in_64_bits
-def task_scale(table: AnyTable, task: int, scale: Normalisation) -> TaskScale:
-    """Normalised costs, true front and its hypervolume of one task, at the table's highest fidelity.
+def task_scale(table: ResultTable, task: int, scale: Normalisation) -> TaskScale:
+    """True front and its hypervolume of one task.
 
     Args:
-        table: benchmark, of which only the highest fidelity is used.
+        table: what may count.
         task: index into ``table.tasks``.
         scale: the table's own normalisation.
     """
-    costs = scale.apply(table.final_costs(task), task)
     front = true_front(table, task)
+    front_costs = scale.apply(table.costs_of(task, front), task)
     finish = table.final_runtime(task)[table.final_available(task)]
     return TaskScale(
-        costs=costs,
+        table=table,
+        task=task,
+        scale=scale,
         front=front,
-        front_volume=_volume(costs[front]),
+        front_costs=front_costs,
+        front_volume=_volume(front_costs),
         fastest=float(finish[finish > 0].min(initial=np.inf)),
     )
 
@@ -174,13 +188,12 @@ def indicators(
     event = improving(lanes.lane, costs)
     if not event.size:
         return volume, distance, epsilon
+    volume[event] = _progress(lanes.lane[event], costs[event])
+    last = event[_standing(lanes.lane[event], costs[event])]
     fronts, front_valid = _fronts(scales)
     position = {task: index for index, task in enumerate(scales)}
-    n = -(-int(np.bincount(lanes.lane[event]).max()) // 16) * 16  # a power of two would double the work
-    reference = np.full(costs.shape[1], REFERENCE_POINT)
-    for batch in batches(lanes.lane[event], costs[event], n):
-        progress = _JIT_PROGRESS(batch.costs, reference, batch.valid)
-        volume[event[batch.point]] = np.asarray(progress)[batch.place]
+    n = -(-int(np.bincount(lanes.lane[last]).max()) // 16) * 16  # a power of two would double the work
+    for batch in batches(lanes.lane[last], costs[last], n):
         task = np.zeros(batch.valid.shape[0], int)
         task[: batch.group.size] = [position[t] for t in lanes.task[batch.group].tolist()]
         measured = _JIT_DISTANCES(batch.costs, batch.valid, fronts[task], front_valid[task])
@@ -188,13 +201,43 @@ def indicators(
     return volume, distance, epsilon
 
 
+def _standing(
+    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
+) -> Int[np.ndarray, " kept"]:
+    """Indices of points that no later point of their group equals or beats; see ``improving``."""
+    return (group.size - 1 - improving(group[::-1].max(initial=0) - group[::-1], costs[::-1]))[::-1]
+
+
+def _progress(
+    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
+) -> Float[np.ndarray, " points"]:
+    """Hypervolume of each group's points up to each one.
+
+    Short groups go through one compiled program; its work grows with the cube of the longest, so others are
+    measured one by one, each at its own length.
+    """
+    _, start, counts = np.unique(group, return_index=True, return_counts=True)
+    long, volume = counts > MOST_TOGETHER, np.empty(group.size)
+    for first, count in zip(start[long].tolist(), counts[long].tolist(), strict=True):
+        volume[first : first + count] = hypervolume_growth(costs[first : first + count], REFERENCE_POINT)
+    short = np.flatnonzero(~np.repeat(long, counts))
+    if short.size:
+        n = -(-int(counts[~long].max()) // 16) * 16  # a power of two would double the work
+        reference = np.full(costs.shape[1], REFERENCE_POINT)
+        for batch in batches(group[short], costs[short], n):
+            progress = _JIT_PROGRESS(batch.costs, reference, batch.valid)
+            volume[short[batch.point]] = np.asarray(progress)[batch.place]
+    return volume
+
+
 def _event_costs(lanes: Lanes, scales: dict[int, TaskScale]) -> Float[np.ndarray, "events objectives"]:
     """Normalised costs of every event."""
-    num_objectives = next(iter(scales.values())).costs.shape[1]
+    num_objectives = next(iter(scales.values())).front_costs.shape[1]
     costs = np.empty((lanes.lane.size, num_objectives))
     task = lanes.task[lanes.lane]
     for index, scale in scales.items():
-        costs[task == index] = scale.costs[lanes.row[task == index]]
+        own = task == index
+        costs[own] = scale.costs(lanes.row[own])
     return costs
 
 
@@ -202,7 +245,7 @@ def _fronts(
     scales: dict[int, TaskScale],
 ) -> tuple[Float[np.ndarray, "tasks z objectives"], Bool[np.ndarray, "tasks z"]]:
     """The true fronts of all tasks, padded to one length."""
-    parts = [scale.costs[scale.front] for scale in scales.values()]
+    parts = [scale.front_costs for scale in scales.values()]
     group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     longest = power_of_two(max(len(part) for part in parts), SMALLEST_BUCKET)
     packed = [(batch.costs, batch.valid) for batch in batches(group, np.concatenate(parts), longest)]
@@ -216,7 +259,7 @@ def _nothing_found(
     """IGD+ and additive epsilon of runs without a result: those of the reference point itself."""
     distance, epsilon = np.empty(lanes.run.size), np.empty(lanes.run.size)
     for task, scale in scales.items():
-        short = REFERENCE_POINT - scale.costs[scale.front]
+        short = REFERENCE_POINT - scale.front_costs
         distance[lanes.task == task] = np.sqrt((short**2).sum(axis=1)).mean()
         epsilon[lanes.task == task] = short.max()
     return distance, epsilon

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.analysis.credit import is_result, results_of
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit
 from mohb_jax.threads import map_in_threads
@@ -14,7 +15,7 @@ from mohb_jax.types import RunLog
 
 
 class Lanes(NamedTuple):
-    """Tuning runs of one benchmark, and their finished evaluations at the highest fidelity as flat arrays."""
+    """Tuning runs of one benchmark, and their results that count as flat arrays."""
 
     method: Int[np.ndarray, " lanes"]
     task: Int[np.ndarray, " lanes"]
@@ -22,17 +23,23 @@ class Lanes(NamedTuple):
     evaluations: Int[np.ndarray, " lanes"]
     seconds: Float[np.ndarray, " lanes"]
     spent: Float[np.ndarray, " lanes"]
+    full: Int[np.ndarray, " lanes"]
+    """Evaluations at the highest fidelity that did not fail."""
     lane: Int[np.ndarray, " events"]
     """Which lane an event belongs to; events are sorted by lane and then by ``end``."""
     row: Int[np.ndarray, " events"]
+    """Row of what counts, see ``benchmarks.credit``."""
     end: Float[np.ndarray, " events"]
 
 
-def collect(table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]) -> Lanes:
+_OF_LANES = Lanes._fields[: Lanes._fields.index("lane")]
+
+
+def collect(table: ResultTable, units: Sequence[AnyUnit], methods: Sequence[str]) -> Lanes:
     """All lanes of the units, sorted by (task, method, run); a run stored twice is taken once.
 
     Args:
-        table: the benchmark at its highest fidelity.
+        table: what of the benchmark may count.
         units: finished work units of this benchmark.
         methods: display names; a lane's ``method`` is an index into them.
 
@@ -52,7 +59,7 @@ def collect(table: AnyTable, units: Sequence[AnyUnit], methods: Sequence[str]) -
 
 
 def _check_repeats(
-    table: AnyTable,
+    table: ResultTable,
     methods: Sequence[str],
     lanes: Lanes,
     order: Int[np.ndarray, " lanes"],
@@ -78,27 +85,27 @@ def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
     position[order] = np.arange(order.size)
     kept = np.flatnonzero(position[lanes.lane] >= 0)
     kept = kept[np.lexsort((lanes.end[kept], position[lanes.lane[kept]]))]
-    per_lane = {name: getattr(lanes, name)[order] for name in Lanes._fields[:6]}
+    per_lane = {name: getattr(lanes, name)[order] for name in _OF_LANES}
     events = {"lane": position[lanes.lane[kept]], "row": lanes.row[kept], "end": lanes.end[kept]}
     return Lanes(**per_lane, **events)
 
 
-def _unit_lanes(table: AnyTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
-    """One work unit's lanes, with its events at the highest fidelity in order of lane and slot."""
-    log = log_arrays(unit)
-    lane, slot = np.nonzero(is_result(log, unit.spec["highest_fidelity"]))
-    row = np.asarray(log.row[lane, slot], np.int64)
-    check_rows(table, row)
+def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
+    """One work unit's lanes, with what counts of them in order of lane and slot."""
+    log, highest = log_arrays(unit), unit.spec["highest_fidelity"]
+    task = np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task]
+    found = results_of(table, log, task, highest)
     return Lanes(
         method=np.full(log.run.size, _index("method", unit.spec["method"], methods)),
-        task=np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task],
+        task=task,
         run=np.asarray(log.run, np.int64),
         evaluations=np.asarray(log.valid.sum(axis=1), np.int64),
         seconds=np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0),
         spent=_spent(table, log, pays_difference(table, unit)),
-        lane=lane,
-        row=row,
-        end=np.asarray(log.end[lane, slot], np.float64),
+        full=is_result(log, highest).sum(axis=1),
+        lane=found.lane,
+        row=found.row,
+        end=found.end,
     )
 
 
@@ -107,35 +114,24 @@ def log_arrays(unit: AnyUnit) -> RunLog:
     return RunLog(*(np.asarray(part) for part in unit.log))
 
 
-def is_result(log: RunLog, highest_fidelity: int) -> Bool[np.ndarray, "lanes slots"]:
-    """True for evaluations that ended at the highest fidelity and did not fail: only those count."""
-    return np.asarray(log.valid & (log.fidelity == highest_fidelity) & np.isfinite(log.costs).all(axis=-1))
-
-
-def check_rows(table: AnyTable, row: Int[np.ndarray, "..."]) -> None:
-    """Raises an ``InputError`` if a result names a row that the table does not have."""
-    if row.max(initial=0) >= table.num_rows:
-        raise InputError(f"a result names row {row.max()} of benchmark {table.name!r} with {table.num_rows}")
-
-
 def _index(what: str, name: str, accepted: Sequence[str]) -> int:
     if name not in accepted:
         raise InputError(f"a result names the unknown {what} {name!r}; the study has {', '.join(accepted)}")
     return accepted.index(name)
 
 
-def usd_objective(table: AnyTable) -> int | None:
+def usd_objective(table: ResultTable) -> int | None:
     """Index of the first objective that is an amount of money."""
     return next((i for i, objective in enumerate(table.objectives) if objective.unit == "USD"), None)
 
 
-def pays_difference(table: AnyTable, unit: AnyUnit) -> bool:
+def pays_difference(table: ResultTable, unit: AnyUnit) -> bool:
     """Whether promotion paid the difference: a setting that overrides the table's own answer."""
     stated = unit.spec.get("settings", {}).get("resumable")
     return table.resumable if stated is None else bool(stated)
 
 
-def _spent(table: AnyTable, log: RunLog, resumable: bool) -> Float[np.ndarray, " lanes"]:
+def _spent(table: ResultTable, log: RunLog, resumable: bool) -> Float[np.ndarray, " lanes"]:
     """Money that each lane spent on all its evaluations at any fidelity; failed ones have no price: 0.
 
     Where promotion resumes a run, its cost holds that of the lower fidelities already, so only each row's
@@ -154,7 +150,7 @@ def _spent(table: AnyTable, log: RunLog, resumable: bool) -> Float[np.ndarray, "
     return np.where(dearest, price, 0.0).sum(axis=1)
 
 
-def horizons(table: AnyTable, units: Sequence[AnyUnit], lanes: Lanes) -> dict[int, float]:
+def horizons(table: ResultTable, units: Sequence[AnyUnit], lanes: Lanes) -> dict[int, float]:
     """Seconds at which each task's comparison ends: the longest budget, or without one the latest result."""
     latest = np.zeros(len(table.tasks))
     np.maximum.at(latest, lanes.task, lanes.seconds)

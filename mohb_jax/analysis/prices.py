@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mohb_jax.analysis.columns import framed
-from mohb_jax.analysis.lanes import check_rows
+from mohb_jax.analysis.credit import check_rows
 from mohb_jax.analysis.results import FinishedStudy, PriceChange, Repricing
 from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.contract import AnyTable
@@ -27,8 +27,9 @@ DECISIONS = "decisions were made under the old prices"
 def reprice(study: FinishedStudy, prices: Mapping[str, float], source: str) -> FinishedStudy:
     """The study as if its results had cost other prices; nothing is run again.
 
-    Tables at the highest fidelity are re-priced (and with them fronts, normalisation and all indicators), and
-    so is what each run logged at any fidelity, by new price / old price of its row's type. Benchmarks without
+    Tables are re-priced (and with them fronts, normalisation and all indicators), and so is what each run
+    logged, at any fidelity, by new price / old price of its row's type; old prices are those that the highest
+    fidelity shows. Benchmarks without
     prices of their own, or with none of the types given, stay as they are.
 
     Args:
@@ -40,7 +41,8 @@ def reprice(study: FinishedStudy, prices: Mapping[str, float], source: str) -> F
         InputError: if no benchmark follows prices, a type is unknown to all that do, or its old price cannot
             be told although a run was charged for it.
     """
-    found, kept = _pricings(study, prices)
+    finals = {name: table.at_maximum() for name, table in study.stored.items()}
+    found, kept = _pricings(finals, prices)
     if not found:
         reasons = "; ".join(dict.fromkeys(kept.values()))
         raise InputError(f"{source}: no benchmark of this study can be re-priced: {reasons}")
@@ -49,23 +51,26 @@ def reprice(study: FinishedStudy, prices: Mapping[str, float], source: str) -> F
     for name in [name for name, few in own.items() if not few]:
         kept[name] = f"table {name!r} has none of the types in {source}"
     chosen = {name: few for name, few in own.items() if few}
-    tables = {
-        name: with_prices(table, chosen[name]) if name in chosen else table
-        for name, table in study.tables.items()
+    stored = {
+        name: with_prices(table, chosen[name], finals[name]) if name in chosen else table
+        for name, table in study.stored.items()
     }
     repricing = Repricing(
         source=source,
         changes={name: _changes(found[name], few) for name, few in chosen.items()},
-        kept={name: kept[name] for name in study.tables if name in kept},
+        kept={name: kept[name] for name in study.stored if name in kept},
     )
-    return dataclasses.replace(study, tables=tables, units=_units(study, found, chosen), prices=repricing)
+    units = _units(study, finals, found, chosen)
+    return dataclasses.replace(study, stored=stored, units=units, prices=repricing)
 
 
-def _pricings(study: FinishedStudy, prices: Mapping[str, float]) -> tuple[dict[str, Pricing], dict[str, str]]:
+def _pricings(
+    tables: Mapping[str, AnyTable], prices: Mapping[str, float]
+) -> tuple[dict[str, Pricing], dict[str, str]]:
     """What can be re-priced in each benchmark, and why nothing can in the others."""
     found: dict[str, Pricing] = {}
     kept: dict[str, str] = {}
-    for name, table in study.tables.items():
+    for name, table in tables.items():
         try:
             found[name] = pricing(table, prices)
         except InputError as error:
@@ -99,12 +104,15 @@ def _changes(found: Pricing, prices: Mapping[str, float]) -> tuple[PriceChange, 
 
 
 def _units(
-    study: FinishedStudy, found: Mapping[str, Pricing], prices: Mapping[str, Mapping[str, float]]
+    study: FinishedStudy,
+    tables: Mapping[str, AnyTable],
+    found: Mapping[str, Pricing],
+    prices: Mapping[str, Mapping[str, float]],
 ) -> tuple[AnyUnit, ...]:
     """The work units with their logged costs re-priced, each when it is read."""
     changes = {
         name: functools.partial(
-            _log, table=study.tables[name], found=found[name], ratios=price_ratios(study.tables[name], few)
+            _log, table=tables[name], found=found[name], ratios=price_ratios(tables[name], few)
         )
         for name, few in prices.items()
     }
@@ -118,7 +126,7 @@ def _log(
     log: RunLog, table: AnyTable, found: Pricing, ratios: Float[np.ndarray, "rows objectives"]
 ) -> RunLog:
     row = np.where(log.valid, log.row, 0)
-    check_rows(table, row)
+    check_rows(table.name, table.num_rows, row)
     paid = log.valid[..., None] & np.isfinite(log.costs)  # all else is infinite or padding, and stays so
     ratio = np.where(paid, ratios[row], 1.0)
     unknown = np.isnan(ratio).any(axis=-1)

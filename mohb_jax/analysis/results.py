@@ -1,11 +1,15 @@
 """The one reader of a study folder: what was asked, the tables, and the finished work units."""
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.benchmarks.contract import AnyTable, ResultTable
+from mohb_jax.benchmarks.credit import CREDITS, SIDE_BY_SIDE, Credit, counted
 from mohb_jax.benchmarks.files import load_table
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
@@ -54,8 +58,9 @@ class FinishedStudy:
     fingerprints: dict[str, str]
     """Each benchmark's table, by content."""
     settings: dict[str, Any]
-    tables: dict[str, AnyTable]
-    """Each benchmark's table at its highest fidelity with the study's objectives."""
+    stored: dict[str, AnyTable]
+    """Each benchmark's table with the study's objectives: all fidelities, or the highest alone in folders of
+    before the others were kept."""
     units: tuple[AnyUnit, ...]
     """The finished work units."""
     num_units: int
@@ -68,13 +73,34 @@ class FinishedStudy:
     """``programs`` that its runs compiled or read from the cache, and the ``seconds`` that this took."""
     calibration: tuple[CalibrationRow, ...] = ()
     """How well the models behind the methods knew how far off they were; empty if there are none."""
+    credit: Credit = "full"
+    """What counts as a result here."""
+    credits: tuple[Credit, ...] = ("full",)
+    """What is to be shown side by side."""
+
+    @functools.cached_property
+    def tables(self) -> dict[str, ResultTable]:
+        """What of each benchmark's table may count."""
+        return {name: counted(table, self.credit) for name, table in self.stored.items()}
+
+    def under(self, credit: Credit) -> "FinishedStudy":
+        """The same runs, with something else counting.
+
+        Raises:
+            InputError: the folder holds a table's highest fidelity alone, against which no other can be seen.
+        """
+        if credit != "full" and (reason := not_whole(self.stored, self.units)):
+            raise InputError(f"credit {credit!r} is not possible: {reason}")
+        return dataclasses.replace(self, credit=credit)
 
 
-def load_study(directory: Path) -> FinishedStudy:
+def load_study(directory: Path, credit: Sequence[str] | str | None = None) -> FinishedStudy:
     """Reads a study folder.
 
     Args:
         directory: the folder that ``mohb run`` filled; work that is still missing is left out.
+        credit: what counts as a result, the first one being what methods are compared by in detail; as the
+            study says if None.
 
     Raises:
         InputError: the folder is missing, is no study, is damaged, or holds no finished work.
@@ -86,7 +112,7 @@ def load_study(directory: Path) -> FinishedStudy:
     meta = read_study(directory)
     units = tuple(read_units(directory))
     try:
-        return _study(directory, meta, units)
+        return _credited(_study(directory, meta, units), credit)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"{str(directory / 'study.json')!r} is not a study written by 'mohb run'") from error
 
@@ -109,12 +135,38 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         reference=_reference(meta.get("reference_method"), methods),
         fingerprints={item["name"]: str(item.get("fingerprint", "")) for item in meta["benchmarks"]},
         settings=dict(meta.get("settings", {})),
-        tables={name: load_table(table_path(directory, name)) for name in names if name in used},
+        stored={name: load_table(table_path(directory, name)) for name in names if name in used},
         units=units,
         num_units=len(meta["units"]),
         fidelities={item["name"]: _numbers(item.get("fidelities")) for item in meta["benchmarks"]},
         compilation=read_compilation(directory),
         calibration=read_calibration(directory, names),
+    )
+
+
+def _credited(study: FinishedStudy, credit: Sequence[str] | str | None) -> FinishedStudy:
+    """The study under the credits asked for. By default those that it states, or full alone where the folder
+    holds no more than the highest fidelity."""
+    if credit is None:
+        stated = study.settings.get("credit") or list(SIDE_BY_SIDE)
+        names = stated if not not_whole(study.stored, study.units) else ["full"]
+    else:
+        names = [credit] if isinstance(credit, str) else credit
+    for name in names or [""]:
+        require_choice("credit", name, CREDITS)
+    chosen = tuple(one for name in dict.fromkeys(names) for one in CREDITS if one == name)
+    return dataclasses.replace(study.under(chosen[0]), credits=chosen)
+
+
+def not_whole(stored: Mapping[str, AnyTable], units: Sequence[AnyUnit]) -> str:
+    """Why lower fidelities cannot count: the folder lacks those of a table; empty where it has all."""
+    highest = {unit.spec["benchmark"]: unit.spec["highest_fidelity"] for unit in units}
+    lacking = [name for name, table in stored.items() if highest.get(name, 0) >= table.num_fidelities]
+    if not lacking:
+        return ""
+    return (
+        f"this folder keeps {lacking[0]} at its highest fidelity alone, as earlier versions wrote it; the "
+        "study's 'mohb run' command adds the rest and runs nothing again"
     )
 
 

@@ -12,7 +12,7 @@ from mohb_jax.analysis.effects import Effect
 from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import SPREAD, Row
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import true_front
 
 TRUE_FRONT = "true front"
@@ -113,10 +113,10 @@ def front_frame(study: FinishedStudy, cells: Sequence[Cell]) -> pl.DataFrame:
 
 
 def _front(
-    name: str, table: AnyTable, task: int, method: str, run: int | None, rows: np.ndarray
+    name: str, table: ResultTable, task: int, method: str, run: int | None, rows: np.ndarray
 ) -> pl.DataFrame:
     """One front; the configuration is a JSON object because benchmarks differ in their columns."""
-    values = table.to_values(table.final_costs(task)[rows])
+    values = table.to_values(table.costs_of(task, rows))
     columns: dict[str, Any] = {
         "benchmark": [name] * len(rows),
         "task": [table.tasks[task]] * len(rows),

@@ -88,7 +88,7 @@ def joined(studies: Sequence[FinishedStudy]) -> FinishedStudy:
         methods=tuple(name for name in (BASELINE, *PAPERS_METHODS) if name in known),
         summaries={name: text for study in studies for name, text in study.summaries.items()},
         fingerprints={name: text for study in studies for name, text in study.fingerprints.items()},
-        tables={name: table for study in studies for name, table in study.tables.items()},
+        stored={name: table for study in studies for name, table in study.stored.items()},
         units=tuple(unit for study in studies for unit in study.units),
         num_units=sum(study.num_units for study in studies),
         compilation={},

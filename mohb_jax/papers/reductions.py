@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mohb_jax.benchmarks.columns import ALL_TASKS
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.papers.bootstrap import (
     Bounds,
     Measure,
@@ -97,7 +97,7 @@ def relaxed(error: Any, percent: float | int) -> Any:
     return error + np.abs(error) * (percent / 100)
 
 
-def task_table(table: AnyTable, task: str) -> TaskTable:
+def task_table(table: ResultTable, task: str) -> TaskTable:
     """The table's errors, runtimes and costs on a task; zeros for what it does not have."""
     index = table.task_index(task)
     costs = table.final_costs(index)[table.final_available(index)]
@@ -227,7 +227,9 @@ class Comparison:
 # --- rows ------------------------------------------------------------------------------------------------
 
 
-def reduction_rows(table: AnyTable, runs: Mapping[Key, Runs], pairs: Sequence[tuple[str, str]]) -> list[Row]:
+def reduction_rows(
+    table: ResultTable, runs: Mapping[Key, Runs], pairs: Sequence[tuple[str, str]]
+) -> list[Row]:
     """Every definition for every pair: one row over all tasks, followed by one per task.
 
     Args:
@@ -259,7 +261,7 @@ def reduction_rows(table: AnyTable, runs: Mapping[Key, Runs], pairs: Sequence[tu
     return rows
 
 
-def quantities(table: AnyTable) -> dict[str, str]:
+def quantities(table: ResultTable) -> dict[str, str]:
     """Runtime and cost, those that the table has, with their units."""
     found: Roles = roles(table)
     units = [None if role is None else table.objectives[role].unit for role in found]
@@ -267,7 +269,7 @@ def quantities(table: AnyTable) -> dict[str, str]:
 
 
 def _comparison(
-    table: AnyTable,
+    table: ResultTable,
     task: str,
     methods: Sequence[str],
     runs: Mapping[Key, Runs],

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mohb_jax.analysis.lanes import is_result, log_arrays, pays_difference
+from mohb_jax.analysis.credit import is_result
+from mohb_jax.analysis.lanes import log_arrays, pays_difference
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.columns import SECONDS
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.errors import InputError
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
@@ -62,7 +63,7 @@ class Runs(NamedTuple):
 _PADDING = {"error": np.inf, "runtime": 0.0, "cost": 0.0, "end": np.inf, "spent": 0.0}
 
 
-def roles(table: AnyTable) -> Roles:
+def roles(table: ResultTable) -> Roles:
     """The first objective that is a time; the first in USD, or else the first that is an energy."""
     units = [objective.unit for objective in table.objectives]
     money = _first(units, ("USD",))
@@ -125,7 +126,7 @@ def _widened(values: np.ndarray, width: int, filler: float) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=filler)
 
 
-def unit_runs(table: AnyTable, unit: Unit) -> Runs:
+def unit_runs(table: ResultTable, unit: Unit) -> Runs:
     """The runs of one work unit, lanes in its order (so ``run`` need not ascend).
 
     Args:

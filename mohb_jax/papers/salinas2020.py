@@ -12,7 +12,7 @@ from mohb_jax import store
 from mohb_jax.analysis.lanes import log_arrays
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.analysis.statistics import CONFIDENCE
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.papers.adtm_page import page_html, write_figure
 from mohb_jax.papers.bootstrap import sample_counts
 from mohb_jax.papers.paper import Paper, Part, Reproduction
@@ -63,7 +63,9 @@ def make_benchmark_study(benchmark: str, seeds: int) -> Study:
     return make_study(content, "salinas2020")
 
 
-def read_adtm(study: FinishedStudy, table: AnyTable) -> dict[str, Float[np.ndarray, "tasks runs iterations"]]:
+def read_adtm(
+    study: FinishedStudy, table: ResultTable
+) -> dict[str, Float[np.ndarray, "tasks runs iterations"]]:
     """Each method's normalised distance to the task's least error after every evaluation (ADTM).
 
     ``(best - least) / (greatest - least)`` of the table's values in the task; a failed evaluation counts as
@@ -76,7 +78,7 @@ def read_adtm(study: FinishedStudy, table: AnyTable) -> dict[str, Float[np.ndarr
     return {method: np.concatenate(parts, axis=1) for method, parts in found.items()}
 
 
-def _distances(unit: store.AnyUnit, table: AnyTable) -> Float[np.ndarray, "lanes iterations"]:
+def _distances(unit: store.AnyUnit, table: ResultTable) -> Float[np.ndarray, "lanes iterations"]:
     log = log_arrays(unit)
     distance = np.empty(log.valid.shape)
     for task in range(table.num_tasks):
@@ -106,7 +108,7 @@ def scores(part: Part) -> list[Score]:
     return [_score(part.benchmark, table, method, distance) for method in METHODS if method in distance]
 
 
-def _score(benchmark: str, table: AnyTable, method: str, distance: dict[str, np.ndarray]) -> Score:
+def _score(benchmark: str, table: ResultTable, method: str, distance: dict[str, np.ndarray]) -> Score:
     num_runs = min(distance[method].shape[1], distance[BASELINE].shape[1])
     # In row 0 each run counts once, in the others as often as a bootstrap sample has it.
     ours, theirs = (

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.report.assets import asset
 from mohb_jax.report.parts import Builder, section_html, shown
 from mohb_jax.report.plot_data import plot_data
@@ -98,6 +98,6 @@ def _setting(study: FinishedStudy, cells: Sequence[Cell]) -> str:
     )
 
 
-def _setting_of(name: str, table: AnyTable, cells: Sequence[Cell]) -> str:
+def _setting_of(name: str, table: ResultTable, cells: Sequence[Cell]) -> str:
     tasks = len({cell.task for cell in cells if cell.benchmark == name})
     return f"{name} ({tasks} task{'s' * (tasks != 1)}, {table.num_rows:,} configurations)"

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.style import duration, look, objective_pairs, seeds_text
 
@@ -47,7 +47,7 @@ def plot_data(study: FinishedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def _benchmark(study: FinishedStudy, name: str, table: AnyTable, cells: Sequence[Cell]) -> dict[str, Any]:
+def _benchmark(study: FinishedStudy, name: str, table: ResultTable, cells: Sequence[Cell]) -> dict[str, Any]:
     own = [cell for cell in cells if cell.benchmark == name]
     scale = normalisation(table)
     stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
@@ -80,7 +80,7 @@ def thinned(rows: Int[np.ndarray, " rows"], limit: int) -> Int[np.ndarray, " kep
 
 def _panel(
     study: FinishedStudy,
-    table: AnyTable,
+    table: ResultTable,
     scale: Normalisation,
     cells: Sequence[Cell],
     limits: tuple[int, int],
@@ -89,7 +89,7 @@ def _panel(
     """One task: its points with their configurations, which points form which front, and the curves."""
     task = table.task_index(cells[0].task)
     front = true_front(table, task)
-    front = thinned(front[np.argsort(table.final_costs(task)[front, 0], kind="stable")], limits[0])
+    front = thinned(front[np.argsort(table.costs_of(task, front)[:, 0], kind="stable")], limits[0])
     attained = [thinned(cell.typical_front, limits[1]) for cell in cells]
     rows = np.unique(np.concatenate([front, *attained]))
     minimised = [objective.sense == "min" for objective in table.objectives]
@@ -98,8 +98,8 @@ def _panel(
         "horizon": cells[0].horizon,
         "horizon_text": duration(cells[0].horizon),
         "seeds": seeds_text([cell.runs.size for cell in cells]),
-        "rows": rows.tolist(),
-        "values": _rounded(table.to_values(table.final_costs(task)[rows])),
+        "rows": table.place(rows)[0].tolist(),
+        "values": _rounded(table.to_values(table.costs_of(task, rows))),
         "configs": [[_config_value(value) for value in table.config(int(row)).values()] for row in rows],
         "log": (scale.log[task] & minimised).tolist(),
         "front": np.searchsorted(rows, front).tolist(),

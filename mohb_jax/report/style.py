@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 
 # Okabe and Ito's colours, told apart with any common colour vision; their yellow is too pale on white,
 # so a purple stands in for it.
@@ -56,7 +56,7 @@ def number(value: float | int, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def objective_label(table: AnyTable, index: int) -> str:
+def objective_label(table: ResultTable, index: int) -> str:
     """Name and unit of an objective, as on an axis."""
     objective = table.objectives[index]
     unit = "" if objective.unit == "1" else f" [{objective.unit}]"

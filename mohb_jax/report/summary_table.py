@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.parts import marks, table_html
 from mohb_jax.report.style import duration, look, number
 
 
-def front_sizes(table: AnyTable, tasks: Sequence[str]) -> str:
+def front_sizes(table: ResultTable, tasks: Sequence[str]) -> str:
     """How many configurations the tasks' true fronts have, which the share found refers to."""
     sizes = [true_front(table, table.task_index(task)).size for task in tasks]
     low, high = min(sizes), max(sizes)

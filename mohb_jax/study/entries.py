@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pydantic
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.credit import SIDE_BY_SIDE, Credit
 from mohb_jax.errors import did_you_mean
 from mohb_jax.settings import first_error
 
@@ -72,7 +73,8 @@ class Study(_Entry):
     """What a study file says; ``settings`` and ``sweep`` hold for all methods, a method's own go first.
 
     ``memory`` bounds the GiB that a work unit may take, or two that run at the same time; smaller units, more
-    of them.
+    of them. ``credit`` says what counts as a result, and changes no run; the first one is what methods are
+    compared by in detail.
     """
 
     name: str = "study"
@@ -87,6 +89,7 @@ class Study(_Entry):
     memory: float = pydantic.Field(1.0, gt=0)
     engine: EngineEntry = pydantic.Field(default_factory=EngineEntry)
     reference: str | None = None
+    credit: list[Credit] = pydantic.Field(list(SIDE_BY_SIDE), min_length=1)
     _folder: Path | None = pydantic.PrivateAttr(None)
 
     @property
@@ -117,6 +120,16 @@ class Study(_Entry):
     @classmethod
     def _method_names(cls, entries: Any) -> Any:
         return _named(entries, "method")
+
+    @pydantic.field_validator("credit", mode="before")
+    @classmethod
+    def _credits(cls, credit: Any) -> Any:
+        return [credit] if isinstance(credit, str) else credit
+
+    @pydantic.field_validator("credit")
+    @classmethod
+    def _each_once(cls, credit: list[Credit]) -> list[Credit]:
+        return list(dict.fromkeys(credit))
 
     @pydantic.field_validator("engine", mode="before")
     @classmethod

@@ -158,11 +158,11 @@ def _prepare(
     # First of all study.json: it is what makes the folder a study that may be continued.
     store.write_json(directory / "study.json", _description(study, tables, units, command))
     for _, table in tables:
-        store.write_atomically(store.table_path(directory, table.name), table.at_maximum().save)
+        store.write_atomically(store.table_path(directory, table.name), table.save)
 
 
-HOW: dict[str, Any] = {"engine": None, "memory": None}
-"""Parts of a study that say how it runs, and change no result."""
+HOW: dict[str, Any] = {"engine": None, "memory": None, "credit": None}
+"""Parts of a study that say how it runs and is read, and change no run."""
 
 
 def replaces_another(study: Study, directory: Path) -> bool:

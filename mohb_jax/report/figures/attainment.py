@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.attainment import Attained, attained, attainment_surfaces
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.errors import InputError
 from mohb_jax.report.figures.common import (
@@ -52,7 +52,7 @@ def draw(analysis: Analysis) -> Named:
 
 def attainment_figure(
     name: str,
-    table: AnyTable,
+    table: ResultTable,
     found: Mapping[Key, Attained],
     colour: Mapping[str, int],
     x: int,
@@ -101,7 +101,7 @@ def _by_panel(keys: Sequence[Key], methods: Sequence[str]) -> dict[str, list[Key
 
 def _draw_panel(
     axes: Axes,
-    table: AnyTable,
+    table: ResultTable,
     surfaces: Mapping[Key, list[np.ndarray]],
     keys: Sequence[Key],
     colour: Mapping[str, int],
@@ -123,7 +123,7 @@ def _draw_panel(
 
 def _draw_surfaces(
     axes: Axes,
-    table: AnyTable,
+    table: ResultTable,
     own: Sequence[np.ndarray],
     far: Float[np.ndarray, " 2"],
     style: Look,

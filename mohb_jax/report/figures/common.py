@@ -13,7 +13,7 @@ from mohb_jax.analysis.comparison import Comparison
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.prices import DECISIONS
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation
 from mohb_jax.report.figures.panels import plain
 from mohb_jax.report.style import (
@@ -40,7 +40,7 @@ Family = Callable[[Analysis], Named]
 class View(NamedTuple):
     """What all figures of one benchmark share."""
 
-    table: AnyTable
+    table: ResultTable
     cells: list[Cell]
     scale: Normalisation
     colour: dict[str, int]

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import non_dominated, true_front
 from mohb_jax.report.figures.common import (
     TRUE_FRONT,
@@ -78,17 +78,17 @@ def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> N
 
 
 def staircase(
-    table: AnyTable, task: int, rows: Int[np.ndarray, " rows"], x: int, y: int
+    table: ResultTable, task: int, rows: Int[np.ndarray, " rows"], x: int, y: int
 ) -> tuple[Float[np.ndarray, " kept"], Float[np.ndarray, " kept"]]:
     """Published values of the rows that are best trade-offs of two objectives, along the front.
 
     Args:
-        table: the benchmark; its highest fidelity counts.
+        table: what of the benchmark may count.
         task: index of the task.
         rows: the rows to choose from.
         x: objective whose cost ascends along the result.
         y: objective whose cost descends.
     """
-    costs = table.final_costs(task)[rows][:, [x, y]]
+    costs = table.costs_of(task, rows)[:, [x, y]]
     costs = np.unique(costs[non_dominated(costs)], axis=0)
     return table.objectives[x].to_value(costs[:, 0]), table.objectives[y].to_value(costs[:, 1])

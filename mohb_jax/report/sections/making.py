@@ -4,7 +4,7 @@ import html
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.report.parts import Section, command_html
 
 
@@ -42,7 +42,7 @@ def _settings(study: FinishedStudy) -> str:
     return "; ".join(parts)
 
 
-def _provenance(study: FinishedStudy, name: str, table: AnyTable) -> str:
+def _provenance(study: FinishedStudy, name: str, table: ResultTable) -> str:
     fingerprint = study.fingerprints.get(name) or table.fingerprint
     here = " (as it was run; re-priced here)" if study.prices and name in study.prices.changes else ""
     return (

@@ -1,0 +1,245 @@
+"""What counts as a result: every credit against its definition, from hand-made logs of resumed trainings."""
+
+import dataclasses
+from typing import Any
+
+import moocore
+import numpy as np
+import pytest
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.credit import CREDITS, EveryFidelity, counted, effective
+from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.normalise import non_dominated, normalisation, true_front
+from mohb_jax.benchmarks.table import Column, Objective, Table
+
+from mohb_jax.analysis.curves import Cell, benchmark_cells
+from mohb_jax.analysis.growth import hypervolume_growth
+from mohb_jax.errors import InputError
+from mohb_jax.store import Unit
+from mohb_jax.types import RunLog
+from tests import reference
+from tests.fake_study import make_spec
+
+LEVELS, ROWS, SLOTS, RUNS = 4, 25, 30, 3
+REFERENCE = 1.1
+
+
+def make_table(resumable: bool = True, **changes: Any) -> Table:
+    """Two tasks at four fidelities: a noisy error of few levels (ties), a cost that grows, failed cells."""
+    generator = np.random.default_rng(5)
+    seconds = np.cumsum(generator.uniform(1, 30, size=(2, ROWS, LEVELS)), axis=2)
+    error = generator.integers(12, size=seconds.shape) / 12 + np.linspace(0.6, 0, LEVELS)
+    costs = np.stack([error, seconds * generator.uniform(0.1, 3, size=(2, ROWS, 1))], axis=-1)
+    available = generator.random(seconds.shape) > 0.1
+    fields: dict[str, Any] = {
+        "name": "toy",
+        "columns": (Column("rate", "log"),),
+        "configs": generator.uniform(1e-4, 1, size=(ROWS, 1)),
+        "tasks": ("one", "two"),
+        "fidelities": (1, 3, 9, 27),
+        "fidelity_name": "epochs",
+        "fidelity_unit": "epoch",
+        "objectives": (Objective("error", "min", "fraction"), Objective("cost", "min", "USD")),
+        "costs": costs,
+        "runtime": seconds,
+        "available": available,
+        "resumable": resumable,
+    }
+    return Table(**(fields | changes))
+
+
+def make_unit(table: Table, resumes: bool = True, seed: int = 0) -> Unit:
+    """Runs on one worker that train some rows further and further, now and then straight to the top."""
+    generator = np.random.default_rng(seed)
+    task, run = (part.reshape(-1) for part in np.mgrid[:2, :RUNS])
+    shape = (task.size, SLOTS)
+    row, fidelity = (np.zeros(shape, int) for _ in range(2))
+    start, end = np.zeros(shape), np.zeros(shape)
+    for lane in range(task.size):
+        reached: dict[int, int] = {}
+        for slot in range(SLOTS):
+            pick = int(generator.integers(8))
+            level = int(generator.integers(reached.get(pick, -1) + 1, LEVELS + 1))
+            if level == LEVELS:
+                pick, level = int(generator.integers(8, ROWS)), int(generator.integers(LEVELS))
+            seconds = table.runtime[task[lane], pick]
+            paid = seconds[reached[pick]] if resumes and pick in reached else 0.0
+            start[lane, slot] = end[lane, slot - 1] if slot else 0.0
+            end[lane, slot] = start[lane, slot] + max(seconds[level] - paid, 0.0)
+            row[lane, slot], fidelity[lane, slot] = pick, level
+            reached[pick] = max(level, reached.get(pick, 0))
+    costs = table.costs[task[:, None], row, fidelity]
+    log = RunLog(task, run, row, fidelity, costs, start, end, np.zeros(shape, int), np.ones(shape, bool))
+    return Unit(make_spec(table, "m", RUNS) | {"highest_fidelity": LEVELS - 1}, log)
+
+
+def earned(table: Table, log: RunLog, lane: int, credit: str) -> list[tuple[float, int, int]]:
+    """By definition: when a run had which row at which fidelity, following its workers forwards."""
+    found: list[tuple[float, int, int]] = []
+    paid: dict[int, float] = {}
+    for slot in range(SLOTS):
+        row, level = int(log.row[lane, slot]), int(log.fidelity[lane, slot])
+        seconds = table.runtime[log.task[lane], row]
+        took = log.end[lane, slot] - log.start[lane, slot]
+        resumed = paid.get(row, 0.0) if took < seconds[level] * (1 - 1e-9) else 0.0
+        levels = range(level + 1) if credit == "passed" and table.resumable else [level]
+        for g in levels:
+            when = log.start[lane, slot] + seconds[g] - resumed
+            if g == level:
+                when = log.end[lane, slot]
+            elif seconds[g] <= resumed:
+                continue  # reached by an earlier evaluation
+            if table.mask[log.task[lane], row, g] and (credit != "full" or g == LEVELS - 1):
+                found.append((when, row, g))
+        paid[row] = max(seconds[level], paid.get(row, 0.0))
+    return found
+
+
+def all_pairs(table: Table, task: int, credit: str) -> list[tuple[int, int]]:
+    levels = [LEVELS - 1] if credit == "full" else range(LEVELS)
+    return [(row, g) for row in range(ROWS) for g in levels if table.mask[task, row, g]]
+
+
+def scaled(table: Table, task: int, credit: str, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Costs of pairs on the scale of all pairs that may count."""
+    every = np.array([table.costs[task, row, g] for row, g in all_pairs(table, task, credit)])
+    costs = np.array([table.costs[task, row, g] for row, g in pairs]).reshape(len(pairs), 2)
+    lo, hi = every.min(axis=0), every.max(axis=0)
+    log = (np.nanmin(np.where(np.isinf(table.costs[task]), np.nan, table.costs[task]), axis=(0, 1)) > 0) & (
+        hi > lo * 100
+    )
+    for m in np.flatnonzero(log):
+        costs[:, m], lo[m], hi[m] = np.log10(costs[:, m]), np.log10(lo[m]), np.log10(hi[m])
+    return (costs - lo) / (hi - lo)
+
+
+def cells_of(table: AnyTable, credit: Any, unit: Unit) -> list[Cell]:
+    return benchmark_cells(table.name, counted(table, credit), [unit], ["m"])
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+@pytest.mark.parametrize("resumable", [True, False])
+@pytest.mark.parametrize("credit", CREDITS)
+def test_every_credit_is_its_definition(credit, resumable, resumes):
+    table = make_table(resumable)
+    unit = make_unit(table, resumes)
+    for task, cell in enumerate(cells_of(table, credit, unit)):
+        pairs = all_pairs(table, task, credit)
+        best = moocore.is_nondominated(scaled(table, task, credit, pairs), keep_weakly=True)
+        front = [pair for pair, chosen in zip(pairs, best, strict=True) if chosen]
+        whole = moocore.hypervolume(scaled(table, task, credit, front), ref=REFERENCE)
+        for run in range(RUNS):
+            got = earned(table, unit.log, task * RUNS + run, credit)
+            for k in (0, 30, 60, 80, 99):
+                until = cell.grid[k] * (1 + 1e-9)  # times are sums here and differences there
+                here = [(row, g) for when, row, g in got if when <= until]
+                volume = moocore.hypervolume(scaled(table, task, credit, here), ref=REFERENCE) if here else 0
+                assert cell.hypervolume[run, k] == pytest.approx(volume / whole, abs=1e-9), (run, k)
+                share = np.mean([pair in here for pair in front])
+                assert cell.front_found[run, k] == pytest.approx(share), (run, k)
+
+
+def test_times_lie_within_their_evaluations():
+    """The first grid point is the earliest that any fidelity can be reached, and nothing counts before."""
+    table = make_table()
+    for cell in cells_of(table, "passed", make_unit(table)):
+        task = table.task_index(cell.task)
+        assert cell.grid[0] == table.runtime[task][table.mask[task]].min()
+        assert (cell.hypervolume[:, 0] <= 1).all()
+        assert (np.diff(cell.hypervolume, axis=1) >= 0).all()
+
+
+def test_in_full_nothing_is_other_than_at_the_highest_fidelity_alone():
+    table = make_table()
+    unit = make_unit(table)
+    for one, other in zip(
+        cells_of(table, "full", unit), benchmark_cells("toy", table.at_maximum(), [unit], ["m"]), strict=True
+    ):
+        np.testing.assert_array_equal(one.hypervolume, other.hypervolume)
+        np.testing.assert_array_equal(one.front_found, other.front_found)
+        assert {k: v.tolist() for k, v in one.final.items()} == {
+            k: v.tolist() for k, v in other.final.items()
+        }
+
+
+def test_credits_that_count_the_same_are_known():
+    table, trained_anew = make_table(), make_table(resumable=False)
+    assert [effective(table, credit) for credit in CREDITS] == list(CREDITS)
+    assert [effective(trained_anew, credit) for credit in CREDITS] == ["full", "logged", "logged"]
+    alone = table.at_maximum()
+    assert all(counted(alone, credit) is alone for credit in CREDITS)
+
+
+def test_evaluations_in_full_are_told_under_every_credit():
+    table = make_table()
+    unit = make_unit(table)
+    full = (unit.log.fidelity == LEVELS - 1) & np.isfinite(unit.log.costs[..., 0])
+    for credit in CREDITS:
+        told = [cell.final["full_evaluations"] for cell in cells_of(table, credit, unit)]
+        np.testing.assert_array_equal(np.concatenate(told), full.sum(axis=1))
+
+
+def test_a_row_that_is_not_there_is_refused_under_every_credit():
+    table = make_table()
+    unit = make_unit(table)
+    unit.log.row[0, 0], unit.log.fidelity[0, 0] = ROWS, LEVELS - 1
+    for credit in CREDITS:
+        with pytest.raises(InputError, match=r"^a result names row 25 of benchmark 'toy' with 25$"):
+            cells_of(table, credit, unit)
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_every_fidelity_of_a_table_is_its_cells(crossed):
+    table: AnyTable = cross_table(make_table()) if crossed else make_table()
+    view, (costs, runtime) = EveryFidelity(table), table.dense(range(LEVELS))
+    rows = np.random.default_rng(0).permutation(view.num_rows)[:50]
+    for task in range(2):
+        np.testing.assert_array_equal(view.final_costs(task), costs[task].reshape(view.num_rows, -1))
+        np.testing.assert_array_equal(view.final_runtime(task), runtime[task].reshape(-1))
+        np.testing.assert_array_equal(view.costs_of(task, rows), view.final_costs(task)[rows])
+        np.testing.assert_array_equal(
+            view.final_available(task), np.isfinite(costs[task]).all(-1).reshape(-1)
+        )
+        front = true_front(view, task)
+        wanted = moocore.is_nondominated(view.final_costs(task)[view.final_available(task)], keep_weakly=True)
+        np.testing.assert_array_equal(front, np.flatnonzero(view.final_available(task))[wanted])
+    assert (normalisation(view).lo <= normalisation(table).lo).all()
+    place, fidelity = view.place(rows)
+    assert view.config(int(rows[0])) == {**table.config(int(place[0])), "epochs": fidelity[0]}
+    assert len(view.columns) == len(view.config(0))
+
+
+@pytest.mark.parametrize("num_objectives", [1, 2, 3, 4])
+def test_growth_is_hypervolume_of_every_prefix(num_objectives):
+    generator = np.random.default_rng(num_objectives)
+    for levels in (4, 1000):  # few: ties, duplicates, points at and beyond the reference
+        costs = generator.integers(levels, size=(24, num_objectives)) / levels * 1.3
+        wanted = reference.hypervolume_progress(costs, np.full(num_objectives, REFERENCE))
+        np.testing.assert_allclose(hypervolume_growth(costs, REFERENCE), wanted, atol=1e-12)
+    assert hypervolume_growth(costs[:0], REFERENCE).shape == (0,)
+
+
+@pytest.mark.parametrize("levels", [6, 10**6])
+def test_fronts_of_many_rows_are_those_of_all(levels):
+    costs = np.random.default_rng(levels).integers(levels, size=(4500, 3)).astype(float)
+    np.testing.assert_array_equal(non_dominated(costs), moocore.is_nondominated(costs, keep_weakly=True))
+    lying = np.stack([np.arange(4500.0), -np.arange(4500.0)], axis=1)
+    assert non_dominated(lying).all()
+
+
+def test_results_that_an_earlier_fidelity_beats_change_nothing():
+    """``worthwhile`` leaves them out of long logs only because they move no number."""
+    table = make_table()
+    view, unit = counted(table, "passed"), make_unit(table)
+    assert isinstance(view, EveryFidelity)
+    assert 0 < (table.mask & ~view.worthwhile).sum() < table.mask.sum()
+    everything = dataclasses.replace(view)
+    everything.__dict__["worthwhile"] = table.mask
+    for one, other in zip(
+        benchmark_cells("toy", view, [unit], ["m"]),
+        benchmark_cells("toy", everything, [unit], ["m"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.hypervolume, other.hypervolume)
+        np.testing.assert_array_equal(one.front_found, other.front_found)
+        np.testing.assert_array_equal(one.typical_front, other.typical_front)
