@@ -19,6 +19,11 @@ from mohb_jax.benchmarks.contract import AnyTable, ResultTable
 
 Credit = Literal["full", "logged", "passed"]
 CREDITS: tuple[Credit, ...] = get_args(Credit)
+MEANINGS: dict[Credit, str] = {
+    "full": "only evaluations at the highest fidelity count",
+    "logged": "every evaluation counts, at its own fidelity",
+    "passed": "every fidelity that a run went through counts",
+}
 SIDE_BY_SIDE: tuple[Credit, ...] = ("full", "passed")
 """What a study shows unless it says otherwise."""
 
@@ -93,6 +98,12 @@ class EveryFidelity(ResultTable):
         """See ``ResultTable``; the fidelity comes last."""
         place, fidelity = divmod(row, self.table.num_fidelities)
         return {**self.table.config(place), self.columns[-1].name: self.table.fidelities[fidelity]}
+
+    @functools.cached_property
+    def available(self) -> Bool[np.ndarray, "tasks rows fidelities"]:
+        """True for the cells that hold a result."""
+        costs = (self.table.task_cells(task)[0] for task in range(self.num_tasks))
+        return np.stack([np.isfinite(own[..., 0]) for own in costs])
 
     @functools.cached_property
     def worthwhile(self) -> Bool[np.ndarray, "tasks rows fidelities"]:

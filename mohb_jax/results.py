@@ -12,7 +12,7 @@ import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -23,6 +23,7 @@ from mohb_jax.analysis.statistics import ALL_TASKS
 from mohb_jax.analysis.tables import TRUE_FRONT
 from mohb_jax.analysis.versus import versus
 from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.benchmarks.credit import CREDITS
 from mohb_jax.errors import InputError
 
 if TYPE_CHECKING:  # frames need no plotting libraries
@@ -37,8 +38,9 @@ MOST_ROWS = 40
 class Results:
     """What a finished study, or a part of one, shows.
 
-    Methods that give frames take the filters ``benchmark``, ``task`` and ``method``: a name or several.
-    ``columns(TABLE)`` says what the columns mean. Figures are matplotlib's, neither shown nor saved.
+    Methods that give frames take the filters ``benchmark``, ``task``, ``method`` and ``credit``: a name or
+    several. ``columns(TABLE)`` says what the columns mean. Figures are matplotlib's, neither shown nor saved;
+    they show one ``credit``, the first of ``credits`` unless another is named.
     """
 
     def __init__(self, analysis: Analysis, folder: Path) -> None:
@@ -64,11 +66,23 @@ class Results:
         """Display names in the study's order."""
         return self.analysis.study.methods
 
+    @property
+    def credits(self) -> tuple[str, ...]:
+        """What counts as a result: each is shown; the first in detail."""
+        return tuple(each.study.credit for each in self.analysis.side_by_side)
+
+    @property
+    def order_notes(self) -> dict[str, str]:
+        """By benchmark a sentence on whether methods come in another order under another credit, and why."""
+        return self.analysis.order_notes
+
     # Frames
 
-    def summary(self, *, benchmark: Names = None, task: Names = None, method: Names = None) -> pl.DataFrame:
-        """Final indicators by benchmark, task and method; task ``all`` is the mean over the tasks."""
-        return self._filtered("summary", benchmark, task, method, (ALL_TASKS,))
+    def summary(
+        self, *, benchmark: Names = None, task: Names = None, method: Names = None, credit: Names = None
+    ) -> pl.DataFrame:
+        """Final indicators by benchmark, task, method and credit; task ``all`` is the mean over the tasks."""
+        return self._filtered("summary", benchmark, task, method, credit, (ALL_TASKS,))
 
     def curves(
         self,
@@ -77,30 +91,41 @@ class Results:
         benchmark: Names = None,
         task: Names = None,
         method: Names = None,
+        credit: Names = None,
     ) -> pl.DataFrame:
         """What had been reached at each moment of simulated time: ``hypervolume`` or ``front_found``."""
-        frame = self._filtered("curves", benchmark, task, method)
+        frame = self._filtered("curves", benchmark, task, method, credit)
         require_choice("indicator", indicator, _INDICATORS)
         others = tuple(f"{other}_" for other in _INDICATORS if other != indicator)
         return frame.select(name for name in frame.columns if not name.startswith(others))
 
-    def fronts(self, *, benchmark: Names = None, task: Names = None, method: Names = None) -> pl.DataFrame:
+    def fronts(
+        self, *, benchmark: Names = None, task: Names = None, method: Names = None, credit: Names = None
+    ) -> pl.DataFrame:
         """True fronts and the front of each method's median run, with configurations.
 
         The true front of a table bears the method ``true front``, and stays whatever method is chosen.
         """
-        frame = self._filtered("fronts", benchmark, task)
+        frame = self._filtered("fronts", benchmark, task, None, credit)
         chosen = self._chosen("method", method, (*self.methods, TRUE_FRONT))
         return frame if chosen is None else frame.filter(pl.col("method").is_in([*chosen, TRUE_FRONT]))
 
     def evaluations(
-        self, *, benchmark: Names = None, task: Names = None, method: Names = None
+        self, *, benchmark: Names = None, task: Names = None, method: Names = None, credit: Names = None
     ) -> pl.DataFrame:
-        """Every finished evaluation, one a row, as ``mohb export`` writes them."""
-        return self._filtered("evaluations", benchmark, task, method)
+        """Every result that counts, one a row, as ``mohb export`` writes them: ``credit`` is the strictest
+        under which a row counts, so ``credit=("full", "logged")`` gives every evaluation."""
+        frame = self.analysis.table("evaluations")
+        return self._chosen_rows(frame, benchmark, task, method, credit, CREDITS)
 
     def compare(
-        self, first: str, second: str, *, benchmark: Names = None, task: Names = None
+        self,
+        first: str,
+        second: str,
+        *,
+        benchmark: Names = None,
+        task: Names = None,
+        credit: Names = None,
     ) -> pl.DataFrame:
         """Two methods: difference of the final hypervolume, run by run, its interval and a test.
 
@@ -111,22 +136,27 @@ class Results:
             require_choice("method", name, self.methods)
         if first == second:
             raise InputError(f"compare takes two methods, and {first!r} came twice")
-        frame = framed("compare", versus(self._narrowed(benchmark, task, None).cells, first, second))
+        rows = [
+            row | {"credit": name}
+            for name in self._chosen("credit", credit, self.credits) or self.credits
+            for row in versus(self._narrowed(benchmark, task, None, name).cells, first, second)
+        ]
+        frame = framed("compare", rows)
         if not frame.height:
             raise InputError(f"methods {first!r} and {second!r} share no run of a task")
         return frame
 
-    def ranks(self, *, method: Names = None) -> pl.DataFrame:
+    def ranks(self, *, method: Names = None, credit: Names = None) -> pl.DataFrame:
         """Ranks over all tasks that all methods finished, with intervals; empty without two methods."""
-        return self._filtered("ranks", method=method)
+        return self._filtered("ranks", method=method, credit=credit)
 
-    def pairs(self) -> pl.DataFrame:
+    def pairs(self, *, credit: Names = None) -> pl.DataFrame:
         """Each method against the study's reference: tests over tasks, and within each."""
-        return self.analysis.table("pairs")
+        return self._filtered("pairs", credit=credit)
 
-    def effects(self) -> pl.DataFrame:
+    def effects(self, *, credit: Names = None) -> pl.DataFrame:
         """Main effects of swept settings and their interactions; empty where nothing was swept."""
-        return self.analysis.table("effects")
+        return self._filtered("effects", credit=credit)
 
     def calibration(self) -> pl.DataFrame:
         """How well fitted models knew how far off they were; empty without models."""
@@ -145,13 +175,14 @@ class Results:
         benchmark: str | None = None,
         task: Names = None,
         method: Names = None,
+        credit: str | None = None,
     ) -> "Figure":
         """Curves against simulated time on one benchmark, a panel per task."""
         from mohb_jax.report.figures.panels import styled
         from mohb_jax.report.figures.progress import curve_figure
 
         require_choice("indicator", indicator, _INDICATORS)
-        analysis = self._narrowed(benchmark, task, method)
+        analysis = self._narrowed(benchmark, task, method, credit)
         return styled(lambda: curve_figure(analysis, _only_benchmark(analysis), indicator))
 
     def plot_fronts(
@@ -162,6 +193,7 @@ class Results:
         method: Names = None,
         x: str | None = None,
         y: str | None = None,
+        credit: str | None = None,
     ) -> "Figure":
         """Attained fronts of two objectives on one benchmark, a panel per task.
 
@@ -171,21 +203,24 @@ class Results:
             method: some methods.
             x: objective across; by default the second, or the first where ``y`` is the second.
             y: objective upwards; by default the first.
+            credit: what counts.
         """
         from mohb_jax.report.figures.fronts import front_figure
         from mohb_jax.report.figures.panels import styled
 
-        analysis = self._narrowed(benchmark, task, method)
+        analysis = self._narrowed(benchmark, task, method, credit)
         name = _only_benchmark(analysis)
         across, upwards = _two_objectives([o.name for o in analysis.study.tables[name].objectives], x, y)
         return styled(lambda: front_figure(analysis, name, across, upwards))
 
-    def plot_ranks(self, *, benchmark: Names = None, method: Names = None) -> "Figure":
+    def plot_ranks(
+        self, *, benchmark: Names = None, method: Names = None, credit: str | None = None
+    ) -> "Figure":
         """Average ranks, with bars that join methods that Nemenyi's test does not tell apart."""
         from mohb_jax.report.figures.panels import styled
         from mohb_jax.report.figures.ranks import draw
 
-        found = dict(styled(lambda: list(draw(self._narrowed(benchmark, None, method)))))["ranks"]
+        found = dict(styled(lambda: list(draw(self._narrowed(benchmark, None, method, credit)))))["ranks"]
         if isinstance(found, str):
             raise InputError(f"there is no figure of ranks: {found}")
         return found
@@ -222,17 +257,21 @@ class Results:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the means over the tasks of each benchmark."""
-        rows = self.summary(task=ALL_TASKS).head(MOST_ROWS).iter_rows(named=True)
+        columns = [
+            self.summary(task=ALL_TASKS, credit=credit).head(MOST_ROWS).to_dicts() for credit in self.credits
+        ]
         body = "".join(
-            f"<tr><td>{html.escape(row['benchmark'])}</td><td>{html.escape(row['method'])}</td>"
-            f"<td>{row['num_seeds']:,}</td><td>{row['hypervolume_mean']:.4f}</td>"
-            f"<td>{_interval(row['hypervolume_low'], row['hypervolume_high'])}</td></tr>"
-            for row in rows
+            f"<tr><td>{html.escape(rows[0]['benchmark'])}</td><td>{html.escape(rows[0]['method'])}</td>"
+            f"<td>{rows[0]['num_seeds']:,}</td>{''.join(map(_hypervolume, rows))}</tr>"
+            for rows in zip(*columns, strict=True)
         )
-        heads = ("benchmark", "method", "seeds", "hypervolume", "95 % interval")
+        each = [(f"hypervolume, {credit}", "95 % interval") for credit in self.credits]
+        heads = ("benchmark", "method", "seeds", *(name for pair in each for name in pair))
         head = "".join(f"<th>{name}</th>" for name in heads)
-        title = html.escape(repr(self)[1:-1])
-        return f"<p>{title}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        title = " ".join([repr(self)[1:-1], *self.order_notes.values()])
+        return (
+            f"<p>{html.escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
 
     # Filters
 
@@ -242,12 +281,27 @@ class Results:
         benchmark: Names = None,
         task: Names = None,
         method: Names = None,
+        credit: Names = None,
         more_tasks: tuple[str, ...] = (),
     ) -> pl.DataFrame:
         frame = self.analysis.table(table)
+        return self._chosen_rows(frame, benchmark, task, method, credit, self.credits, more_tasks)
+
+    def _chosen_rows(
+        self,
+        frame: pl.DataFrame,
+        benchmark: Names,
+        task: Names,
+        method: Names,
+        credit: Names,
+        known_credits: Sequence[str],
+        more_tasks: tuple[str, ...] = (),
+    ) -> pl.DataFrame:
+        """The rows that fit all filters."""
         accepted = {"benchmark": self.benchmarks, "task": (*more_tasks, *self._task_names(benchmark))}
-        accepted["method"] = self.methods
-        for column, names in (("benchmark", benchmark), ("task", task), ("method", method)):
+        accepted |= {"method": self.methods, "credit": tuple(known_credits)}
+        filters = {"benchmark": benchmark, "task": task, "method": method, "credit": credit}
+        for column, names in filters.items():
             chosen = self._chosen(column, names, accepted[column])
             frame = frame if chosen is None else frame.filter(pl.col(column).is_in(chosen))
         return frame
@@ -266,17 +320,20 @@ class Results:
             require_choice(what, name, accepted)
         return chosen
 
-    def _narrowed(self, benchmark: Names, task: Names, method: Names) -> Analysis:
+    def _narrowed(self, benchmark: Names, task: Names, method: Names, credit: str | None = None) -> Analysis:
         """An analysis of some results alone; every number of a single method stays the same."""
+        if credit is not None:
+            require_choice("credit", credit, self.credits)
+        whole = next(each for each in self.analysis.side_by_side if credit in (None, each.study.credit))
         benchmarks = self._chosen("benchmark", benchmark, self.benchmarks)
         tasks = self._chosen("task", task, self._task_names(benchmark))
         methods = self._chosen("method", method, self.methods)
         if benchmarks is tasks is methods is None:
-            return self.analysis
-        narrowed = Analysis(self.analysis.study)
+            return whole
+        narrowed = Analysis(whole.study)
         narrowed.cells = [
             cell
-            for cell in self.analysis.cells
+            for cell in whole.cells
             if (benchmarks is None or cell.benchmark in benchmarks)
             and (tasks is None or cell.task in tasks)
             and (methods is None or cell.method in methods)
@@ -289,13 +346,19 @@ class Results:
 _INDICATORS = ("hypervolume", "front_found")
 
 
-def load_results(folder: str | os.PathLike[str]) -> Results:
+def load_results(folder: str | os.PathLike[str], credit: str | Sequence[str] | None = None) -> Results:
     """The results in a study folder; units that are not finished are left out.
 
+    Args:
+        folder: the study folder.
+        credit: what counts as a result: ``full``, ``logged``, ``passed`` or several; as the study says if
+            None, which is full and passed side by side unless its file says otherwise.
+
     Raises:
-        InputError: the folder is missing, is no study, is damaged, or holds no finished work.
+        InputError: the folder is missing, is no study, is damaged, or holds no finished work; there is no
+            such credit, or the folder was written before it could be chosen.
     """
-    return Results(Analysis(load_study(Path(folder))), Path(folder))
+    return Results(Analysis(load_study(Path(folder), credit)), Path(folder))
 
 
 def _only_benchmark(analysis: Analysis) -> str:
@@ -317,6 +380,12 @@ def _two_objectives(names: Sequence[str], x: str | None, y: str | None) -> tuple
     if across == upwards:
         raise InputError(f"x and y are both {across!r}: give two of {', '.join(names)}")
     return list(names).index(across), list(names).index(upwards)
+
+
+def _hypervolume(row: dict[str, Any]) -> str:
+    """Two cells of a table of hypervolumes."""
+    interval = _interval(row["hypervolume_low"], row["hypervolume_high"])
+    return f"<td>{row['hypervolume_mean']:.4f}</td><td>{interval}</td>"
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -1,24 +1,40 @@
 """What counts as a result: every credit against its definition, from hand-made logs of resumed trainings."""
 
 import dataclasses
+import html
+import json
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import moocore
 import numpy as np
+import polars as pl
 import pytest
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.credit import CREDITS, EveryFidelity, counted, effective
 from mohb_jax.benchmarks.crossing import cross_table
+from mohb_jax.benchmarks.files import load_table
 from mohb_jax.benchmarks.normalise import non_dominated, normalisation, true_front
 from mohb_jax.benchmarks.table import Column, Objective, Table
 
+from mohb_jax import cli
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell, benchmark_cells
 from mohb_jax.analysis.growth import hypervolume_growth
+from mohb_jax.analysis.order import order_notes
+from mohb_jax.analysis.results import load_study
 from mohb_jax.errors import InputError
-from mohb_jax.store import Unit
+from mohb_jax.report.figures import progress
+from mohb_jax.report.page import page_html
+from mohb_jax.results import load_results
+from mohb_jax.store import Unit, table_path
+from mohb_jax.study import make_study as study_of
+from mohb_jax.study.run import HOW
 from mohb_jax.types import RunLog
 from tests import reference
-from tests.fake_study import make_spec
+from tests.fake_study import make_spec, make_study, write_folder
 
 LEVELS, ROWS, SLOTS, RUNS = 4, 25, 30, 3
 REFERENCE = 1.1
@@ -243,3 +259,134 @@ def test_results_that_an_earlier_fidelity_beats_change_nothing():
         np.testing.assert_array_equal(one.hypervolume, other.hypervolume)
         np.testing.assert_array_equal(one.front_found, other.front_found)
         np.testing.assert_array_equal(one.typical_front, other.typical_front)
+
+
+# --- both beside each other --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study on a table that is resumed, on one that is trained anew, and on one with one fidelity."""
+    directory = tmp_path_factory.mktemp("study")
+    whole = make_table()
+    tables = [whole, make_table(resumable=False, name="anew"), whole.at_maximum()]
+    tables[2] = dataclasses.replace(tables[2], name="lone")
+    units = []
+    for table in tables:
+        source = whole if table.name == "lone" else table
+        for method in ("early", "late"):
+            unit = make_unit(source, seed=len(units))
+            keep = (
+                unit.log.fidelity == LEVELS - 1
+                if "late" in method or table.name == "lone"
+                else unit.log.valid
+            )
+            level = np.where(table.num_fidelities == 1, 0, unit.log.fidelity)
+            spec = unit.spec | {"benchmark": table.name, "method": method}
+            spec["highest_fidelity"] = table.num_fidelities - 1
+            units.append(Unit(spec, unit.log._replace(valid=keep, fidelity=level)))
+    write_folder(directory, tables, units)
+    return directory
+
+
+def test_full_and_passed_stand_side_by_side(folder):
+    results, full, passed = (load_results(folder, credit) for credit in (None, "full", "passed"))
+    assert results.credits == ("full", "passed")
+    for name in ("summary", "curves", "fronts", "ranks", "pairs"):
+        both = getattr(results, name)()
+        assert both["credit"].unique(maintain_order=True).to_list() == ["full", "passed"], name
+        assert both.filter(pl.col("credit") == "full").equals(getattr(full, name)()), name
+        assert getattr(results, name)(credit="passed").equals(getattr(passed, name)()), name
+    summary = results.summary(task="all", benchmark="toy", method="early")
+    assert summary["hypervolume_mean"].n_unique() == 2
+    compared = results.compare("early", "late", benchmark="toy", task="one").filter(pl.col("task") == "one")
+    assert compared["credit"].to_list() == ["full", "passed"]
+    assert "<th>hypervolume, passed</th>" in results._repr_html_()
+    with pytest.raises(InputError, match=r"^credit 'logged' is unknown|^unknown credit 'logged'"):
+        results.summary(credit="logged")
+
+
+def test_the_same_number_is_said_to_be_the_same(folder):
+    results = load_results(folder)
+    for name, words in (("anew", "every fidelity is a training of its own"), ("lone", "has one fidelity")):
+        rows = results.summary(benchmark=name)
+        assert rows.filter(pl.col("credit") == "full").height == rows.height // 2
+        if name == "lone":
+            numbers = rows.drop("credit")
+            assert numbers[::2].equals(numbers[1::2])
+            assert words in results.order_notes[name]
+    logged = load_results(folder, ["logged", "passed"])
+    assert "every fidelity is a training of its own" in logged.order_notes["anew"]
+    rows = logged.summary(benchmark="anew").drop("credit")
+    assert rows[::2].equals(rows[1::2])
+
+
+def test_a_folder_of_before_shows_full_alone_and_says_how_to_get_the_rest(folder, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    load_table(table_path(old, "toy")).at_maximum().save(table_path(old, "toy"))
+    assert load_results(old).credits == ("full",)
+    with pytest.raises(
+        InputError, match=r"^credit 'passed' is not possible: .*'mohb run' command adds the rest"
+    ):
+        load_results(old, "passed")
+
+
+def test_the_order_is_told_where_it_turns():
+    table = make_table()
+    cells = {credit: cells_of(table, credit, make_unit(table)) for credit in ("full", "passed")}
+    better, worse = np.linspace(0.7, 0.8, RUNS), np.linspace(0.3, 0.4, RUNS)
+    given = {("full", "a"): worse, ("full", "b"): better, ("passed", "a"): better, ("passed", "b"): worse}
+    made = {
+        credit: [
+            dataclasses.replace(
+                cell, method=method, final=cell.final | {"hypervolume": given[credit, method]}
+            )
+            for cell in own
+            for method in "ab"
+        ]
+        for credit, own in cells.items()
+    }
+    study = make_study([table], [make_unit(table)])
+    (note,) = order_notes(study, made).values()
+    assert note.startswith(
+        "The order of methods differs: a is behind b in full and ahead of it in passed, for "
+    )
+    assert note.endswith(", and only those count in full.")
+    made["passed"] = made["full"]
+    assert order_notes(study, made) == {"toy": "The order of methods is the same in full and passed."}
+
+
+@pytest.mark.parametrize(
+    ("credit", "shown"), [("logged", ["logged"]), (["passed", "full", "passed"], ["passed", "full"])]
+)
+def test_a_study_says_what_counts(credit, shown):
+    study = study_of({"benchmarks": ["synthetic"], "methods": ["random"], "credit": credit}, "study")
+    assert study.credit == shown
+    before = study.model_dump(mode="json") | HOW
+    assert before == study.model_copy(update={"credit": ["full"]}).model_dump(mode="json") | HOW
+
+
+def test_a_credit_that_is_none_is_one_line(folder, capsys):
+    for command in (["report", str(folder)], ["export", str(folder), "--out", "x.csv"]):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            cli.main([*command, "--credit", "half"])
+        assert capsys.readouterr().err == "mohb: unknown credit 'half'; accepted: full, logged, passed\n"
+    with pytest.raises(InputError, match=r"^study: credit.* 'full', 'logged' or 'passed'"):
+        study_of({"benchmarks": ["synthetic"], "methods": ["random"], "credit": "half"}, "study")
+
+
+def test_the_page_has_one_table_with_two_columns(folder):
+    analysis = Analysis(load_study(folder))
+    page = page_html(analysis, [])
+    assert page.count("Hypervolume passed, mean") > 0
+    assert "Hypervolume passed, mean" not in page_html(Analysis(load_study(folder, "full")), [])
+    assert analysis.summary["credits"] == ["full", "passed"]
+    for note in analysis.summary["order"].values():
+        assert html.escape(note) in page
+    data = json.loads(re.search(r'id="report-data">(.*?)</script>', page, re.DOTALL)[1])
+    assert [b["credits"] for b in data["benchmarks"]] == [["full", "passed"], ["full", "passed"], ["full"]]
+    assert data["benchmarks"][0]["columns"] == [["rate"], ["rate", "epochs"]]
+    drawn = [stem for stem, _ in progress.draw(analysis)]
+    assert "toy-hypervolume-passed" in drawn
+    assert "lone-hypervolume-passed" not in drawn

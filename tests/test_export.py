@@ -23,7 +23,7 @@ from tests.fake_study import make_table, make_unit, write_folder
 
 pytestmark = pytest.mark.fast
 
-FIXED = ["study", "benchmark", "task", "method", "run", "slot", "fidelity_index", "fidelity"]
+FIXED = ["study", "benchmark", "task", "method", "run", "slot", "credit", "fidelity_index", "fidelity"]
 
 
 def other_table() -> Table:
@@ -104,6 +104,7 @@ def slow_row(
         "config_kind@other": None if toy else float(config["kind"]),
         "config_learning_rate": float(config["learning_rate"]) if toy else None,
         "config_depth": None if toy else float(config["depth"]),
+        "credit": None if costs[0] is None else "full" if log.fidelity[lane, slot] == 2 else "logged",
         "fidelity_index": int(log.fidelity[lane, slot]),
         "fidelity": fidelity[log.fidelity[lane, slot]],
         "objective_error@toy": costs[0] if toy else None,
@@ -279,8 +280,12 @@ def test_the_command_exports_a_study_that_was_run(tmp_path, monkeypatch, capsys)
     capsys.readouterr()
     run("export", "study", "--out", "runs.parquet")
     found = pl.read_parquet("runs.parquet")
-    assert f"{found.height:,} evaluations -> runs.parquet" in capsys.readouterr().out
+    assert f"{found.height:,} rows -> runs.parquet" in capsys.readouterr().out
     assert set(found["fidelity"]) == {1.0, 3.0, 9.0}
+    run("export", "study", "--out", "evaluations.parquet", "--credit", "logged")
+    evaluations = found.filter(pl.col("credit") != "passed")
+    assert 0 < evaluations.height < found.height
+    assert pl.read_parquet("evaluations.parquet").equals(evaluations)
     rows = {json.dumps(table.config(row)): row for row in range(table.num_rows)}
     for entry in found.to_dicts():
         config = {"machine": entry["config_machine"], "rate": entry["config_rate"]}

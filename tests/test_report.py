@@ -404,7 +404,9 @@ def test_result_rows_are_flat_and_over_all_tasks(folder):
         ("lone", "random"),
         ("lone", "mo-hb"),
     ]
-    assert all(isinstance(value, (str, int, float)) for row in rows for value in row.values())
+    for row in rows:
+        assert row.pop("credits") == {"full": row["hypervolume"]}
+        assert all(isinstance(value, (str, int, float)) for value in row.values())
     assert all(0 < row["full_evaluations"] < row["evaluations"] for row in rows)
     assert [row["task"] for row in result_rows(write_report(folder), "second")] == ["second"] * 2
 
@@ -525,7 +527,7 @@ def test_sentence_names_and_table_gives_the_difference():
     assert poor["ci95"][1] < 0  # clearly behind, so the sentence names a size
     text = answer.reference_answer(study, "toy", rows)
     assert "It is ahead of <strong>poor</strong>. The table has the differences." in text
-    overview = answer.overview(study, rows)
+    overview = answer.overview(Analysis(study))
     assert summary_table.signed_text(poor) in overview
     assert "Difference: method minus best" in overview
     assert "(bold: highest mean)" in overview
@@ -534,12 +536,12 @@ def test_sentence_names_and_table_gives_the_difference():
 def test_tables_say_how_many_configurations_the_true_front_has():
     table = make_table()
     study = make_study([table], [make_unit(table, "m", 1)])
-    rows = summary_rows(study_cells(study), "m")
+    analysis = Analysis(study)
     first, second = (true_front(table, task).size for task in (0, 1))
     assert first != second
     low, high = sorted((first, second))
-    assert f"true fronts of {low} to {high} configurations" in answer.overview(study, rows)
-    assert f"second; true front of {second} configurations" in tasks.by_task(study, rows)
+    assert f"true fronts of {low} to {high} configurations" in answer.overview(analysis)
+    assert f"second; true front of {second} configurations" in tasks.by_task(analysis)
     lone = table.select(objectives=["error"])
     assert summary_table.front_sizes(lone, ["first"]) == "true front of 1 configuration"
 
@@ -645,7 +647,7 @@ def test_page_says_when_it_thins_points(tmp_path, monkeypatch):
     text = page.page_html(Analysis(study), [])
     assert "at most 20 points of a true front and 10 of a method" in text
     data = json.loads(re.search(r'id="report-data">(.*?)</script>', text, re.S)[1])
-    panel = data["benchmarks"][0]["panels"][0]
+    panel = data["benchmarks"][0]["panels"][0][0]
     assert len(panel["front"]) == 20
     assert len(panel["methods"][0]["front"]) == 10
     assert len(panel["configs"]) == len(panel["values"]) == len(panel["rows"])
@@ -654,10 +656,10 @@ def test_page_says_when_it_thins_points(tmp_path, monkeypatch):
 def test_page_data_holds_each_points_configuration(tmp_path):
     table = make_table()
     study = make_study([table], [make_unit(table, "m", 1)])
-    data = json.loads(embedded_json(plot_data.plot_data(study, study_cells(study))))
+    data = json.loads(embedded_json(plot_data.plot_data(Analysis(study))))
     benchmark = data["benchmarks"][0]
-    assert benchmark["columns"] == ["kind", "learning_rate"]
-    panel = benchmark["panels"][0]
+    assert benchmark["columns"] == [["kind", "learning_rate"]]
+    panel = benchmark["panels"][0][0]
     for row, config, values in zip(panel["rows"], panel["configs"], panel["values"], strict=True):
         assert config == [
             table.config(row)["kind"],

@@ -1,7 +1,8 @@
 """Everything that a finished study shows, each table computed once."""
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,18 @@ import polars as pl
 from mohb_jax.analysis.calibration import calibration_frame, calibration_rows
 from mohb_jax.analysis.columns import framed
 from mohb_jax.analysis.comparison import Comparison, comparison, rows
-from mohb_jax.analysis.curves import Cell, study_cells
+from mohb_jax.analysis.curves import Cell, cells_of
 from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, swept, unit_settings
 from mohb_jax.analysis.export import evaluation_frame
 from mohb_jax.analysis.lanes import Lanes, collect
+from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
 from mohb_jax.analysis.prices import marked, price_frame, prices_json
 from mohb_jax.analysis.ranks import RankCurves, Ranking, rank_curves, ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.analysis.tables import curve_frame, effect_row, front_frame, plain_json, rank_rows, summary_row
+from mohb_jax.benchmarks.credit import Credit, effective
 
 
 class Analysis:
@@ -28,15 +31,33 @@ class Analysis:
     The page, the terminal, ``summary.json``, the papers and ``mohb_jax.load_results`` all read it.
     """
 
-    def __init__(self, study: FinishedStudy) -> None:
+    def __init__(
+        self, study: FinishedStudy, known: dict[tuple[str, Credit], list[Cell]] | None = None
+    ) -> None:
+        """An analysis under the study's ``credit``; ``known`` holds cells by benchmark and what counts there,
+        which analyses of one study share."""
         self.study = study
+        self._known = {} if known is None else known
+
+    @functools.cached_property
+    def side_by_side(self) -> tuple["Analysis", ...]:
+        """The study under each credit that is to be shown, this one first."""
+        others = [credit for credit in self.study.credits if credit != self.study.credit]
+        return (self, *(Analysis(self.study.under(credit), self._known) for credit in others))
 
     # What the tables are made from
 
     @functools.cached_property
     def cells(self) -> list[Cell]:
         """Curves and final indicators of every benchmark, task and method that has a finished run."""
-        return study_cells(self.study)
+        return [cell for name in self.study.tables for cell in self._benchmark(name)]
+
+    def _benchmark(self, name: str) -> list[Cell]:
+        """Cells of a benchmark, computed once for all credits that count the same there."""
+        key = name, effective(self.study.stored[name], self.study.credit)
+        if key not in self._known:
+            self._known[key] = cells_of(self.study, name)
+        return self._known[key]
 
     def cells_of(self, benchmark: str) -> list[Cell]:
         """Those of one benchmark."""
@@ -113,14 +134,14 @@ class Analysis:
     # What is handed on
 
     @functools.cached_property
+    def order_notes(self) -> dict[str, str]:
+        """By benchmark a sentence on whether methods come in another order under another credit, and why."""
+        return order_notes(self.study, {each.study.credit: each.cells for each in self.side_by_side})
+
+    @functools.cached_property
     def summary(self) -> dict[str, Any]:
         """What ``summary.json`` holds, see ``write_report``."""
         study = self.study
-        across = {
-            "ranking": rows([self.ranking])[0],
-            "pairs": rows(self.task_pairs),
-            "effects": rows(self.effects),
-        }
         return {
             "study": study.name,
             "command": study.command,
@@ -129,9 +150,23 @@ class Analysis:
             "units": {"finished": len(study.units), "expected": study.num_units},
             "prices": prices_json(study.prices),
             "calibration": calibration_rows(study.calibration),
-            "rows": self.rows,
-            "comparison": plain_json(across) if self.is_comparison else None,
+            "credits": [each.study.credit for each in self.side_by_side],
+            "order": self.order_notes,
+            "rows": _beside(self, lambda each: each.rows),
+            "comparison": self._across(),
+            "comparisons": {each.study.credit: each._across() for each in self.side_by_side},
         }
+
+    def _across(self) -> dict[str, Any] | None:
+        """Comparisons across tasks; None without two methods on a task."""
+        if not self.is_comparison:
+            return None
+        parts = {
+            "ranking": rows([self.ranking])[0],
+            "pairs": rows(self.task_pairs),
+            "effects": rows(self.effects),
+        }
+        return dict(plain_json(parts))
 
     @functools.cached_property
     def _tables(self) -> dict[str, pl.DataFrame]:
@@ -149,28 +184,40 @@ def _priced(frame: pl.DataFrame, analysis: Analysis) -> pl.DataFrame:
     return marked(frame, analysis.study.prices)
 
 
+def _beside(analysis: Analysis, make: Callable[[Analysis], Sequence[Row]]) -> list[Row]:
+    """Rows under each credit, those of one thing below each other."""
+    parts = [[row | {"credit": each.study.credit} for row in make(each)] for each in analysis.side_by_side]
+    return [row for together in itertools.zip_longest(*parts) for row in together if row is not None]
+
+
 def _summary(analysis: Analysis) -> pl.DataFrame:
-    return _priced(framed("summary", [summary_row(row) for row in analysis.rows]), analysis)
+    found = _beside(analysis, lambda each: [summary_row(row) for row in each.rows])
+    return _priced(framed("summary", found), analysis)
 
 
 def _curves(analysis: Analysis) -> pl.DataFrame:
-    return _priced(curve_frame(analysis.cells), analysis)
+    parts = [curve_frame(each.cells, each.study.credit) for each in analysis.side_by_side]
+    return _priced(pl.concat(parts), analysis)
 
 
 def _fronts(analysis: Analysis) -> pl.DataFrame:
-    return _priced(front_frame(analysis.study, analysis.cells), analysis)
+    parts = [front_frame(each.study, each.cells) for each in analysis.side_by_side]
+    return _priced(pl.concat(parts), analysis)
 
 
 def _ranks(analysis: Analysis) -> pl.DataFrame:
-    return _priced(framed("ranks", rank_rows(analysis.ranking) if analysis.is_comparison else []), analysis)
+    found = _beside(analysis, lambda each: rank_rows(each.ranking) if each.is_comparison else [])
+    return _priced(framed("ranks", found), analysis)
 
 
 def _pairs(analysis: Analysis) -> pl.DataFrame:
-    return _priced(framed("pairs", rows([*analysis.task_pairs, *analysis.run_pairs])), analysis)
+    found = _beside(analysis, lambda each: rows([*each.task_pairs, *each.run_pairs]))
+    return _priced(framed("pairs", found), analysis)
 
 
 def _effects(analysis: Analysis) -> pl.DataFrame:
-    return _priced(framed("effects", [effect_row(effect) for effect in analysis.effects]), analysis)
+    found = _beside(analysis, lambda each: [effect_row(effect) for effect in each.effects])
+    return _priced(framed("effects", found), analysis)
 
 
 def _calibration(analysis: Analysis) -> pl.DataFrame:

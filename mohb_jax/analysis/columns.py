@@ -32,10 +32,12 @@ _WHERE = (
     Described("task", TEXT, "task of the benchmark"),
     Described("method", TEXT, "tuning method, by its name in the study"),
 )
+_CREDIT = Described("credit", TEXT, "what counts as a result: full, logged or passed")
 _OVER = (
     _WHERE[0],
     Described("task", TEXT, "task of the benchmark; all: each run's mean over its tasks"),
     _WHERE[2],
+    _CREDIT,
 )
 PRICES = Described(
     "prices", TEXT, "after re-pricing: at which prices this row is shown; decisions stay those made", "", True
@@ -58,12 +60,12 @@ SUMMARY = (
     Described("num_seeds", WHOLE, "tuning runs"),
     Described("horizon_seconds", REAL, "simulated time at which the comparison ends", "s"),
     *_spread("hypervolume", "final hypervolume relative to the true front's, 1 is best"),
-    *_spread("front_found", "share of the true front's configurations found"),
+    *_spread("front_found", "share of the true front's results found"),
     *_spread("igd_plus", "inverted generational distance plus to the true front, 0 is best"),
     *_spread("additive_epsilon", "additive epsilon indicator to the true front, 0 is best"),
     *_spread("anytime", "mean relative hypervolume over the logarithmic grid of times"),
     Described("evaluations", REAL, "evaluations at any fidelity, mean over runs"),
-    Described("full_evaluations", REAL, "evaluations at the highest fidelity, which alone count; mean"),
+    Described("full_evaluations", REAL, "evaluations at the highest fidelity, mean over runs"),
     Described("simulated_seconds", REAL, "simulated time of the last result, mean over runs", "s"),
     Described("spent_usd", REAL, "money spent on all evaluations, mean over runs", "USD", True),
     Described(
@@ -78,25 +80,29 @@ SUMMARY = (
 
 CURVES = (
     *_WHERE,
+    _CREDIT,
     Described("simulated_seconds", REAL, "moment of simulated time, logarithmically spaced", "s"),
     Described("hypervolume_mean", REAL, "relative hypervolume reached by then, mean over runs"),
     Described("hypervolume_q25", REAL, "the same, lower quartile"),
     Described("hypervolume_median", REAL, "the same, median"),
     Described("hypervolume_q75", REAL, "the same, upper quartile"),
-    Described("front_found_mean", REAL, "share of the true front's configurations found, mean over runs"),
+    Described("front_found_mean", REAL, "share of the true front's results found, mean over runs"),
 )
 
 FRONTS = (
     *_WHERE[:2],
     Described("method", TEXT, "tuning method, or 'true front': the best that the whole table holds"),
+    _CREDIT,
     Described("run", WHOLE, "the run with the median final hypervolume; empty for the true front"),
     Described("row", WHOLE, "row of the table"),
+    Described("fidelity", REAL, "fidelity at which it was a result", "that of the benchmark"),
     Described("objective:NAME", REAL, "objective as published", "that of the objective", True),
     Described("configuration", TEXT, "the configuration, as a JSON object"),
 )
 
 RANKS = (
     _WHERE[2],
+    _CREDIT,
     Described(
         "average_rank",
         REAL,
@@ -110,6 +116,7 @@ PAIRS = (
     Described("task", TEXT, "BENCHMARK/TASK, over whose runs was tested; all: over the means of all tasks"),
     Described("first", TEXT, "method"),
     Described("second", TEXT, "method that it is compared with"),
+    _CREDIT,
     Described("test", TEXT, "wilcoxon (signed ranks, paired by task) or mann-whitney; both two-sided"),
     Described("num_values", WHOLE, "tasks, or runs of each method"),
     Described("difference", REAL, "mean hypervolume of the first minus that of the second"),
@@ -123,6 +130,7 @@ COMPARE = (
     *_OVER[:2],
     Described("first", TEXT, "method"),
     Described("second", TEXT, "method that it is compared with"),
+    _CREDIT,
     Described("num_seeds", WHOLE, "tuning runs of the method that has fewer"),
     Described("first_hypervolume", REAL, "final relative hypervolume of the first, mean over runs"),
     Described("second_hypervolume", REAL, "the same of the second"),
@@ -138,6 +146,7 @@ COMPARE = (
 EFFECTS = (
     Described("settings", TEXT, "one swept setting, or two: A x B"),
     Described("levels", TEXT, "a value of each"),
+    _CREDIT,
     Described("mean", REAL, "mean final hypervolume over the combinations of the other settings"),
     Described("low", REAL, "low end of its 95 % interval; empty: one run"),
     Described("high", REAL, "high end of it"),
@@ -174,11 +183,17 @@ EVALUATIONS = (
     Described("slot", WHOLE, "place of the evaluation in its run, in order of launch, from 0"),
     Described("hardware", TEXT, "type of machine, from the configuration", "", True),
     Described("config_NAME", TEXT, "value of the configuration: text or number", "", True),
+    Described(
+        "credit",
+        TEXT,
+        "under which credits the row counts: full (all), logged (logged and passed), passed (that alone: the "
+        "evaluation went through this fidelity on the way to its own); empty: it failed",
+    ),
     Described("fidelity_index", WHOLE, "index of the fidelity, from 0"),
     Described("fidelity", REAL, "fidelity itself; empty: not known", "that of the benchmark"),
     Described("objective_NAME", REAL, "objective; empty: the evaluation failed", "that of it", True),
-    Described("start", REAL, "simulated time of the start", "s"),
-    Described("end", REAL, "simulated time of the end", "s"),
+    Described("start", REAL, "simulated time of the evaluation's start", "s"),
+    Described("end", REAL, "simulated time from which on the result is there", "s"),
     Described("worker", WHOLE, "which of the workers, from 0"),
 )
 

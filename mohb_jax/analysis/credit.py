@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.benchmarks.contract import ResultTable
+from mohb_jax.benchmarks.contract import AnyTable, ResultTable
 from mohb_jax.benchmarks.credit import EveryFidelity
 from mohb_jax.errors import InputError
 from mohb_jax.types import RunLog
@@ -28,7 +28,13 @@ class Results(NamedTuple):
     """Simulated seconds from which on the result is there."""
 
 
-def results_of(table: ResultTable, log: RunLog, task: Int[np.ndarray, " lanes"], highest: int) -> Results:
+def results_of(
+    table: ResultTable,
+    log: RunLog,
+    task: Int[np.ndarray, " lanes"],
+    highest: int,
+    every_one: bool = False,
+) -> Results:
     """What counts of a log.
 
     In full, an evaluation counts that ended at the highest fidelity and did not fail. Where every fidelity
@@ -40,14 +46,14 @@ def results_of(table: ResultTable, log: RunLog, task: Int[np.ndarray, " lanes"],
     which is when so much of its training was left; runtime is cumulative in a resumable table. That is never
     later than its end, and where it lies before its start, the training was resumed from g or later: then an
     earlier evaluation brought g. Failed cells bring nothing, and neither does an evaluation that did not end
-    within the run, for it is not in the log. Of results that an earlier fidelity of the same training
-    dominates some are left out: they change no indicator.
+    within the run, for it is not in the log.
 
     Args:
         table: what may count, see ``benchmarks.credit.counted``.
         log: as NumPy arrays.
         task: of each lane, as an index into the table's tasks.
         highest: index of the highest fidelity in the log.
+        every_one: False leaves out what was passed and is not ``EveryFidelity.worthwhile``.
 
     Raises:
         InputError: a result names a row that the table does not have.
@@ -64,7 +70,8 @@ def results_of(table: ResultTable, log: RunLog, task: Int[np.ndarray, " lanes"],
     if not table.passed:
         own = row * table.table.num_fidelities + fidelity
         return Results(lane, slot, own, np.asarray(log.end[lane, slot], np.float64))
-    parts = list(_blocks(table, log, task, Results(lane, slot, row, fidelity)))
+    wanted = table.available if every_one else table.worthwhile
+    parts = list(_blocks(table.table, wanted, log, task, Results(lane, slot, row, fidelity)))
     return Results(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -80,21 +87,25 @@ def check_rows(name: str, num_rows: int, row: Int[np.ndarray, "..."]) -> None:
 
 
 def _blocks(
-    table: EveryFidelity, log: RunLog, task: Int[np.ndarray, " lanes"], ended: Results
+    table: AnyTable,
+    wanted: Bool[np.ndarray, "tasks rows fidelities"],
+    log: RunLog,
+    task: Int[np.ndarray, " lanes"],
+    ended: Results,
 ) -> Iterator[Results]:
     """All that evaluations brought, some evaluations at a time; ``end`` holds their fidelities. At least one
     block, maybe empty."""
-    num_levels = table.table.num_fidelities
+    num_levels = table.num_fidelities
     size = max(_BLOCK // num_levels, 1)
     for first in range(0, max(ended.lane.size, 1), size):
         lane, slot, row, fidelity = (part[first : first + size] for part in ended)
         start, end = (np.asarray(part[lane, slot], np.float64) for part in (log.start, log.end))
         at = np.repeat(np.arange(lane.size), fidelity + 1)
         level = np.arange(at.size) - np.repeat(np.cumsum(fidelity + 1) - fidelity - 1, fidelity + 1)
-        kept = table.worthwhile[task[lane[at]], row[at], level]
+        kept = wanted[task[lane[at]], row[at], level]
         at, level = at[kept], level[kept]
-        whole = table.table.look_up(task[lane], row, fidelity)[1]
-        seconds = table.table.look_up(task[lane[at]], row[at], level)[1]
+        whole = table.look_up(task[lane], row, fidelity)[1]
+        seconds = table.look_up(task[lane[at]], row[at], level)[1]
         when, reached = went_through(whole[at] - seconds, start[at], end[at])
         at, level, when = at[reached], level[reached], when[reached]
         yield Results(lane[at], slot[at], row[at] * num_levels + level, when)

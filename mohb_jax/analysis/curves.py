@@ -228,8 +228,10 @@ def _first_visit(lanes: Lanes, num_rows: int) -> Bool[np.ndarray, " events"]:
 
 def study_cells(study: FinishedStudy) -> list[Cell]:
     """Curves and indicators of every benchmark, task and method that has a finished run."""
-    cells: list[Cell] = []
-    for name, table in study.tables.items():
-        own = [unit for unit in study.units if unit.spec["benchmark"] == name]
-        cells += benchmark_cells(name, table, own, study.methods)
-    return cells
+    return [cell for name in study.tables for cell in cells_of(study, name)]
+
+
+def cells_of(study: FinishedStudy, benchmark: str) -> list[Cell]:
+    """Those of one benchmark."""
+    own = [unit for unit in study.units if unit.spec["benchmark"] == benchmark]
+    return benchmark_cells(benchmark, study.tables[benchmark], own, study.methods)

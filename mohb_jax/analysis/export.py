@@ -1,4 +1,4 @@
-"""All finished evaluations of a study as one tidy table, for other programs: a row per evaluation."""
+"""All finished evaluations of a study as one tidy table, for other programs, and what they passed."""
 
 import csv
 import functools
@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.columns import REAL, TEXT, WHOLE, described
-from mohb_jax.analysis.credit import check_rows
+from mohb_jax.analysis.credit import check_rows, results_of
 from mohb_jax.analysis.lanes import log_arrays
 from mohb_jax.analysis.results import FinishedStudy, load_study
 from mohb_jax.benchmarks.columns import Column
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.credit import CREDITS, EveryFidelity, counted
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit, write_atomically
 from mohb_jax.types import RunLog
@@ -47,18 +48,32 @@ Values = Callable[["_Part"], pa.Array]
 
 @dataclass(frozen=True)
 class _Part:
-    """The evaluations of one work unit: places in its log."""
+    """The evaluations of one work unit, and the fidelities that they went through: places in its log."""
 
     unit: AnyUnit
     table: AnyTable
     log: RunLog
     lane: Events
     slot: Events
+    fidelity: Events
+    end: Float[np.ndarray, " events"]
+    passed: Bool[np.ndarray, " events"]
+    """True where the evaluation went on to a higher fidelity."""
 
     @functools.cached_property
     def row(self) -> Events:
         """Row of the table."""
         return np.asarray(self.log.row[self.lane, self.slot], np.int64)
+
+    @functools.cached_property
+    def costs(self) -> Float[np.ndarray, "events objectives"]:
+        """What was logged; of fidelities that were passed, the table's cells."""
+        costs = np.asarray(self.log.costs)[self.lane, self.slot]
+        names = np.array([self.table.task_index(name) for name in self.unit.spec["tasks"]])
+        task, on_the_way = names[self.log.task[self.lane]], self.passed
+        found = self.table.look_up(task[on_the_way], self.row[on_the_way], self.fidelity[on_the_way])
+        costs[on_the_way] = found[0]
+        return costs
 
 
 @dataclass(frozen=True)
@@ -70,30 +85,33 @@ class _Export:
     meanings: list[Meaning]
 
 
-def export_runs(directory: Path, out: Path) -> int:
+def export_runs(directory: Path, out: Path, credit: Sequence[str] | str | None = None) -> int:
     """Writes every finished evaluation of a study folder as one table, work unit by work unit.
 
-    Rows come in the study's order: work unit, tuning run, launch. Columns are ``study``, ``benchmark``,
-    ``task``, ``method``, ``setting_NAME`` for each setting that differs between work units, ``run``,
-    ``slot``, ``hardware`` where a benchmark has such a column, ``config_NAME``, ``fidelity_index``,
-    ``fidelity``, ``objective_NAME`` in its published sense and unit, ``start``, ``end`` and ``worker``. A
-    name that means different things in two benchmarks (unit, sense, text or number) has a column for each,
-    ``NAME@BENCHMARK``. A cell that does not apply is empty, as are all objectives of a failed evaluation.
+    Where passed fidelities are to count, each that an evaluation went through is a row before its own, with
+    the time at which it was reached. Rows come in the study's order: work unit, tuning run, launch, fidelity.
+    Columns are ``study``, ``benchmark``, ``task``, ``method``, ``setting_NAME`` for each setting that differs
+    between work units, ``run``, ``slot``, ``hardware`` where a benchmark has such a column, ``config_NAME``,
+    ``credit``, ``fidelity_index``, ``fidelity``, ``objective_NAME`` in its published sense and unit,
+    ``start``, ``end`` and ``worker``. A name that means different things in two benchmarks (unit, sense, text
+    or number) has a column for each, ``NAME@BENCHMARK``. A cell that does not apply is empty, as are all
+    objectives of a failed evaluation.
     ``FILE.columns.csv`` beside the table says what each column means, as does the Parquet schema.
 
     Args:
         directory: study folder; work that is still missing is left out.
         out: ends in ``.parquet`` or ``.csv``; replaced if it exists. Equal folders give equal files.
+        credit: ``passed`` among them adds what was passed; the study's own if None.
 
     Returns:
-        The number of evaluations.
+        The number of rows.
 
     Raises:
         InputError: the folder is no study, holds no finished work or is damaged, or ``out`` ends otherwise.
     """
     if out.suffix not in SUFFIXES or out.is_dir():
         raise InputError(f"{out} cannot be written: accepted is a file ending in {' or '.join(SUFFIXES)}")
-    study = load_study(directory)
+    study = load_study(directory, credit)
     export = _columns(study)
     write_atomically(out.with_suffix(".columns.csv"), functools.partial(_write_meanings, export.meanings))
     counts: list[int] = []
@@ -166,26 +184,43 @@ def _parts(study: FinishedStudy) -> Iterator[_Part]:
     for unit in study.units:
         table = study.stored[unit.spec["benchmark"]]
         log = log_arrays(unit)
-        lane, slot = np.nonzero(log.valid & ~_repeated(unit.spec, log, earlier)[:, None])
-        part = _Part(unit, table, log, lane, slot)
-        check_rows(table.name, table.num_rows, part.row)
-        _check_unit(part)
-        yield part
+        log = log._replace(valid=log.valid & ~_repeated(unit.spec, log, earlier)[:, None])
+        check_rows(table.name, table.num_rows, np.asarray(log.row)[log.valid])
+        _check_unit(unit.spec, table, log)
+        yield _part(unit, table, log, "passed" in study.credits)
         earlier.append(unit.spec)
 
 
-def _check_unit(part: _Part) -> None:
+def _part(unit: AnyUnit, table: AnyTable, log: RunLog, with_passed: bool) -> _Part:
+    """The evaluations of a unit, each after the fidelities that it went through where these are wanted."""
+    lane, slot = np.nonzero(log.valid)
+    fidelity, end = np.asarray(log.fidelity)[lane, slot], np.asarray(log.end)[lane, slot]
+    columns = [lane, slot, fidelity.astype(np.int64), end, np.zeros(lane.size, bool)]
+    view = counted(table, "passed")
+    if with_passed and isinstance(view, EveryFidelity) and view.passed:
+        task = np.array([table.task_index(name) for name in unit.spec["tasks"]])[log.task]
+        found = results_of(view, log, task, unit.spec["highest_fidelity"], every_one=True)
+        level = found.row % table.num_fidelities
+        before = level < np.asarray(log.fidelity)[found.lane, found.slot]
+        more = [found.lane, found.slot, level, found.end, np.ones(level.size, bool)]
+        columns = [np.concatenate([own, other[before]]) for own, other in zip(columns, more, strict=True)]
+        order = np.lexsort((columns[2], columns[1], columns[0]))
+        columns = [column[order] for column in columns]
+    return _Part(unit, table, log, *columns)
+
+
+def _check_unit(spec: Mapping[str, Any], table: AnyTable, log: RunLog) -> None:
     """A result names what its unit and its table have."""
-    spec, names = part.unit.spec, [objective.name for objective in part.table.objectives]
+    names = [objective.name for objective in table.objectives]
     if spec["objectives"] != names:
         raise InputError(
-            f"a result of benchmark {part.table.name!r} has the objectives {', '.join(spec['objectives'])}; "
+            f"a result of benchmark {table.name!r} has the objectives {', '.join(spec['objectives'])}; "
             f"those of the study are {', '.join(names)}"
         )
-    fidelity = np.asarray(part.log.fidelity)[part.lane, part.slot].max(initial=0)
+    fidelity = np.asarray(log.fidelity)[log.valid].max(initial=0)
     if fidelity > spec["highest_fidelity"]:
         raise InputError(
-            f"a result names fidelity {fidelity} of benchmark {part.table.name!r}; its highest is "
+            f"a result names fidelity {fidelity} of benchmark {table.name!r}; its highest is "
             f"{spec['highest_fidelity']}"
         )
 
@@ -217,11 +252,12 @@ def _columns(study: FinishedStudy) -> _Export:
     _add_known(export, "slot", lambda part: pa.array(part.slot.astype(np.int64)))
     _add_hardware(export, study)
     _add_configs(export, study)
-    _add_known(export, "fidelity_index", _logged("fidelity", np.int64))
+    _add_known(export, "credit", _credit)
+    _add_known(export, "fidelity_index", lambda part: pa.array(part.fidelity))
     _add_fidelity(export, study)
     _add_objectives(export, study)
     _add_known(export, "start", _logged("start", np.float64))
-    _add_known(export, "end", _logged("end", np.float64))
+    _add_known(export, "end", lambda part: pa.array(part.end))
     _add_known(export, "worker", _logged("worker", np.int64))
     return export
 
@@ -246,6 +282,14 @@ def _task(part: _Part) -> pa.Array:
 
 def _logged(name: str, kind: type) -> Values:
     return lambda part: pa.array(np.asarray(getattr(part.log, name))[part.lane, part.slot].astype(kind))
+
+
+def _credit(part: _Part) -> pa.Array:
+    """The strictest credit under which each row counts."""
+    below = np.where(part.fidelity == part.unit.spec["highest_fidelity"], 0, 1)
+    place = np.where(part.passed, 2, below)
+    failed = ~np.isfinite(part.costs).all(axis=1)
+    return pa.array(CREDITS, pa.string()).take(pa.array(place, mask=failed))
 
 
 def _add_settings(export: _Export, study: FinishedStudy) -> None:
@@ -341,8 +385,7 @@ def _fidelity(part: _Part, fidelities: Mapping[str, Sequence[float | int]]) -> p
     known: list[float | int | None] = list(fidelities.get(part.unit.spec["benchmark"], ()))
     if len(known) != highest + 1:
         known = [None] * highest + [part.table.fidelities[-1]]
-    index = np.asarray(part.log.fidelity)[part.lane, part.slot].astype(np.int64)
-    return pa.array(known, pa.float64()).take(pa.array(index))
+    return pa.array(known, pa.float64()).take(pa.array(part.fidelity))
 
 
 def _add_objectives(export: _Export, study: FinishedStudy) -> None:
@@ -359,6 +402,6 @@ def _objective(part: _Part, name: str, owners: Sequence[str]) -> pa.Array:
     if part.unit.spec["benchmark"] not in owners:
         return pa.nulls(part.lane.size, pa.float64())
     index = part.unit.spec["objectives"].index(name)
-    costs: Float[np.ndarray, " events"] = np.asarray(part.log.costs)[part.lane, part.slot, index]
+    costs = part.costs[:, index]
     goal = part.table.objectives[part.table.objective_index(name)]
     return pa.array(goal.to_value(costs), pa.float64(), mask=~np.isfinite(costs))

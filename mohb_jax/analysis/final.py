@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import load_study
@@ -11,15 +11,23 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 RESULTS = "results.json"
-FORMAT = 2
-"""Of that file; 1 had another definition of rank."""
+FORMAT = 3
+"""Of that file; 1 had another definition of rank, 2 one credit alone."""
 
 
-def final_rows(
-    directory: str | os.PathLike[str], analysis: Analysis | None = None
-) -> tuple[list[dict[str, Any]], bool]:
-    """``result_rows`` of what a study folder holds, and whether on some task no run evaluated anything fully;
-    kept in the folder until it holds something else.
+class Final(NamedTuple):
+    """What is worth printing after a run."""
+
+    rows: list[Row]
+    """See ``result_rows``."""
+    too_short: bool
+    """Whether on some task no run of a method evaluated anything fully."""
+    notes: list[str]
+    """Whether the order of methods depends on what counts, a sentence for each benchmark."""
+
+
+def final_rows(directory: str | os.PathLike[str], analysis: Analysis | None = None) -> Final:
+    """What a study folder holds in the end; kept in the folder until it holds something else.
 
     Args:
         directory: the study folder.
@@ -35,12 +43,12 @@ def final_rows(
     except InputError:
         kept = None
     if isinstance(kept, dict) and kept.get("of") == key and isinstance(kept.get("rows"), list):
-        return list(kept["rows"]), bool(kept.get("too_short"))
-    found = (Analysis(load_study(folder)) if analysis is None else analysis).rows
-    rows = result_rows({"rows": found})
-    too_short = any(row["full_evaluations"] == 0 for row in found)
-    write_json(path, {"of": key, "rows": rows, "too_short": too_short})
-    return rows, too_short
+        return Final(kept["rows"], bool(kept.get("too_short")), list(kept.get("notes", [])))
+    found = Analysis(load_study(folder)) if analysis is None else analysis
+    too_short = any(row["full_evaluations"] == 0 for row in found.rows)
+    final = Final(result_rows(found.summary), too_short, list(found.order_notes.values()))
+    write_json(path, {"of": key} | final._asdict())
+    return final
 
 
 def summarise(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -56,17 +64,23 @@ def result_rows(summary: dict[str, Any], task: str | None = None) -> list[Row]:
         task: only rows of this task; by default the rows over all tasks of each benchmark.
 
     Returns:
-        Flat rows: benchmark, task, method, num_seeds, hypervolume (mean), low and high (ends of its 95 %
-        interval, or None), front_found (mean share), evaluations, full_evaluations (those at the
-        highest fidelity), simulated_seconds, rank.
+        Flat rows under the first credit: benchmark, task, method, num_seeds, hypervolume (mean), low and high
+        (ends of its 95 % interval, or None), front_found (mean share), evaluations, full_evaluations (those
+        at the highest fidelity), simulated_seconds, rank, and ``credits``: by credit the hypervolume.
     """
     wanted = ALL_TASKS if task is None else task
-    return [_flat(row) for row in summary["rows"] if row["task"] == wanted]
+    together: dict[tuple[str, str, str], list[Row]] = {}
+    for row in summary["rows"]:
+        if row["task"] == wanted:
+            together.setdefault((row["benchmark"], row["task"], row["method"]), []).append(row)
+    return [_flat(rows) for rows in together.values()]
 
 
-def _flat(row: Row) -> Row:
+def _flat(rows: list[Row]) -> Row:
+    row = rows[0]
     low, high = row["hypervolume"]["ci95"] or (None, None)
     flat = {key: row[key] for key in ("benchmark", "task", "method", "num_seeds")}
     flat |= {"hypervolume": row["hypervolume"]["mean"], "low": low, "high": high}
     flat["front_found"] = row["front_found"]["mean"]
+    flat["credits"] = {other["credit"]: other["hypervolume"]["mean"] for other in rows}
     return flat | {key: row[key] for key in ("evaluations", "full_evaluations", "simulated_seconds", "rank")}

@@ -38,14 +38,11 @@ def outcome(cells: Sequence[Cell]) -> Outcome | None:
     Returns:
         None where methods have not finished the same tasks or share no run: they cannot be compared yet.
     """
-    tasks = list(dict.fromkeys((cell.benchmark, cell.task) for cell in cells))
-    methods = list(dict.fromkeys(cell.method for cell in cells))
-    if len(cells) != len(tasks) * len(methods):
+    found = finals_of(cells)
+    if found is None:
         return None
-    finals = _finals(cells, tasks, methods)
-    if not finals.shape[-1]:
-        return None
-    scores = _over_tasks(finals, [benchmark for benchmark, _ in tasks])
+    tasks, methods, finals = found
+    scores = over_tasks(finals, [benchmark for benchmark, _ in tasks])
     order = np.argsort(-np.round(scores.mean(axis=1), _PLACES), kind="stable")
     means = np.round(finals.mean(axis=2), _PLACES)
     wins = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
@@ -60,6 +57,26 @@ def outcome(cells: Sequence[Cell]) -> Outcome | None:
     )
 
 
+class FinalsOf(NamedTuple):
+    """Final hypervolume of methods that finished the same tasks."""
+
+    tasks: list[tuple[str, str]]
+    """Benchmark and task."""
+    methods: list[str]
+    values: Float[np.ndarray, "tasks methods runs"]
+    """Of the runs that all have."""
+
+
+def finals_of(cells: Sequence[Cell]) -> FinalsOf | None:
+    """None where methods have not finished the same tasks or share no run."""
+    tasks = list(dict.fromkeys((cell.benchmark, cell.task) for cell in cells))
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    if len(cells) != len(tasks) * len(methods):
+        return None
+    finals = _finals(cells, tasks, methods)
+    return FinalsOf(tasks, methods, finals) if finals.shape[-1] else None
+
+
 def _finals(
     cells: Sequence[Cell], tasks: Sequence[tuple[str, str]], methods: Sequence[str]
 ) -> Float[np.ndarray, "tasks methods runs"]:
@@ -71,7 +88,7 @@ def _finals(
     return np.array(rows, float).reshape(len(tasks), len(methods), runs.size)
 
 
-def _over_tasks(
+def over_tasks(
     finals: Float[np.ndarray, "tasks methods runs"], benchmarks: Sequence[str]
 ) -> Float[np.ndarray, "methods runs"]:
     """Mean over the tasks of each benchmark, then over benchmarks."""

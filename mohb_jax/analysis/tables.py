@@ -75,14 +75,14 @@ def effect_row(effect: Effect) -> Row:
     }
 
 
-def curve_frame(cells: Sequence[Cell]) -> pl.DataFrame:
+def curve_frame(cells: Sequence[Cell], credit: str) -> pl.DataFrame:
     """Hypervolume and share of the true front found at each grid time of each benchmark, task and method."""
-    return pl.concat([_cell_curves(cell) for cell in cells])
+    return pl.concat([_cell_curves(cell, credit) for cell in cells])
 
 
-def _cell_curves(cell: Cell) -> pl.DataFrame:
+def _cell_curves(cell: Cell, credit: str) -> pl.DataFrame:
     low, middle, high = np.quantile(cell.hypervolume, [0.25, 0.5, 0.75], axis=0)
-    names = {"benchmark": cell.benchmark, "task": cell.task, "method": cell.method}
+    names = {"benchmark": cell.benchmark, "task": cell.task, "method": cell.method, "credit": credit}
     columns = {
         "simulated_seconds": cell.grid,
         "hypervolume_mean": cell.hypervolume.mean(axis=0),
@@ -109,7 +109,8 @@ def front_frame(study: FinishedStudy, cells: Sequence[Cell]) -> pl.DataFrame:
                     frames.append(
                         _front(name, table, index, cell.method, cell.typical_run, cell.typical_front)
                     )
-    return pl.concat(frames, how="diagonal")
+    whole = pl.concat(frames, how="diagonal")
+    return whole.insert_column(3, pl.lit(study.credit).alias("credit"))
 
 
 def _front(
@@ -117,12 +118,14 @@ def _front(
 ) -> pl.DataFrame:
     """One front; the configuration is a JSON object because benchmarks differ in their columns."""
     values = table.to_values(table.costs_of(task, rows))
+    place, fidelity = table.place(rows)
     columns: dict[str, Any] = {
         "benchmark": [name] * len(rows),
         "task": [table.tasks[task]] * len(rows),
         "method": [method] * len(rows),
         "run": pl.Series([run] * len(rows), dtype=pl.Int64),
-        "row": pl.Series(rows, dtype=pl.Int64),
+        "row": pl.Series(place, dtype=pl.Int64),
+        "fidelity": pl.Series(fidelity, dtype=pl.Float64, strict=False),
     }
     for index, objective in enumerate(table.objectives):
         columns[f"objective:{objective.name}"] = values[:, index]

@@ -54,6 +54,15 @@ DryRun = Annotated[
 Report = Annotated[
     bool, typer.Option("--report", help="Write the page, as mohb report does, when all is done.")
 ]
+Credits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--credit",
+        metavar="CREDIT",
+        help="What counts as a result: full, logged or passed; repeatable; default: full and passed.",
+        show_default=False,
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Study folder; default: runs/NAME of the study.")]
 NoPlugins = Annotated[
     bool, typer.Option("--no-plugins", help="Refuse a study that runs code from outside the package.")

@@ -8,6 +8,17 @@ import typer
 
 from mohb_jax.cli.app import app
 
+CreditOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CREDIT",
+        help="What counts as a result: full (evaluations at the highest fidelity), logged (each one at its "
+        "own) or passed (also the fidelities that it went through); repeatable, shown side by side; default: "
+        "the study's, which is full and passed.",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
 def report(
@@ -24,12 +35,13 @@ def report(
             "per hour) or a CSV file (a header; instance type, USD per hour). Types left out keep theirs.",
         ),
     ] = None,
+    credit: CreditOption = None,
 ) -> None:
     """Write the page, figures (PDF and PNG), CSV tables and summary.json of a study."""
     from mohb_jax.report import report_folder, write_report
 
     began = time.perf_counter()
-    summary = write_report(directory, out, prices)
+    summary = write_report(directory, out, prices, credit)
     units, target = summary["units"], out or report_folder(directory, prices)
     print(f"Report in {time.perf_counter() - began:.1f} s: open {target / 'index.html'}")
     print(f"Figures and tables: {target}")
@@ -49,9 +61,14 @@ def _price_outcome(prices: dict[str, Any]) -> str:
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
+    credit: CreditOption = None,
 ) -> None:
-    """Write all finished evaluations of a study as one table, and what its columns mean."""
+    """Write all finished evaluations of a study as one table, and what its columns mean.
+
+    Where passed fidelities count, each that an evaluation went through is a row, too; --credit logged leaves
+    them out.
+    """
     from mohb_jax.analysis.export import export_runs
 
-    num_rows = export_runs(directory, out)
-    print(f"{num_rows:,} evaluations -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")
+    num_rows = export_runs(directory, out, credit)
+    print(f"{num_rows:,} rows -> {out}\nWhat its columns mean: {out.with_suffix('.columns.csv')}")

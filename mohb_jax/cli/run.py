@@ -26,6 +26,7 @@ def run(
     workers: options.Workers = None,
     eta: options.Eta = None,
     setting: options.OtherSettings = None,
+    credit: options.Credits = None,
     engine: options.Engine = None,
     address: options.Address = None,
     dry_run: options.DryRun = False,
@@ -41,7 +42,7 @@ def run(
     folder, or installed.
     """
     said = options.given(
-        methods=method, seeds=seeds, seed=seed, evaluations=evaluations, seconds=seconds,
+        methods=method, credit=credit, seeds=seeds, seed=seed, evaluations=evaluations, seconds=seconds,
         benchmarks=None if benchmark is None else [{"name": name} for name in benchmark],
     )  # fmt: skip
     settings = options.settings_of(workers, eta, setting)

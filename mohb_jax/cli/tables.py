@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from mohb_jax.benchmarks.credit import MEANINGS
+
 FEWER = "fewer --seconds or --evaluations tell methods apart"
 
 
@@ -36,15 +38,24 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def print_results(rows: Sequence[dict[str, Any]], too_short: bool) -> None:
-    """What every method reached, and whether some runs ended too early to say."""
+def _what_counts(first: Any, others: Sequence[Any]) -> str:
+    """What the numbers are."""
+    text = "hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)"
+    return "\n".join([text, *(f"{credit}: {MEANINGS[credit]}" for credit in (first, *others))])
+
+
+def print_results(rows: Sequence[dict[str, Any]], too_short: bool, notes: Sequence[str] = ()) -> None:
+    """What every method reached, under each credit; whether that changes their order, and whether some runs
+    ended too early to say."""
+    first, *others = rows[0]["credits"]
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("benchmark", "method"):
         table.add_column(name, no_wrap=True)
     for name in (
         "runs",
-        "hypervolume",
+        "hypervolume" if not others else f"in {first}" if first == "full" else first,
         "95 % interval",
+        *others,
         "front found",
         "evaluations",
         "in full",
@@ -59,14 +70,17 @@ def print_results(rows: Sequence[dict[str, Any]], too_short: bool) -> None:
             f"{row['num_seeds']:,}",
             f"{row['hypervolume']:.4f}",
             interval,
+            *(f"{row['credits'][credit]:.4f}" for credit in others),
             f"{row['front_found']:.1%}",
             f"{row['evaluations']:.0f}",
             f"{row['full_evaluations']:.0f}",
             f"{row['simulated_seconds']:,.0f}",
         )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
-    print("hypervolume: mean over runs and tasks at the end, relative to the table's true front (1 is best)")
-    print("evaluations: mean per run at any fidelity; in full: those at the highest one, which alone count")
+    print(_what_counts(first, others))
+    print("evaluations: mean per run at any fidelity; in full: those at the highest one")
+    for note in notes:
+        print(note)
     for row in rows:
         if row["front_found"] == 1:
             print(f"{row['method']} found all of the true front of {row['benchmark']} in every run: {FEWER}")

@@ -1,7 +1,7 @@
 """The report of a study: one page, figures, CSV tables and ``summary.json``, made from the store alone."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mohb_jax.analysis.columns import column_frame
 from mohb_jax.analysis.prices import reprice
 from mohb_jax.analysis.results import load_study
 from mohb_jax.analysis.tables import json_text
+from mohb_jax.benchmarks.credit import CREDITS
 from mohb_jax.benchmarks.prices import read_prices
 from mohb_jax.report.parts import Builder
 from mohb_jax.report.style import file_names
@@ -52,6 +53,7 @@ def write_report(
     directory: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     prices: str | os.PathLike[str] | None = None,
+    credit: str | Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Writes the report of a study folder; equal stores give equal files.
 
@@ -60,16 +62,19 @@ def write_report(
         out: where to write; see ``report_folder``. Files of an earlier report are replaced.
         prices: a price file (see ``benchmarks.prices.read_prices``): results are shown as if they had cost
             these prices, while the decisions stay those made under the old ones.
+        credit: what counts as a result, the first one in detail; as the study says if None.
 
     Returns:
         What ``summary.json`` holds: ``study``, ``versions``, ``command``, ``reference_method``, ``units``
         (how many work units are ``finished`` and ``expected``; fewer finished means that the numbers are of
         a part of the study), ``prices`` (None, or the price ``file``, the benchmarks ``repriced`` and
         ``not_repriced`` with the reason, and the types ``changed`` with old and new price), ``calibration``
-        (one row per benchmark, held-out task, objective and model; empty without models), ``comparison``
-        (None without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``pairs``
-        of methods and ``effects`` of swept settings) and ``rows``, one per benchmark, task and method, and
-        one with task ``all`` per benchmark and method.
+        (one row per benchmark, held-out task, objective and model; empty without models), ``credits`` (what
+        counts), ``order`` (by benchmark, whether the order of methods depends on that), ``comparison`` (None
+        without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``pairs`` of
+        methods and ``effects`` of swept settings), the same under each credit as ``comparisons``, and
+        ``rows``, one per benchmark, task, method and credit, and one with task ``all`` per benchmark, method
+        and credit.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].
 
     Raises:
@@ -77,7 +82,7 @@ def write_report(
             is wrong, or fits no benchmark of the study.
     """
     wanted = None if prices is None else read_prices(prices)
-    study = load_study(Path(directory))
+    study = load_study(Path(directory), credit)
     if prices is not None and wanted is not None:
         study = reprice(study, wanted, Path(prices).name)
     return write_analysis(Analysis(study), Path(out) if out is not None else report_folder(directory, prices))
@@ -98,7 +103,7 @@ def write_analysis(analysis: Analysis, out: Path, first: Sequence[Builder] = ())
 
     frames = {file: frame for file, name in FILES.items() if (frame := analysis.table(name)).height}
     out.mkdir(parents=True, exist_ok=True)  # from here on nothing can be wrong with the study
-    for path in [*(out / name for name in OPTIONAL), *out.glob("figures/*-attained-*")]:
+    for path in [*(out / name for name in OPTIONAL), *_sometimes(out / "figures")]:
         path.unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.write_csv(out / name)
@@ -110,3 +115,9 @@ def write_analysis(analysis: Analysis, out: Path, first: Sequence[Builder] = ())
     page = page_html(analysis, files, out, (*first, *SECTIONS))
     (out / "index.html").write_text(page, encoding="utf-8")
     return analysis.summary
+
+
+def _sometimes(figures: Path) -> Iterator[Path]:
+    """Figures of an earlier report that this one may not have."""
+    for pattern in ("*-attained-*", *(f"*-{credit}.*" for credit in CREDITS)):
+        yield from figures.glob(pattern)

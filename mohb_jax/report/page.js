@@ -50,7 +50,7 @@
 
   // --- filters: which benchmarks and methods are shown, kept in the address after the # ---
 
-  const shownMethods = new Set(data.benchmarks.flatMap((b) => b.panels.flatMap((p) => p.methods.map((m) => m.method))));
+  const shownMethods = new Set(data.benchmarks.flatMap((b) => b.panels.flat().flatMap((p) => p.methods.map((m) => m.method))));
   const filters = {
     benchmark: { title: "Benchmarks", names: data.benchmarks.map((benchmark) => benchmark.name), boxes: [] },
     method: { title: "Methods", names: data.methods.map((method) => method.name), boxes: [] },
@@ -232,15 +232,15 @@
     });
   }
 
-  function hoverText(benchmark, panel, point, who) {
+  function hoverText(benchmark, columns, panel, point, who) {
     const objectives = benchmark.objectives.map((objective, index) =>
       plain(objective.name) + ": " + plain(withUnit(panel.values[point][index], objective.unit)));
-    const settings = benchmark.columns.map((column, index) =>
+    const settings = columns.map((column, index) =>
       plain(column) + " = " + plain(short(panel.configs[point][index])));
     return ["<b>" + plain(who) + "</b>", ...objectives, "", ...settings].join("<br>");
   }
 
-  function frontTraces(benchmark, panel, points, pair, look, who) {
+  function frontTraces(benchmark, columns, panel, points, pair, look, who) {
     const [x, y] = pair;
     const signs = benchmark.objectives.map((objective) => (objective.sense === "max" ? -1 : 1));
     const line = staircase(panel, points, x, y, signs);
@@ -249,7 +249,7 @@
       x: list.map((point) => panel.values[point][x]), y: list.map((point) => panel.values[point][y]),
       name: plain(who), legendgroup: who, type: "scatter", mode: "markers",
       marker: { color: look.colour, symbol: look.symbol, line: { width: 0 }, size, opacity },
-      hovertext: list.map((point) => hoverText(benchmark, panel, point, who)), hoverinfo: "text",
+      hovertext: list.map((point) => hoverText(benchmark, columns, panel, point, who)), hoverinfo: "text",
       customdata: list, meta: who,
     });
     // One trace has line and markers, so that the legend shows the dash as well as the symbol.
@@ -260,7 +260,7 @@
     ];
   }
 
-  function showPicked(benchmark, panel, point, who) {
+  function showPicked(benchmark, columns, panel, point, who) {
     const picked = document.getElementById("picked");
     const list = element("dl");
     const add = (name, value) => {
@@ -269,7 +269,7 @@
       list.append(box);
     };
     benchmark.objectives.forEach((objective, i) => add(objective.name, withUnit(panel.values[point][i], objective.unit)));
-    benchmark.columns.forEach((column, i) => add(column, short(panel.configs[point][i])));
+    columns.forEach((column, i) => add(column, short(panel.configs[point][i])));
     const head = element("p");
     head.append(element("strong", who), " · " + panel.task + " · table row " + panel.rows[point]);
     picked.replaceChildren(head, list);
@@ -279,6 +279,7 @@
   const frontControls = document.querySelector('.controls[data-for="fronts"]') || element("div");
   const frontChoice = {
     benchmark: choice(frontControls, "Benchmark", () => drawFronts(true)),
+    credit: choice(frontControls, "What counts", () => drawFronts(false)),
     task: choice(frontControls, "Task", () => drawFronts(false)),
     pair: choice(frontControls, "Objectives", () => drawFronts(false)),
   };
@@ -291,23 +292,25 @@
     if (!paired.length) return;
     const benchmark = data.benchmarks[frontChoice.benchmark.value];
     if (refill) {
-      frontChoice.task.fill(benchmark.panels.map((panel) => panel.task));
+      frontChoice.credit.fill(benchmark.credits);
+      frontChoice.task.fill(benchmark.panels[0].map((panel) => panel.task));
       frontChoice.pair.fill(benchmark.pairs.map(([x, y]) => benchmark.objectives[y].name + " against " + benchmark.objectives[x].name));
     }
-    const panel = benchmark.panels[frontChoice.task.value];
+    const panel = benchmark.panels[frontChoice.credit.value][frontChoice.task.value];
+    const columns = benchmark.columns[frontChoice.credit.value];
     const pair = benchmark.pairs[frontChoice.pair.value];
     // Larger than a method's points, which lie in front of it: a true front may be a single point.
     const grey = { colour: "#777777", width: 5, dash: "solid", opacity: 0.4, size: 14, symbol: "circle" };
-    const traces = frontTraces(benchmark, panel, panel.front, pair, grey, "true front of the table");
+    const traces = frontTraces(benchmark, columns, panel, panel.front, pair, grey, "true front of the table");
     panel.methods.filter((entry) => chosen("method", entry.method)).forEach((entry) => {
       const method = data.methods[entry.method];
       const look = { colour: method.colour, width: 1.3, dash: method.dash, opacity: 0.7, size: 8, symbol: method.symbol };
-      traces.push(...frontTraces(benchmark, panel, entry.front, pair, look, method.name));
+      traces.push(...frontTraces(benchmark, columns, panel, entry.front, pair, look, method.name));
     });
     const [x, y] = pair.map((index) => Object.assign(
       { title: { text: plain(axisName(benchmark.objectives[index])) } }, panel.log[index] ? logTicks : {}));
-    shown = { benchmark, panel };
-    showFiles("fronts", frontChoice.benchmark.value, "pair=" + frontChoice.pair.value);
+    shown = { benchmark, columns, panel };
+    showFiles("fronts", frontChoice.benchmark.value, "pair=" + frontChoice.pair.value + " credit=" + frontChoice.credit.value);
     Plotly.react(frontPlot, traces, layout(x, y), config);
   }
 
@@ -317,6 +320,7 @@
   const progressControls = document.querySelector('.controls[data-for="progress"]');
   const progressChoice = {
     benchmark: choice(progressControls, "Benchmark", () => drawProgress(true)),
+    credit: choice(progressControls, "What counts", () => drawProgress(false)),
     task: choice(progressControls, "Task", () => drawProgress(false)),
     what: choice(progressControls, "Measure", () => drawProgress(false)),
     scale: choice(progressControls, "Vertical scale", () => drawProgress(false)),
@@ -354,8 +358,11 @@
 
   function drawProgress(refill) {
     const benchmark = data.benchmarks[progressChoice.benchmark.value];
-    if (refill) progressChoice.task.fill(benchmark.panels.map((panel) => panel.task));
-    const panel = benchmark.panels[progressChoice.task.value];
+    if (refill) {
+      progressChoice.credit.fill(benchmark.credits);
+      progressChoice.task.fill(benchmark.panels[0].map((panel) => panel.task));
+    }
+    const panel = benchmark.panels[progressChoice.credit.value][progressChoice.task.value];
     const share = progressChoice.what.value === 1;
     const stretch = progressChoice.scale.value === 1;
     const [unit, size] = spanOfTime(panel.horizon);
@@ -369,7 +376,7 @@
     document.getElementById("progress-note").textContent =
       (share ? "Lines: mean over " : "Lines: median over ") + panel.seeds + (share ? "." : "; bands: the middle half of them.") +
       " A method that is higher and further left is better. Runs of this task end at " + panel.horizon_text + " of simulated time.";
-    showFiles("progress", progressChoice.benchmark.value, "measure=" + progressChoice.what.value);
+    showFiles("progress", progressChoice.benchmark.value, "measure=" + progressChoice.what.value + " credit=" + progressChoice.credit.value);
     Plotly.react(progressPlot, traces, layout(x, y), config);
   }
 
@@ -417,7 +424,7 @@
   if (shown) {
     const pick = (event) => {
       const point = event.points.find((candidate) => candidate.customdata !== undefined);
-      if (point) showPicked(shown.benchmark, shown.panel, point.customdata, point.data.meta);
+      if (point) showPicked(shown.benchmark, shown.columns, shown.panel, point.customdata, point.data.meta);
     };
     frontPlot.on("plotly_hover", pick);
     frontPlot.on("plotly_click", pick);

@@ -48,7 +48,7 @@ def page_html(
         setting=_setting(study, cells),
         sections="\n".join(section_html(study, section, out) for section in parts),
         files=_files(files),
-        data=embedded_json(plot_data(study, cells)),
+        data=embedded_json(plot_data(analysis)),
         plotly=plotly,
         script=script,
     )

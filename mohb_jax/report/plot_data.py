@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
+from mohb_jax.report.credits import shown_credits
 from mohb_jax.report.style import duration, look, objective_pairs, seeds_text
 
 POINTS_ON_PAGE = 12_000
@@ -30,8 +32,9 @@ SYMBOLS = {
 }
 
 
-def plot_data(study: FinishedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
+def plot_data(analysis: Analysis) -> dict[str, Any]:
     """Everything that the page's script needs."""
+    study = analysis.study
     looks = [look(index) for index in range(len(study.methods))]
     return {
         "methods": [
@@ -43,31 +46,38 @@ def plot_data(study: FinishedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
             }
             for name, style in zip(study.methods, looks, strict=True)
         ],
-        "benchmarks": [_benchmark(study, name, table, cells) for name, table in study.tables.items()],
+        "benchmarks": [_benchmark(analysis, name) for name in study.tables],
     }
 
 
-def _benchmark(study: FinishedStudy, name: str, table: ResultTable, cells: Sequence[Cell]) -> dict[str, Any]:
-    own = [cell for cell in cells if cell.benchmark == name]
-    scale = normalisation(table)
-    stride = -(-len(cells) * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
-    panels = [
-        _panel(study, table, scale, [cell for cell in own if cell.task == task], point_limits(cells), stride)
-        for task in dict.fromkeys(cell.task for cell in own)
-    ]
+def _benchmark(analysis: Analysis, name: str) -> dict[str, Any]:
+    """One benchmark under each credit that counts something else there."""
+    table, shown = analysis.study.tables[name], shown_credits(analysis, name)
     return {
         "name": name,
         "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in table.objectives],
-        "columns": [column.name for column in table.columns],
         "pairs": objective_pairs(table.num_objectives),
-        "panels": panels,
+        "credits": [each.study.credit for each in shown],
+        "columns": [[column.name for column in each.study.tables[name].columns] for each in shown],
+        "panels": [_panels(each, name, len(analysis.side_by_side)) for each in shown],
     }
 
 
-def point_limits(cells: Sequence[Cell]) -> tuple[int, int]:
-    """Most points of a true front and of a method's front that the page shows."""
+def _panels(analysis: Analysis, name: str, num_credits: int) -> list[dict[str, Any]]:
+    study, cells = analysis.study, analysis.cells
+    table, own = study.tables[name], analysis.cells_of(name)
+    scale, limits = normalisation(table), point_limits(cells, num_credits)
+    stride = -(-len(cells) * num_credits * 4 * own[0].grid.size // CURVE_VALUES_ON_PAGE)
+    return [
+        _panel(study, table, scale, [cell for cell in own if cell.task == task], limits, stride)
+        for task in dict.fromkeys(cell.task for cell in own)
+    ]
+
+
+def point_limits(cells: Sequence[Cell], num_credits: int = 1) -> tuple[int, int]:
+    """Most points of a true front and of a method's front that the page shows under each credit."""
     num_panels = len({(cell.benchmark, cell.task) for cell in cells})
-    half = POINTS_ON_PAGE // 2
+    half = POINTS_ON_PAGE // 2 // num_credits
     return min(max(half // num_panels, 20), 300), min(max(half // len(cells), 10), 100)
 
 

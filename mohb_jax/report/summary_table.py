@@ -1,7 +1,7 @@
 """The table of methods, over all tasks of a benchmark or on one."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row
@@ -19,11 +19,26 @@ def front_sizes(table: ResultTable, tasks: Sequence[str]) -> str:
     return f"true front{'s' * (len(tasks) > 1)} of {size} configuration{'s' * (high > 1)}"
 
 
-def summary_table(study: FinishedStudy, caption: str, rows: Sequence[Row]) -> str:
-    """Methods of one task, the best mean hypervolume in bold."""
+def summary_table(
+    study: FinishedStudy, caption: str, rows: Sequence[Row], beside: Mapping[str, Sequence[Row]] | None = None
+) -> str:
+    """Methods of one task, the best mean hypervolume in bold.
+
+    Args:
+        study: whose table it is.
+        caption: text.
+        rows: under the page's own credit, which all columns are about.
+        beside: rows of the same methods by other credit: each becomes a column of hypervolumes,
+            and medians give way.
+    """
+    others = {credit: {row["method"]: row for row in own} for credit, own in (beside or {}).items()}
     money = any("spent_usd" in row for row in rows)
-    heads = ["Method", "Hypervolume, median", "Hypervolume, mean [95 % interval]", "True front found"]
+    first = f" in {study.credit}" if others and study.credit == "full" else f" {study.credit}" * bool(others)
+    heads = ["Method", *([] if others else ["Hypervolume, median"])]
+    heads += [f"Hypervolume{first}, mean [95 % interval]"]
+    heads += [f"Hypervolume {credit}, mean [95 % interval]" for credit in others]
     heads += [
+        "True front found",
         f"Difference: method minus {study.reference}",
         "Evaluations (at full fidelity)",
         "Simulated time",
@@ -35,20 +50,26 @@ def summary_table(study: FinishedStudy, caption: str, rows: Sequence[Row]) -> st
         marks(study, method=row["method"]) + " class=best" * first
         for row, first in zip(rows, leading, strict=True)
     ]
-    cells = [_table_row(study, row, money) for row in rows]
+    cells = [
+        _table_row(
+            study, row, [spread_text(own[row["method"]]["hypervolume"]) for own in others.values()], money
+        )
+        for row in rows
+    ]
     note = ' <span class="interval">(bold: highest mean)</span>'
     return table_html(study, caption, heads, cells, "summary.csv", rows[0]["benchmark"], attributes, note)
 
 
-def _table_row(study: FinishedStudy, row: Row, money: bool) -> list[str]:
+def _table_row(study: FinishedStudy, row: Row, others: Sequence[str], money: bool) -> list[str]:
     """Cells as HTML."""
     colour = look(study.methods.index(row["method"])).colour
     method = html.escape(row["method"])
     title = html.escape(study.summaries.get(row["method"], "") or row["method"])
     fields = [
         f'<span class="dot" style="background:{colour}"></span><span title="{title}">{method}</span>',
-        f"{row['hypervolume']['median']:.3f}",
+        *([] if others else [f"{row['hypervolume']['median']:.3f}"]),
         spread_text(row["hypervolume"]),
+        *others,
         f"{100 * row['front_found']['mean']:.1f} %",
         signed_text(row["difference"]),
         f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",

@@ -15,6 +15,7 @@ from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import normalisation, true_front
 from mohb_jax.errors import InputError
 from mohb_jax.report.figures.common import (
+    FOUND,
     MOST_METHODS,
     Named,
     log_axis,
@@ -43,7 +44,9 @@ def draw(analysis: Analysis) -> Named:
         for stem, x, y in front_stems(study, name, "attained"):
             found = attained(table, lanes, study.methods, x, y)
             try:
-                figure = attainment_figure(name, table, found, method_colours(study), x, y)
+                figure = attainment_figure(
+                    name, table, found, method_colours(study), x, y, FOUND[study.credit]
+                )
             except InputError as error:
                 yield stem, str(error)
             else:
@@ -57,6 +60,7 @@ def attainment_figure(
     colour: Mapping[str, int],
     x: int,
     y: int,
+    where: str = FOUND["full"],
 ) -> Figure:
     """Median attainment surfaces with the middle half of the runs, one panel per task.
 
@@ -67,6 +71,7 @@ def attainment_figure(
         colour: each method's place in the study.
         x: objective across.
         y: objective upwards.
+        where: what counts was found.
 
     Raises:
         InputError: the library moocore is not installed.
@@ -78,7 +83,7 @@ def attainment_figure(
     content = _by_panel(list(found), methods)
     bands = max(map(len, content.values())) <= MOST_BANDS
     counts = [points.num_runs for points in found.values()]
-    footer = "Lines: at least half of the runs found this or better at the highest fidelity"
+    footer = f"Lines: at least half of the runs found this or better {where}"
     footer += "; bands: a quarter to three quarters of them." if bands else "."
     panels = Panels(
         title=f"{name}: what half of the runs attained, {table.objectives[y].name} against "

@@ -14,6 +14,7 @@ from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.prices import DECISIONS
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import ResultTable
+from mohb_jax.benchmarks.credit import Credit
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation
 from mohb_jax.report.figures.panels import plain
 from mohb_jax.report.style import (
@@ -46,6 +47,15 @@ class View(NamedTuple):
     colour: dict[str, int]
     """Each method's place in the study, which decides its look."""
     footer: str
+    found: str
+    """Where what counts was found."""
+
+
+FOUND: dict[Credit, str] = {
+    "full": "at the highest fidelity",
+    "logged": "at the fidelities of its evaluations",
+    "passed": "at any fidelity that it went through",
+}
 
 
 def method_colours(study: FinishedStudy) -> dict[str, int]:
@@ -57,7 +67,8 @@ def view_of(analysis: Analysis, name: str) -> View:
     """The view of one benchmark."""
     study, own = analysis.study, analysis.cells_of(name)
     table = study.tables[name]
-    return View(table, own, normalisation(table), method_colours(study), _view_footer(study, name, own))
+    footer = _view_footer(study, name, own)
+    return View(table, own, normalisation(table), method_colours(study), footer, FOUND[study.credit])
 
 
 def _view_footer(study: FinishedStudy, name: str, cells: Sequence[Cell]) -> str:

@@ -54,7 +54,7 @@ def fronts(name: str, view: View, x: int, y: int) -> Panels:
     more = " Only the two objectives shown count here." if view.table.num_objectives > 2 else ""
     return Panels(
         title=f"{name}: {view.table.objectives[y].name} against {view.table.objectives[x].name}",
-        footer="Coloured: what the run with the median final hypervolume found at the highest fidelity."
+        footer=f"Coloured: what the run with the median final hypervolume found {view.found}."
         f"{more}\n{view.footer}",
         draw=lambda axes, cells: _draw_fronts(axes, cells, view, x, y),
         handles=[true_line, *view_handles(view, markers=True)],

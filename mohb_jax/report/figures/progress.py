@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
+from mohb_jax.report.credits import shown_credits, suffix
 from mohb_jax.report.figures.common import (
     Named,
     View,
@@ -35,6 +36,8 @@ def draw(analysis: Analysis) -> Named:
     for name, stem in file_names(analysis.study.tables).items():
         for measure in MEASURES:
             yield f"{stem}-{measure.replace('_', '-')}", curve_figure(analysis, name, measure)
+        for each in shown_credits(analysis, name)[1:]:
+            yield f"{stem}-hypervolume{suffix(analysis, each)}", curve_figure(each, name)
 
 
 def curve_figure(
@@ -59,7 +62,7 @@ def hypervolume(name: str, view: View) -> Panels:
     return Panels(
         title=f"{name}: hypervolume relative to the true front's",
         footer="Lines: median over seeds; bands: middle half of the seeds. The vertical axis is logarithmic "
-        f"in the distance to 1.\n{view.footer}",
+        f"in the distance to 1. Results count that were found {view.found}.\n{view.footer}",
         draw=lambda axes, cells: _draw_hypervolume(axes, cells, view.colour),
         handles=view_handles(view),
         x_label=time_label,
@@ -95,9 +98,9 @@ def quartiles(curves: Float[np.ndarray, "runs grid"]) -> Float[np.ndarray, "3 gr
 def found_share(name: str, view: View) -> Panels:
     """Mean share of the true front's rows that were found."""
     return Panels(
-        title=f"{name}: share of the true front's configurations found",
-        footer="Lines: mean over seeds of the share of configurations on the true front that were evaluated "
-        f"at the highest fidelity.\n{view.footer}",
+        title=f"{name}: share of the true front found",
+        footer="Lines: mean over seeds of the share of the true front that was found "
+        f"{view.found}.\n{view.footer}",
         draw=lambda axes, cells: _draw_found(axes, cells, view.colour),
         handles=view_handles(view),
         x_label=time_label,

@@ -10,6 +10,8 @@ from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.outcome import Outcome, outcome
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
+from mohb_jax.benchmarks.credit import MEANINGS, Credit
+from mohb_jax.report.credits import beside, shown_credits
 from mohb_jax.report.parts import Section, marks
 from mohb_jax.report.style import listed, seeds_text
 from mohb_jax.report.summary_table import front_sizes, spread_text, summary_table
@@ -17,8 +19,7 @@ from mohb_jax.report.summary_table import front_sizes, spread_text, summary_tabl
 
 def build(analysis: Analysis) -> Section:
     """Sentences on each benchmark and over all, then a table over the tasks of each."""
-    study, rows = analysis.study, analysis.rows
-    return Section("answer", "In short", f"{answers(study, analysis.cells, rows)}\n{overview(study, rows)}")
+    return Section("answer", "In short", f"{answers(analysis)}\n{overview(analysis)}")
 
 
 def verdict(where: str, cells: Sequence[Cell]) -> str:
@@ -111,18 +112,30 @@ def _mean(summary: Row) -> str:
     return f'{summary["mean"]:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
 
 
-def answers(study: FinishedStudy, cells: Sequence[Cell], rows: Sequence[Row]) -> str:
+def answers(analysis: Analysis) -> str:
     """The outcome over all benchmarks, then on each, in a few sentences."""
-    parts = []
+    study, parts = analysis.study, []
     if len(study.tables) > 1:
         where = f"Over all {len(study.tables)} benchmarks"
-        parts.append(f'<div class="answer"><p>{verdict(where, cells)}</p></div>')
+        told = _under_each(where, [(each.study.credit, each.cells) for each in analysis.side_by_side])
+        parts.append(f'<div class="answer">{told}</div>')
     for name in study.tables:
-        own = [cell for cell in cells if cell.benchmark == name]
-        where = f"On <strong>{html.escape(name)}</strong>"
-        sentences = f"<p>{verdict(where, own)}</p>{reference_answer(study, name, rows)}" if own else ""
+        shown = [(each.study.credit, each.cells_of(name)) for each in shown_credits(analysis, name)]
+        told = _under_each(f"On <strong>{html.escape(name)}</strong>", shown)
+        note = analysis.order_notes.get(name, "")
+        order = f'<p class="order">{html.escape(note)}</p>' if note else ""
+        sentences = f"{told}{order}{reference_answer(study, name, analysis.rows)}" if shown[0][1] else ""
         parts.append(f'<div class="answer"{marks(study, name)}>{sentences}</div>')
     return "\n".join([*parts, f'<p class="note">{_SURENESS}</p>'])
+
+
+def _under_each(where: str, shown: Sequence[tuple[Credit, Sequence[Cell]]]) -> str:
+    """A verdict under each credit, which is named where there are several."""
+    if len(shown) == 1:
+        return f"<p>{verdict(where, shown[0][1])}</p>"
+    said = [f"{where}, where {MEANINGS[credit]} ({credit})" for credit, _ in shown[:1]]
+    said += [f"Where {MEANINGS[credit]} ({credit})" for credit, _ in shown[1:]]
+    return "".join(f"<p>{verdict(text, cells)}</p>" for text, (_, cells) in zip(said, shown, strict=True))
 
 
 _SURENESS = (
@@ -172,14 +185,14 @@ def _standing(difference: Row) -> str:
     return _STANDINGS[1] if high < 0 else _STANDINGS[2] if low > 0 else _STANDINGS[3]
 
 
-def overview(study: FinishedStudy, rows: Sequence[Row]) -> str:
+def overview(analysis: Analysis) -> str:
     """A table over all tasks of each benchmark."""
-    parts = []
+    study, rows, parts = analysis.study, analysis.rows, []
     for name in study.tables:
         own = [row for row in rows if row["benchmark"] == name]
         tasks = [task for task in dict.fromkeys(row["task"] for row in own) if task != ALL_TASKS]
         what = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
         over = [row for row in own if row["task"] == ALL_TASKS]
         caption = f"{name}, {what}; {front_sizes(study.tables[name], tasks)}"
-        parts += [summary_table(study, caption, over)] if over else []
+        parts += [summary_table(study, caption, over, beside(analysis, name, ALL_TASKS))] if over else []
     return "\n".join(parts)

@@ -8,6 +8,7 @@ from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.assets import filled
+from mohb_jax.report.credits import shown_credits
 from mohb_jax.report.parts import Section, downloads, plot_files
 from mohb_jax.report.plot_data import point_limits
 from mohb_jax.report.style import front_stems
@@ -17,22 +18,25 @@ def build(analysis: Analysis) -> Section | None:
     """None where no table has two objectives."""
     if all(table.num_objectives < 2 for table in analysis.study.tables.values()):
         return None
-    return Section("fronts", "The trade-offs found", fronts(analysis.study, analysis.cells))
+    return Section("fronts", "The trade-offs found", fronts(analysis))
 
 
-def fronts(study: FinishedStudy, cells: Sequence[Cell]) -> str:
+def fronts(analysis: Analysis) -> str:
     """The plot of fronts, and its figures on paper."""
-    links = []
+    study, links = analysis.study, []
     for name in study.tables:
-        for pair, (stem, _, _) in enumerate(front_stems(study, name, "front")):
-            files = downloads(f"figures/{stem}") | {"CSV": "front.csv"}
-            links.append(plot_files(study, name, f"pair={pair}", files))
-    return filled("fronts.html", note=fronts_note(study, cells), made="\n".join(links))
+        for place, each in enumerate(shown_credits(analysis, name)):
+            for pair, (stem, _, _) in enumerate(front_stems(study, name, "front")):
+                files = downloads(f"figures/{stem}") if each is analysis else {}
+                choice = f"pair={pair} credit={place}"
+                links.append(plot_files(study, name, choice, files | {"CSV": "front.csv"}))
+    note = fronts_note(study, analysis.cells, len(analysis.side_by_side))
+    return filled("fronts.html", note=note, made="\n".join(links))
 
 
-def fronts_note(study: FinishedStudy, cells: Sequence[Cell]) -> str:
+def fronts_note(study: FinishedStudy, cells: Sequence[Cell], num_credits: int = 1) -> str:
     """What the plot leaves out."""
-    most, attained = point_limits(cells)
+    most, attained = point_limits(cells, num_credits)
     fronts = [
         true_front(study.tables[cell.benchmark], study.tables[cell.benchmark].task_index(cell.task)).size
         for cell in {(cell.benchmark, cell.task): cell for cell in cells}.values()

@@ -19,6 +19,7 @@ def making(study: FinishedStudy) -> str:
     settings = _settings(study)
     parts = [command_html(study)]
     parts += [f"<p>Settings: {html.escape(settings)}.</p>"] if settings else []
+    parts += [f"<p>What counts: {html.escape(', '.join(study.credits))}.</p>"]
     made = study.compilation
     if made.get("programs"):
         parts += [

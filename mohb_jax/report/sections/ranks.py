@@ -25,7 +25,7 @@ def build(analysis: Analysis) -> Section | None:
         return None
     study, found = analysis.study, analysis.ranking
     said = _verdict(found) + _unranked(found)
-    text = f"<p>{html.escape(said)}</p>" + _rank_table(study, found) + _pair_table(study, analysis.task_pairs)
+    text = f"<p>{html.escape(said)}</p>" + _rank_table(analysis) + _pair_table(study, analysis.task_pairs)
     figures = tuple(Figure(f"figures/{name}", caption) for name, caption in CAPTIONS.items())
     return Section("ranks", "Ranks across tasks", text, figures)
 
@@ -52,15 +52,25 @@ def _unranked(found: Ranking) -> str:
     )
 
 
-def _rank_table(study: FinishedStudy, found: Ranking) -> str:
+def _rank_table(analysis: Analysis) -> str:
+    study, found = analysis.study, analysis.ranking
+    others = [each for each in analysis.side_by_side[1:] if each.ranking.methods == found.methods]
     order = np.argsort(found.average_ranks, kind="stable")
     table, attributes = [], []
-    for place in order:
-        interval = f"{found.ci95[place][0]:.2f} to {found.ci95[place][1]:.2f}" if found.ci95 else "-"
-        table.append([html.escape(found.methods[place]), f"{found.average_ranks[place]:.2f}", interval])
+    for place in order.tolist():
+        ranks = [cell for each in (analysis, *others) for cell in _rank_cells(each.ranking, place)]
+        table.append([html.escape(found.methods[place]), *ranks])
         attributes.append(marks(study, method=found.methods[place]))
-    heads = ["Method", "Rank", "95 % interval (seeds resampled)"]
+    names = [f", {each.study.credit}" * bool(others) for each in (analysis, *others)]
+    heads = ["Method"]
+    heads += [head for name in names for head in (f"Rank{name}", "95 % interval (seeds resampled)")]
     return table_html(study, "Ranks", heads, table, "ranks.csv", None, attributes)
+
+
+def _rank_cells(found: Ranking, place: int) -> list[str]:
+    """Rank and interval."""
+    interval = f"{found.ci95[place][0]:.2f} to {found.ci95[place][1]:.2f}" if found.ci95 else "-"
+    return [f"{found.average_ranks[place]:.2f}", interval]
 
 
 MOST_PAIRS = 200

@@ -1,11 +1,10 @@
 """Results by task: a table for each."""
 
 import html
-from collections.abc import Sequence
 
 from mohb_jax.analysis.analysis import Analysis
-from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.analysis.statistics import ALL_TASKS, Row
+from mohb_jax.analysis.statistics import ALL_TASKS
+from mohb_jax.report.credits import beside
 from mohb_jax.report.parts import Section, folded, marks
 from mohb_jax.report.summary_table import front_sizes, summary_table
 
@@ -14,12 +13,12 @@ def build(analysis: Analysis) -> Section | None:
     """The methods on each task; None where every benchmark has one task, whose table begins the page."""
     if all(len({cell.task for cell in analysis.cells_of(name)}) < 2 for name in analysis.study.tables):
         return None
-    return Section("results", "Results by task", by_task(analysis.study, analysis.rows))
+    return Section("results", "Results by task", by_task(analysis))
 
 
-def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
+def by_task(analysis: Analysis) -> str:
     """A table for each task of benchmarks with several; folded where there are many."""
-    parts = []
+    study, rows, parts = analysis.study, analysis.rows, []
     for name, own_table in study.tables.items():
         own = [row for row in rows if row["benchmark"] == name and row["task"] != ALL_TASKS]
         tasks = list(dict.fromkeys(row["task"] for row in own))
@@ -32,6 +31,7 @@ def by_task(study: FinishedStudy, rows: Sequence[Row]) -> str:
                 study,
                 f"{task}; {front_sizes(own_table, [task])}",
                 [row for row in own if row["task"] == task],
+                beside(analysis, name, task),
             )
             for task in tasks
         ]
