@@ -26,6 +26,8 @@ from mohb_jax.analysis.growth import hypervolume_growth
 from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.results import load_study
 from mohb_jax.errors import InputError
+from mohb_jax.papers.reductions import tuning
+from mohb_jax.papers.runs import unit_runs
 from mohb_jax.report.figures import progress
 from mohb_jax.report.page import page_html
 from mohb_jax.results import load_results
@@ -390,3 +392,28 @@ def test_the_page_has_one_table_with_two_columns(folder):
     drawn = [stem for stem, _ in progress.draw(analysis)]
     assert "toy-hypervolume-passed" in drawn
     assert "lone-hypervolume-passed" not in drawn
+
+
+@pytest.mark.parametrize("credit", ["logged", "passed"])
+def test_papers_measure_what_counts(credit):
+    """When a run had an error, and what it had paid by then: of each row its dearest result."""
+    table = make_table()
+    unit = make_unit(table)
+    runs = unit_runs(counted(table, credit), unit)
+    for lane in range(2 * RUNS):
+        task = lane // RUNS
+        got = sorted(earned(table, unit.log, lane, credit))
+        errors = [table.costs[task, row, g, 0] for _, row, g in got]
+        assert runs.best[lane] == min(errors)
+        for target in (1.0, 0.4, 0.1):
+            first = next((when for (when, _, _), e in zip(got, errors, strict=True) if e <= target), None)
+            value, reached, _ = tuning(runs, target, "runtime")
+            assert reached[lane] == (first is not None)
+            if first is None:
+                continue
+            assert value[lane] == pytest.approx(first)
+            dearest: dict[int, float] = {}
+            for when, row, g in got:
+                if when <= first * (1 + 1e-9):
+                    dearest[row] = max(dearest.get(row, 0.0), table.costs[task, row, g, 1])
+            assert tuning(runs, target, "cost").value[lane] == pytest.approx(sum(dearest.values()))

@@ -43,6 +43,11 @@ def judged(claims: Sequence[Claim], row: Row) -> Row:
     return {"claim": claim and claim.name, "published": claim and claim.published} | row
 
 
+def under_first(rows: Sequence[Row]) -> list[Row]:
+    """Rows under the first of their credits."""
+    return [row for row in rows if row.get("credit") == rows[0].get("credit")]
+
+
 def claims_frame(rows: list[Row]) -> pl.DataFrame:
     """``claims.json``'s rows with one plain column per number; an open end is empty."""
     return pl.DataFrame([_flat(row) for row in rows], infer_schema_length=None)
@@ -57,6 +62,7 @@ def _flat(row: Row) -> Row:
         "task",
         "method",
         "baseline",
+        "credit",
         "definition",
         "quantity",
         "unit",

@@ -9,7 +9,8 @@ from string import Template
 
 from mohb_jax import store
 from mohb_jax.analysis.statistics import NUM_RESAMPLES
-from mohb_jax.papers.claims import Claim
+from mohb_jax.benchmarks.credit import MEANINGS
+from mohb_jax.papers.claims import Claim, under_first
 from mohb_jax.papers.claims_figures import figure_stem
 from mohb_jax.papers.paper import Reproduction
 from mohb_jax.papers.reductions import ALL_TASKS, DEFINITIONS, STATISTICS, Row
@@ -29,7 +30,8 @@ def page_html(
     Args:
         reproduction: paper, command, seeds and folders.
         claims: in the order wanted.
-        rows: what ``judged`` gives.
+        rows: what ``judged`` gives, under one credit or several: the first one fills the page, the others add
+            columns to its tables.
         figures: files that ``write_figures`` wrote; the first PNG of each claim is shown.
     """
     template = (Path(__file__).parent / "claims.html").read_text(encoding="utf-8")
@@ -63,7 +65,7 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def _answer(claim: Claim, rows: Sequence[Row]) -> str:
     """How many of the verdicts say what, for the heading pair."""
-    own = [row for row in _of(claim, rows) if row["task"] == ALL_TASKS]
+    own = [row for row in _of(claim, under_first(rows)) if row["task"] == ALL_TASKS]
     start = f"<strong>{html.escape(claim.statement)}</strong> "
     if not own:
         return f'<p class="answer">{start}None of the benchmarks that this is about was run.</p>'
@@ -72,8 +74,29 @@ def _answer(claim: Claim, rows: Sequence[Row]) -> str:
     parts = [_benchmark_answer(name, own) for name in dict.fromkeys(row["benchmark"] for row in own)]
     return (
         f'<p class="answer">{start}{html.escape(pair[0])} against {html.escape(pair[1])}, '
-        f"{len(DEFINITIONS)} definitions with two statistics each: {'; '.join(parts)}.</p>"
+        f"{len(DEFINITIONS)} definitions with two statistics each: {'; '.join(parts)}."
+        f"{_other_credits(claim, rows, pair)}</p>"
     )
+
+
+def _other_credits(claim: Claim, rows: Sequence[Row], pair: tuple[str, str]) -> str:
+    """The same where something else counts; benchmarks on which every number is the same are named."""
+    said = []
+    for credit in list(dict.fromkeys(row["credit"] for row in rows if row.get("credit")))[1:]:
+        first, own = (
+            [
+                {key: value for key, value in row.items() if key != "credit"}
+                for row in _of(claim, part)
+                if row["task"] == ALL_TASKS and (row["method"], row["baseline"]) == pair
+            ]
+            for part in (under_first(rows), [row for row in rows if row["credit"] == credit])
+        )
+        names = dict.fromkeys(row["benchmark"] for row in own)
+        same = [n for n in names if all(row in first for row in own if row["benchmark"] == n)]
+        parts = [_benchmark_answer(name, own) for name in names if name not in same]
+        said += [f"Where {MEANINGS[credit]} ({credit}): {'; '.join(parts)}."] if parts else []
+        said += [f"The same number in {credit}: {html.escape(', '.join(same))}."] if same else []
+    return "".join(f" {text}" for text in said)
 
 
 def _benchmark_answer(name: str, rows: Sequence[Row]) -> str:
@@ -88,7 +111,8 @@ def _benchmark_answer(name: str, rows: Sequence[Row]) -> str:
 
 def _claim(claim: Claim, rows: Sequence[Row], figures: Sequence[Path]) -> str:
     """Figure and tables of one claim."""
-    own = _of(claim, rows)
+    own = _of(claim, under_first(rows))
+    others = [row for row in _of(claim, rows) if row not in own]
     if not own:
         return ""
     pairs = _pairs(own)
@@ -96,11 +120,15 @@ def _claim(claim: Claim, rows: Sequence[Row], figures: Sequence[Path]) -> str:
     parts += [f"<p>Published: {html.escape(claim.statement)}</p>", _figure(claim, pairs[0], figures)]
     parts += [
         f"<h3>{html.escape(pairs[0][0])} against {html.escape(pairs[0][1])}</h3>",
-        _overview(own, pairs[0]),
+        _overview(own, pairs[0], others),
     ]
     for pair in pairs[1:]:
         label = f"{pair[0]} against {pair[1]}"
-        parts += [f"<details><summary>{html.escape(label)}</summary>", _overview(own, pair), "</details>"]
+        parts += [
+            f"<details><summary>{html.escape(label)}</summary>",
+            _overview(own, pair, others),
+            "</details>",
+        ]
     parts += [_by_task(own, pairs[0]), "</section>"]
     return "\n".join(parts)
 
@@ -116,7 +144,7 @@ def _figure(claim: Claim, pair: tuple[str, str], figures: Sequence[Path]) -> str
     return f'<img class="figure" alt="{text}" src="data:image/png;base64,{data}">'
 
 
-def _overview(rows: Sequence[Row], pair: tuple[str, str]) -> str:
+def _overview(rows: Sequence[Row], pair: tuple[str, str], others: Sequence[Row]) -> str:
     """A table per benchmark, over all tasks."""
     own = [row for row in rows if (row["method"], row["baseline"]) == pair]
     tables = []
@@ -125,7 +153,7 @@ def _overview(rows: Sequence[Row], pair: tuple[str, str]) -> str:
         tasks = len({row["task"] for row in part} - {ALL_TASKS})
         seeds = seeds_text([part[0]["num_runs"]])
         caption = f"{name}: {part[0]['quantity']} over {tasks} task{'s' * (tasks != 1)}, {seeds}"
-        tables.append(_table(caption, [row for row in part if row["task"] == ALL_TASKS]))
+        tables.append(_table(caption, [row for row in part if row["task"] == ALL_TASKS], others))
     return "\n".join(tables)
 
 
@@ -141,21 +169,33 @@ def _by_task(rows: Sequence[Row], pair: tuple[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _table(caption: str, rows: Sequence[Row]) -> str:
+_SAME = ("benchmark", "task", "method", "baseline", "definition", "quantity")
+
+
+def _table(caption: str, rows: Sequence[Row], others: Sequence[Row] = ()) -> str:
+    beside: dict[str, dict[tuple[str, ...], Row]] = {}
+    for row in others:
+        beside.setdefault(row["credit"], {})[tuple(row[name] for name in _SAME)] = row
     over = rows[0]["task"] == ALL_TASKS
     heads = ["Definition", "Published"]
     for name in STATISTICS:
         heads += [f"Ratio of {name} [95 %]", "Verdict", "Least"] if over else [f"Ratio of {name} [95 %]"]
     heads += ["Reached: method, baseline", "Error difference"]
+    heads += [
+        text for credit in beside for text in (f"Ratio of means, {credit} [95 %]", f"Verdict, {credit}")
+    ]
     head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
-    body = "\n".join(_table_row(row, over) for row in rows)
+    body = "\n".join(
+        _table_row(row, over, [own[tuple(row[name] for name in _SAME)] for own in beside.values()])
+        for row in rows
+    )
     return (
         f'<div class="table"><table><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 
 
-def _table_row(row: Row, over: bool) -> str:
+def _table_row(row: Row, over: bool, others: Sequence[Row]) -> str:
     cells = [f"<td>{html.escape(_WORDS[row['definition']])}</td>", f"<td>{number(row['published'])}</td>"]
     for name in STATISTICS:
         cells.append(f"<td>{_ratio_and_interval(row[name])}</td>")
@@ -164,7 +204,12 @@ def _table_row(row: Row, over: bool) -> str:
             cells.append(f"<td{_SHADE.get(verdict, '')}>{verdict}</td>")
             cells.append(f"<td>{ratio_text(row[name]['least'])}</td>")
     reached = "–" if row["reached"] is None else ", ".join(f"{100 * share:.0f} %" for share in row["reached"])
-    return f"<tr>{''.join(cells)}<td>{reached}</td><td>{_error(row['error_difference'])}</td></tr>"
+    cells += [f"<td>{reached}</td>", f"<td>{_error(row['error_difference'])}</td>"]
+    for other in others:
+        verdict = other["means"]["verdict"]
+        cells.append(f"<td>{_ratio_and_interval(other['means'])}</td>")
+        cells.append(f"<td{_SHADE.get(verdict, '')}>{verdict}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _ratio_and_interval(part: Row) -> str:

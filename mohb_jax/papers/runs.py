@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mohb_jax.analysis.credit import is_result
+from mohb_jax.analysis.credit import is_result, results_of
+from mohb_jax.analysis.indicators import improving
 from mohb_jax.analysis.lanes import log_arrays, pays_difference
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.columns import SECONDS
 from mohb_jax.benchmarks.contract import ResultTable
+from mohb_jax.benchmarks.credit import EveryFidelity
 from mohb_jax.errors import InputError
 from mohb_jax.store import Unit
 from mohb_jax.types import RunLog
@@ -34,8 +36,9 @@ class Roles(NamedTuple):
 class Runs(NamedTuple):
     """The runs of one method on one task, ascending in their index.
 
-    Results are finished evaluations at the highest fidelity that did not fail, in order of their end; padding
-    is ``+inf`` in ``error`` and ``end`` and 0 elsewhere. There is at least one column.
+    Results are those that count, in order of their end; where every fidelity does, without those that an
+    earlier result equals or beats. Padding is ``+inf`` in ``error`` and ``end`` and 0 elsewhere. There is at
+    least one column.
     """
 
     run: Int[np.ndarray, " runs"]
@@ -130,7 +133,7 @@ def unit_runs(table: ResultTable, unit: Unit) -> Runs:
     """The runs of one work unit, lanes in its order (so ``run`` need not ascend).
 
     Args:
-        table: the unit's benchmark.
+        table: what of the unit's benchmark may count.
         unit: a finished work unit; a task without a stated horizon ends with the lane's last evaluation.
     """
     stated = np.array([unit.spec["horizon"].get(name) or np.nan for name in unit.spec["tasks"]], np.float64)
@@ -140,7 +143,31 @@ def unit_runs(table: ResultTable, unit: Unit) -> Runs:
     blocks = [
         RunLog(*(np.asarray(part)[at : at + size] for part in unit.log)) for at in range(0, num_lanes, size)
     ]
-    return _stacked([_block_runs(block, about) for block in blocks])
+    if not isinstance(table, EveryFidelity):
+        return _stacked([_block_runs(block, about) for block in blocks])
+    index = np.array([table.task_index(name) for name in unit.spec["tasks"]])
+    opened = (_opened(table, block, index[block.task], about.highest_fidelity) for block in blocks)
+    return _stacked([_block_runs(block, about, thin=True) for block in opened])
+
+
+def _opened(table: EveryFidelity, log: RunLog, task: Int[np.ndarray, " lanes"], highest: int) -> RunLog:
+    """The log with a slot for every result that counts, as if each were an evaluation in full: what is paid
+    up to a fidelity on the way is the price of its cell."""
+    found = results_of(table, log, task, highest, every_one=True)
+    num_lanes, row = len(log.run), found.row // table.table.num_fidelities
+    costs = table.table.look_up(task[found.lane], row, found.row % table.table.num_fidelities)[0]
+    valid = _packed(found.lane, np.ones(row.size), num_lanes, 0).astype(bool)
+    end = _packed(found.lane, found.end, num_lanes, np.inf)
+    goals = [_packed(found.lane, costs[:, m], num_lanes, np.inf) for m in range(table.num_objectives)]
+    return log._replace(
+        row=_packed(found.lane, row.astype(np.float64), num_lanes, -1).astype(np.int64),
+        fidelity=np.where(valid, highest, -1),
+        costs=np.stack(goals, axis=-1),
+        start=end,
+        end=end,
+        worker=np.where(valid, 0, -1),
+        valid=valid,
+    )
 
 
 class _About(NamedTuple):
@@ -152,7 +179,7 @@ class _About(NamedTuple):
     resumable: bool
 
 
-def _block_runs(log: RunLog, about: _About) -> Runs:
+def _block_runs(log: RunLog, about: _About, thin: bool = False) -> Runs:
     """Lanes few enough that their slots stay in the processor's cache."""
     end, costs = np.where(log.valid, log.end, np.inf), np.asarray(log.costs)
     order = np.argsort(end, axis=1)
@@ -166,6 +193,9 @@ def _block_runs(log: RunLog, about: _About) -> Runs:
     values = {"error": result[:, 0], "end": end[lane, place], "spent": spent[lane, place]}
     for name, role in about.roles._asdict().items():
         values[name] = np.zeros(lane.size) if role is None else result[:, role]
+    if thin:
+        kept = improving(lane, np.stack([values[name] for name in ("error", "runtime", "cost")], axis=1))
+        lane, values = lane[kept], {name: value[kept] for name, value in values.items()}
     return Runs(
         run=np.asarray(log.run, np.int64),
         horizon=np.where(np.isnan(horizon), last, horizon),

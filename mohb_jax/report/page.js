@@ -279,9 +279,9 @@
   const frontControls = document.querySelector('.controls[data-for="fronts"]') || element("div");
   const frontChoice = {
     benchmark: choice(frontControls, "Benchmark", () => drawFronts(true)),
-    credit: choice(frontControls, "What counts", () => drawFronts(false)),
     task: choice(frontControls, "Task", () => drawFronts(false)),
     pair: choice(frontControls, "Objectives", () => drawFronts(false)),
+    credit: choice(frontControls, "What counts", () => drawFronts(false)),
   };
   let shown = null;
 
@@ -320,10 +320,10 @@
   const progressControls = document.querySelector('.controls[data-for="progress"]');
   const progressChoice = {
     benchmark: choice(progressControls, "Benchmark", () => drawProgress(true)),
-    credit: choice(progressControls, "What counts", () => drawProgress(false)),
     task: choice(progressControls, "Task", () => drawProgress(false)),
     what: choice(progressControls, "Measure", () => drawProgress(false)),
     scale: choice(progressControls, "Vertical scale", () => drawProgress(false)),
+    credit: choice(progressControls, "What counts", () => drawProgress(false)),
   };
   progressChoice.what.fill(["relative hypervolume", "share of the true front found"]);
   progressChoice.scale.fill(["plain", "stretched towards 1"]);
