@@ -51,6 +51,14 @@ def read_csv(text: str, source: str, wanted: Collection[str] | None) -> Records:
     return _records(names, rows[head:], lines[head:], source, wanted)
 
 
+def csv_rows(text: str, source: str) -> list[tuple[int, list[str]]]:
+    """The rows of a text with a value, after the line at which each begins; ``InputError`` if damaged."""
+    skipped, told = _instruction(text)
+    text = text.partition("\n")[2] if skipped else text
+    with _long_fields():
+        return list(_rows(text, _delimiter(text, (), told), source, skipped))
+
+
 def decoded(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
     """The text of a file, and a note where its encoding is not UTF-8; ``InputError`` if it is none."""
     mark = next((mark for mark in MARKS if content.startswith(mark)), b"")

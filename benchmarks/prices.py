@@ -1,8 +1,6 @@
 """Other prices for the same table: what a finished training costs, not how long it takes."""
 
-import csv
 import dataclasses
-import io
 import math
 import os
 from collections.abc import Collection, Mapping
@@ -15,6 +13,7 @@ from jaxtyping import Float, Int
 from mohb_jax.benchmarks.columns import Column, require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.crossing import CrossedTable
+from mohb_jax.benchmarks.csv_files import csv_rows
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError, yaml_reason
@@ -22,7 +21,6 @@ from mohb_jax.errors import InputError, yaml_reason
 _SAME_PRICE = 1e-6
 _SAME_RATIO = 1e-9
 _SUFFIXES = (".yaml", ".yml", ".csv")
-_DELIMITERS = (",", ";", "\t")
 
 
 class Pricing(NamedTuple):
@@ -113,12 +111,10 @@ def _yaml_items(text: str, file: Path) -> list[tuple[str, str]]:
 
 def _csv_items(text: str, file: Path) -> list[tuple[str, str]]:
     """Names and prices of a CSV file, without its header."""
-    delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InputError(f"price file {file} is not CSV: {error}") from error
-    rows = [(line, record) for line, record in enumerate(records, 1) if any(map(str.strip, record))]
+        rows = csv_rows(text, str(file))
+    except InputError as error:
+        raise InputError(f"price file {file} is not CSV: {error.__cause__}") from error
     for line, record in rows:
         if len(record) != 2:
             raise InputError(

@@ -288,6 +288,7 @@ def test_price_lists_are_read_as_written(tmp_path, name, text):
         ("p.csv", "type,price,gpu\nsmall,1,2\n", "line 1: 3 columns, but two are needed"),
         ("p.csv", "type,price\nsmall\n", "line 2: 1 columns"),
         ("p.csv", 'type,price\n"small,1\n', "is not CSV"),
+        ("p.csv", "type, in USD;price\nsmall;0\n", "price of 'small' is '0'"),
     ],
 )
 def test_bad_price_lists_end_in_one_line(tmp_path, name, text, words):
