@@ -33,7 +33,11 @@ def test_a_small_reproduction(small, tmp_path, monkeypatch, capsys):
     assert ended.value.code == 0
     assert "claims/index.html" in capsys.readouterr().out
     summary = json.loads((out / "claims" / "summary.json").read_text())
-    found = {(row["benchmark"], row["method"]): row for row in summary["rows"] if row["task"] == "all"}
+    found = {
+        (row["benchmark"], row["method"]): row
+        for row in summary["rows"]
+        if row["task"] == "all" and row["credit"] == "full"
+    }
     assert set(found) == {(name, m) for name in small.benchmarks for m in ("random", "sh-emoa")}
     assert summary["comparison"]["ranking"]["num_tasks"] == 8
     page = (out / "claims" / "index.html").read_text(encoding="utf-8")

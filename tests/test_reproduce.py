@@ -419,7 +419,8 @@ def test_end_to_end_and_going_on(tmp_path):
     files = {path.relative_to(page.parent).as_posix(): path.read_bytes() for path in page.parent.rglob("*.*")}
     frame = pl.read_csv(files["claims.csv"])
     held = json.loads(files["claims.json"])
-    assert len(frame) == len(held["rows"]) == 2 * len(DEFINITIONS) * (7 + 1)
+    assert frame["credit"].unique(maintain_order=True).to_list() == ["full", "passed"]
+    assert len(frame) == len(held["rows"]) == 2 * 2 * len(DEFINITIONS) * (7 + 1)
     assert set(frame["means_verdict"].drop_nulls()) <= {"holds", "undecided", "does not hold"}
     assert frame.filter(pl.col("task") == ALL_TASKS)["means_verdict"].null_count() == 0
     assert sum(name.endswith(".png") for name in files) == sum(name.endswith(".pdf") for name in files) == 2

@@ -53,7 +53,7 @@ def print_results(rows: Sequence[dict[str, Any]], too_short: bool, notes: Sequen
         table.add_column(name, no_wrap=True)
     for name in (
         "runs",
-        "hypervolume" if not others else f"in {first}" if first == "full" else first,
+        first if others else "hypervolume",
         "95 % interval",
         *others,
         "front found",

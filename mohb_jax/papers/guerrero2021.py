@@ -14,6 +14,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.methods import lacking, method_named
 from mohb_jax.papers.paper import Paper, Reproduction
 from mohb_jax.report import write_analysis
+from mohb_jax.report.credits import shown_credits
 from mohb_jax.report.parts import Section
 from mohb_jax.study import Study, make_study
 
@@ -73,9 +74,7 @@ def write_comparison(reproduction: Reproduction) -> Path:
     study = dataclasses.replace(study, name=reproduction.paper.name, command=reproduction.command)
     tables = {part.benchmark: part.tables[0].whole for part in reproduction.parts}
     out = reproduction.claims
-    write_analysis(
-        Analysis(study), out, [lambda analysis: beside_the_paper(reproduction, analysis.rows, tables)]
-    )
+    write_analysis(Analysis(study), out, [lambda analysis: beside_the_paper(reproduction, analysis, tables)])
     return out / "index.html"
 
 
@@ -96,15 +95,19 @@ def joined(studies: Sequence[FinishedStudy]) -> FinishedStudy:
     )
 
 
-def beside_the_paper(
-    reproduction: Reproduction, rows: Sequence[dict[str, Any]], tables: dict[str, AnyTable]
-) -> Section:
-    """What the paper says, what cannot be compared, and mean ranks by benchmark."""
-    found = {(row["benchmark"], row["method"]): row for row in rows if row["task"] == ALL_TASKS}
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("Method", *tables))
+def beside_the_paper(reproduction: Reproduction, analysis: Analysis, tables: dict[str, AnyTable]) -> Section:
+    """What the paper says, what cannot be compared, and mean ranks by benchmark under each credit."""
+    found = {
+        (row["benchmark"], each.study.credit, row["method"]): row
+        for each in analysis.side_by_side
+        for row in each.rows
+        if row["task"] == ALL_TASKS
+    }
+    columns = [(name, each.study.credit) for name in tables for each in shown_credits(analysis, name)]
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in ("Method", *map(", ".join, columns)))
     body = []
     for method in (BASELINE, *PAPERS_METHODS):
-        cells = [_rank(found.get((name, method))) for name in tables]
+        cells = [_rank(found.get((*column, method))) for column in columns]
         body.append(f"<tr><td>{method}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     missing = [_missing(name, table) for name, table in tables.items()]
     text = "\n".join(
