@@ -22,6 +22,8 @@ def test_a_mapping_runs_and_gives_results(tmp_path, monkeypatch):
     assert results.folder.resolve() == tmp_path / "runs" / "tiny"
     assert results.methods == ("random", "mo-hb")
     frame = results.summary(task="task-0")
+    assert frame["credit"].unique(maintain_order=True).to_list() == ["full", "passed"]
+    frame = frame.filter(credit="full")
     assert frame["method"].to_list() == ["random", "mo-hb"]
     assert results.compare("mo-hb", "random").height
     before = sorted((tmp_path / "runs/tiny/units").iterdir())

@@ -422,7 +422,8 @@ def test_two_studies_share_a_folder(content, tmp_path):
     assert run(content, out, methods=["random"]) == 0
     assert_same_units(store.read_units(out), first)
     assert before.items() <= unit_files(out).items()
-    assert [row["method"] for row in summarise(out)["rows"] if row["task"] == "all"] == ["random"]
+    rows = [row for row in summarise(out)["rows"] if row["task"] == "all"]
+    assert [(row["method"], row["credit"]) for row in rows] == [("random", "full"), ("random", "passed")]
 
 
 def test_units_are_taken_from_another_folder(content, tmp_path):
