@@ -37,12 +37,6 @@ MOST_NUMBERS = 1 << 26
 """Most numbers that ``CrossedTable.dense`` makes at once: half a gigabyte."""
 
 
-MEASURED = {
-    "resnet": "measured December 2020 with one training script, prices 2022",
-    "distilbert": "measured February 2022 with one DistilBERT training, prices 2022",
-}
-
-
 def cross_table(
     table: AnyTable,
     base_instance: str = hardware.BASE,
@@ -67,6 +61,7 @@ def cross_table(
             or instance type in it.
     """
     instance = hardware.instance(base_instance, catalogue)
+    measured = hardware.CATALOGUES[catalogue].measured
     _check_no_hardware(table)
     base = _base(table)
     kept = [objective for m, objective in enumerate(base.objectives) if not _gives_way(base, m)]
@@ -79,7 +74,7 @@ def cross_table(
         objectives=(*kept, RUNTIME, COST),
         provenance=(
             f"{table.provenance} Crossed with {len(hardware.instances(catalogue))} instance types "
-            f"(github.com/talesa/syne-tune, Apache-2.0; {MEASURED[catalogue]}): runtime = base runtime, "
+            f"(github.com/talesa/syne-tune, Apache-2.0; {measured}): runtime = base runtime, "
             f"declared to be that on {instance.name}, x relative time; cost = runtime x price / 3600."
         ).strip(),
     )

@@ -26,8 +26,20 @@ import numpy as np
 from jaxtyping import Float
 from mohb_jax.benchmarks.columns import Column, require_choice
 
-CATALOGUES = {"resnet": "data/instances.csv", "distilbert": "data/distilbert.csv"}
-"""Their files."""
+
+class Catalogue(NamedTuple):
+    """Where a catalogue is held, and when and how it was measured."""
+
+    file: str
+    measured: str
+
+
+CATALOGUES = {
+    "resnet": Catalogue("data/instances.csv", "measured December 2020 with one training script, prices 2022"),
+    "distilbert": Catalogue(
+        "data/distilbert.csv", "measured February 2022 with one DistilBERT training, prices 2022"
+    ),
+}
 USUAL = "resnet"
 BASE = "ml.p2.xlarge"
 """The instance type whose relative time is 1."""
@@ -68,7 +80,7 @@ class Crossed(NamedTuple):
 def instances(catalogue: str = USUAL) -> tuple[Instance, ...]:
     """All instance types of a catalogue, by name; ``InputError`` if there is no such catalogue."""
     require_choice("catalogue", catalogue, CATALOGUES)
-    text = resources.files("mohb_jax.benchmarks").joinpath(CATALOGUES[catalogue]).read_text("utf-8")
+    text = resources.files("mohb_jax.benchmarks").joinpath(CATALOGUES[catalogue].file).read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(
         Instance(
