@@ -75,9 +75,9 @@ def middle_lane(function: Callable) -> Callable:
     return run
 
 
-@pytest.fixture(params=["jit", "vmap"])
+@pytest.fixture(params=[pytest.param("eager", marks=pytest.mark.slow), "jit", "vmap"])
 def variant(request: pytest.FixtureRequest) -> Callable[[Callable], Callable]:
-    """Turns a kernel of array arguments into one that runs compiled, or as one lane of a batch."""
+    """Turns a kernel of array arguments into one that runs eagerly, compiled, or as one lane of a batch."""
     variants: dict[str, Callable[[Callable], Callable]]
-    variants = {"jit": jax.jit, "vmap": middle_lane}
+    variants = {"eager": lambda function: function, "jit": jax.jit, "vmap": middle_lane}
     return variants[request.param]

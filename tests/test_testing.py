@@ -36,6 +36,7 @@ SEARCHERS = {
     "draws_while_traced": {"traceable"},
     "draws_a_constant": {"traceable"},
     "calls_the_host": {"traceable"},
+    "calls_the_host_in_batches": {"traceable"},
 }
 POLICIES = {"counts_invalid": {"invalid-result"}, "goes_on_from_nothing": {"steady-one-worker", "unpaid"}}
 RULES = {

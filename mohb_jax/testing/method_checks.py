@@ -215,14 +215,14 @@ def no_retrace(case: Case) -> None:
 
 @law("traceable", "All calls are pure array functions: no callback to the host, no state elsewhere")
 def traceable(case: Case) -> None:
-    """Each call traced twice; nothing is compiled."""
+    """Each call traced twice, and for a batch of lanes; nothing is compiled."""
     ready = case.ready()
-    state = jax.eval_shape(lambda: begun(ready))
+    state, states = jax.eval_shape(lambda: begun(ready)), _states(ready)
     before = _global_state()
-    calls = {what.partition("(")[0]: (what, call) for what, call in calls_of(ready, ready.parts.chooser)}
-    for what, function in calls.values():  # one number of suggestions tells
+    for what, function in calls_of(ready, ready.parts.chooser):
         first, second = traced(case, what, function)[0], jax.make_jaxpr(function)(state)
-        found = _callbacks(first.jaxpr)
+        batch = jax.make_jaxpr(jax.vmap(function))(states)
+        found = _callbacks(first.jaxpr) + _callbacks(batch.jaxpr)
         if found:
             broken(f"{what} calls the host ({found[0]}): write it in jax.numpy")
         if _text(first) != _text(second) or different_leaf(first.consts, second.consts):
@@ -235,6 +235,12 @@ def traceable(case: Case) -> None:
 def _text(program: Any) -> str:
     """A program without the addresses of functions."""
     return re.sub("0x[0-9a-f]+", "", str(program.jaxpr))
+
+
+def _states(ready: Ready) -> Any:
+    keys = jax.random.split(jax.random.key(0), 2)
+    begin = jax.vmap(lambda key: ready.parts.chooser.init(ready.context, jnp.int32(0), key))
+    return jax.eval_shape(begin, keys)
 
 
 def _global_state() -> str:
