@@ -18,6 +18,7 @@ _SAMPLE = 2048
 """Rows whose front thins out a larger set before it is searched."""
 
 _FRONTS: weakref.WeakKeyDictionary[ResultTable, dict[int, np.ndarray]] = weakref.WeakKeyDictionary()
+_SCALES: "weakref.WeakKeyDictionary[ResultTable, Normalisation]" = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,8 +68,14 @@ def normalisation(table: ResultTable) -> Normalisation:
         table: any table.
 
     Returns:
-        ``lo``, ``hi`` and ``log``, each of shape tasks x objectives.
+        ``lo``, ``hi`` and ``log``, each of shape tasks x objectives; kept for as long as the table is.
     """
+    if table not in _SCALES:
+        _SCALES[table] = _normalisation(table)
+    return _SCALES[table]
+
+
+def _normalisation(table: ResultTable) -> Normalisation:
     finals = [_available_costs(table, task) for task in range(table.num_tasks)]
     lo = np.stack([costs.min(axis=0) for costs in finals])
     hi = np.stack([costs.max(axis=0) for costs in finals])

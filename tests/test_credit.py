@@ -25,6 +25,7 @@ from mohb_jax.analysis.curves import Cell, benchmark_cells
 from mohb_jax.analysis.growth import hypervolume_growth
 from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.results import load_study
+from mohb_jax.analysis.thinning import improving
 from mohb_jax.errors import InputError
 from mohb_jax.papers.reductions import tuning
 from mohb_jax.papers.runs import unit_runs
@@ -228,13 +229,23 @@ def test_every_fidelity_of_a_table_is_its_cells(crossed):
 
 
 @pytest.mark.parametrize("num_objectives", [1, 2, 3, 4])
-def test_growth_is_hypervolume_of_every_prefix(num_objectives):
+@pytest.mark.parametrize("levels", [4, 1000])  # few: ties, duplicates, points at and beyond the reference
+def test_growth_is_hypervolume_of_every_prefix(num_objectives, levels):
     generator = np.random.default_rng(num_objectives)
-    for levels in (4, 1000):  # few: ties, duplicates, points at and beyond the reference
-        costs = generator.integers(levels, size=(24, num_objectives)) / levels * 1.3
-        wanted = reference.hypervolume_progress(costs, np.full(num_objectives, REFERENCE))
-        np.testing.assert_allclose(hypervolume_growth(costs, REFERENCE), wanted, atol=1e-12)
-    assert hypervolume_growth(costs[:0], REFERENCE).shape == (0,)
+    costs = generator.integers(levels, size=(60, num_objectives)) / levels * 1.3
+    group, moment = np.repeat([2, 5, 9], [24, 1, 35]), np.arange(60) // 2
+    point, covered = improving(group, costs)
+    grown = hypervolume_growth(group[point], moment[point], costs[point], covered, REFERENCE)
+    for place, volume in zip(point, grown, strict=True):
+        so_far = costs[(group == group[place]) & (moment <= moment[place])]
+        wanted = reference.hypervolume(so_far, np.full(num_objectives, REFERENCE))
+        assert volume == pytest.approx(wanted, abs=1e-12)
+
+
+def test_growth_of_nothing():
+    nothing = np.zeros(0, int)
+    assert improving(nothing, np.zeros((0, 2))).point.size == 0
+    assert hypervolume_growth(nothing, nothing, np.zeros((0, 2)), nothing, REFERENCE).size == 0
 
 
 @pytest.mark.parametrize("levels", [6, 10**6])

@@ -21,8 +21,8 @@ from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell, benchmark_cells, step_curve, study_cells, time_grid
 from mohb_jax.analysis.final import final_rows, result_rows
 from mohb_jax.analysis.final import summarise as summarise_folder
-from mohb_jax.analysis.indicators import improving
 from mohb_jax.analysis.statistics import RANK, average_ranks, intervals, summarise, summary_rows
+from mohb_jax.analysis.thinning import covered_by, improving, not_yet_beaten
 from mohb_jax.errors import InputError
 from mohb_jax.report import page, plot_data, summary_table, write_analysis, write_report
 from mohb_jax.report.figures.files import write_figures
@@ -97,7 +97,7 @@ def test_finding_the_whole_front_gives_one_and_no_distance():
     table = make_table()
     front = true_front(table, 0).tolist()
     cell = cells_of(table, one_lane(table, front, list(range(1, len(front) + 1))))[0]
-    assert cell.final["hypervolume"] == 1.0
+    assert cell.final["hypervolume"] == pytest.approx(1.0, abs=1e-12)
     assert cell.final["front_found"] == 1.0
     assert cell.final["igd_plus"] == pytest.approx(0, abs=1e-12)
     assert cell.final["additive_epsilon"] == pytest.approx(0, abs=1e-12)
@@ -149,7 +149,7 @@ def test_a_constant_objective_and_a_single_objective_are_measured():
     single = table.select(objectives=["error"])
     cell = cells_of(single, one_lane(single, [3, best], [1.0, 2.0]))[0]
     worst = normalised(single, 0, np.array([3]))[0, 0]
-    assert cell.final["hypervolume"] == 1.0
+    assert cell.final["hypervolume"] == pytest.approx(1.0, abs=1e-12)
     assert cell.hypervolume.max(initial=0, where=cell.grid < 2) == pytest.approx((1.1 - worst) / 1.1)
 
 
@@ -207,17 +207,44 @@ def test_money_is_paid_once_where_training_resumes():
     assert cells_of(table, again)[0].final["spent_usd"] == pytest.approx(1.25 * price[4] + price[5])
 
 
-@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 6))
-def test_improving_matches_its_definition(seed, num_objectives, levels):
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(2, 6))
+def test_what_covers_a_point_matches_its_definition(seed, num_objectives, levels):
     generator = np.random.default_rng(seed)
-    group = np.sort(generator.integers(4, size=150)) * 3
-    costs = generator.integers(levels, size=(150, num_objectives)).astype(float)
-    kept = [
-        j
-        for j in range(150)
-        if not any(group[i] == group[j] and (costs[i] <= costs[j]).all() for i in range(j))
+    group = np.sort(generator.integers(4, size=90)) * 3
+    costs = generator.integers(levels, size=(90, num_objectives)).astype(float)
+    wanted = [
+        min(
+            (i for i in np.flatnonzero(group == group[j]) if covers(costs[i], costs[j], i < j)),
+            default=90,
+        )
+        for j in range(90)
     ]
-    assert improving(group, costs).tolist() == kept
+    assert covered_by(group, costs).tolist() == wanted
+    kept = [j for j in range(90) if wanted[j] >= j]
+    found = improving(group, costs)
+    assert found.point.tolist() == kept
+    assert [kept[by] if by < len(kept) else 90 for by in found.covered] == [wanted[j] for j in kept]
+
+
+def covers(costs, others, earlier):
+    return (costs <= others).all() and (earlier or (costs < others).any())
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_nothing_is_left_out_that_no_earlier_point_dominates(seed, num_objectives):
+    generator = np.random.default_rng(seed)
+    group, end = np.sort(generator.integers(3, size=80)), generator.integers(20, size=80)
+    costs = generator.integers(5, size=(80, num_objectives)).astype(float)
+    left = set(range(80)) - set(not_yet_beaten(group, end, costs).tolist())
+    assert left
+    for j in left:
+        assert any(
+            group[i] == group[j]
+            and end[i] <= end[j]
+            and (costs[i] <= costs[j]).all()
+            and any(costs[i] < costs[j])
+            for i in range(80)
+        )
 
 
 def test_step_curve_is_right_continuous_and_never_interpolates():

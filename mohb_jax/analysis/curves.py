@@ -81,15 +81,25 @@ def benchmark_cells(
     scale = normalisation(table)
     scales = {int(task): task_scale(table, int(task), scale) for task in np.unique(lanes.task)}
     ends = horizons(table, units, lanes)
-    volume, distance, epsilon = indicators(lanes, scales)
+    grids = {task: time_grid(scales[task].fastest, ends[task]) for task in scales}
+    volume, distance, epsilon = indicators(lanes, scales, _moments(lanes, grids))
     first_visit = _first_visit(lanes, table.num_rows)
     cells = []
     for task, method in sorted(set(zip(lanes.task.tolist(), lanes.method.tolist(), strict=True))):
         picked = np.flatnonzero((lanes.task == task) & (lanes.method == method))
         final = {"igd_plus": distance[picked], "additive_epsilon": epsilon[picked]}
         steps = _Steps(lanes, picked, volume, first_visit)
-        cells.append(_cell(name, table, methods[method], task, ends[task], scales[task], steps, final))
+        cells.append(_cell(name, table, methods[method], task, grids[task], scales[task], steps, final))
     return cells
+
+
+def _moments(lanes: Lanes, grids: dict[int, Float[np.ndarray, " grid"]]) -> Int[np.ndarray, " events"]:
+    """The first point of its task's grid at which each event is seen; beyond the last one for none."""
+    moment, task = np.empty(lanes.lane.size, np.int64), lanes.task[lanes.lane]
+    for index, grid in grids.items():
+        own = task == index
+        moment[own] = np.searchsorted(grid, lanes.end[own], side="left")
+    return moment
 
 
 def time_grid(fastest: float, horizon: float, num_points: int = NUM_GRID) -> Float[np.ndarray, " num_points"]:
@@ -149,14 +159,13 @@ def _cell(
     table: ResultTable,
     method: str,
     task: int,
-    horizon: float,
+    grid: Float[np.ndarray, " grid"],
     scale: TaskScale,
     steps: _Steps,
     final: dict[str, np.ndarray],
 ) -> Cell:
     """Curves of one method on one task; ``final`` brings the indicators that are known already."""
     event, lane = steps.events()
-    grid = time_grid(scale.fastest, horizon)
     relative = np.clip(steps.volume[event] / scale.front_volume, 0.0, 1.0)
     curve = step_curve(lane, steps.lanes.end[event], relative, steps.picked.size, grid)
     found = _found_curve(steps, scale.front, grid)
@@ -166,7 +175,7 @@ def _cell(
         task=table.tasks[task],
         method=method,
         runs=steps.lanes.run[steps.picked],
-        horizon=horizon,
+        horizon=float(grid[-1]),
         grid=grid,
         hypervolume=curve,
         front_found=found,

@@ -1,27 +1,27 @@
 """Hypervolume and distances of many tuning runs at once, in compiled batches of one shape."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.growth import hypervolume_growth
 from mohb_jax.analysis.lanes import Lanes
+from mohb_jax.analysis.thinning import improving
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
-from mohb_jax.kernels.hypervolume import hypervolume, hypervolume_progress
+from mohb_jax.kernels.hypervolume import hypervolume
 from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
 from mohb_jax.precision import in_64_bits
+from mohb_jax.threads import map_in_threads
 from mohb_jax.types import Array
 
 LANES_PER_CALL = 512
 """Lanes that one compiled call takes: bounds memory and lets all calls share one compilation."""
-MOST_TOGETHER = 32
-"""Groups with more points than this are measured one by one."""
 SMALLEST_BUCKET = 32
 """Fewer points than this are padded up to it."""
 
@@ -120,14 +120,6 @@ def batches(
         yield Batch(point, names[first:last], place, block, valid)
 
 
-def _improves(costs: Float[Array, "n m"], valid: Bool[Array, " n"]) -> Bool[Array, " n"]:
-    """True where no earlier point is at least as good in all objectives: others move no indicator."""
-    n = costs.shape[0]
-    covered = (costs[:, None] <= costs[None]).all(axis=-1) & valid[:, None]
-    earlier = jnp.arange(n)[:, None] < jnp.arange(n)[None]
-    return valid & ~(covered & earlier).any(axis=0)
-
-
 def _distances(
     costs: Float[Array, "lanes n m"],
     valid: Bool[Array, "lanes n"],
@@ -144,101 +136,64 @@ def _distances(
 
 
 _JIT_HYPERVOLUME = jax.jit(hypervolume)
-_JIT_IMPROVES = jax.jit(jax.vmap(_improves))
-_JIT_PROGRESS = jax.jit(jax.vmap(hypervolume_progress, in_axes=(0, None, 0)))
 _JIT_DISTANCES = jax.jit(_distances)
 
 
 @in_64_bits
-def improving(
-    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
-) -> Int[np.ndarray, " kept"]:
-    """Indices of the points that no earlier point of their group equals or beats in all objectives.
-
-    Long groups are thinned piece by piece first, for a point beaten within its piece is beaten: the work
-    stays far below the square of a group's length.
+def indicators(
+    lanes: Lanes, scales: dict[int, TaskScale], moment: Int[np.ndarray, " events"]
+) -> tuple[Float[np.ndarray, " events"], Float[np.ndarray, " lanes"], Float[np.ndarray, " lanes"]]:
+    """Hypervolume at the moment of each event that changes it (0 at others); each lane's final IGD+ and
+    epsilon.
 
     Args:
-        group: ascending ids; within a group the order of time.
-        costs: the points.
+        lanes: of one benchmark.
+        scales: by task.
+        moment: of each event, ascending within a lane; what comes within one is seen at its end.
     """
-    kept, n = np.arange(group.size), SMALLEST_BUCKET
-    while kept.size:
-        _, start, counts = np.unique(group[kept], return_index=True, return_counts=True)
-        whole = int(counts.max()) <= n
-        slot = np.arange(kept.size) - np.repeat(start, counts)
-        piece = np.cumsum((slot % n) == 0)
-        alive = np.zeros(kept.size, bool)
-        for batch in batches(piece, costs[kept], n):
-            alive[batch.point] = np.asarray(_JIT_IMPROVES(batch.costs, batch.valid))[batch.place]
-        kept, n = kept[alive], 2 * n
-        if whole:
-            break
-    return kept
-
-
-@in_64_bits
-def indicators(
-    lanes: Lanes, scales: dict[int, TaskScale]
-) -> tuple[Float[np.ndarray, " events"], Float[np.ndarray, " lanes"], Float[np.ndarray, " lanes"]]:
-    """Hypervolume after each event that changes it (0 at others); each lane's final IGD+ and epsilon."""
-    volume = np.zeros(lanes.lane.size)
+    volume, standing = np.zeros(lanes.lane.size), np.zeros(lanes.lane.size, bool)
+    for event, grown, covered in map_in_threads(lambda part: _grown(lanes, part, moment), _parts(lanes)):
+        volume[event], standing[event] = grown, covered == event.size
     distance, epsilon = _nothing_found(lanes, scales)
-    costs = _event_costs(lanes, scales)
-    event = improving(lanes.lane, costs)
-    if not event.size:
-        return volume, distance, epsilon
-    volume[event] = _progress(lanes.lane[event], costs[event])
-    last = event[_standing(lanes.lane[event], costs[event])]
-    fronts, front_valid = _fronts(scales)
-    position = {task: index for index, task in enumerate(scales)}
-    n = -(-int(np.bincount(lanes.lane[last]).max()) // 16) * 16  # a power of two would double the work
-    for batch in batches(lanes.lane[last], costs[last], n):
-        task = np.zeros(batch.valid.shape[0], int)
-        task[: batch.group.size] = [position[t] for t in lanes.task[batch.group].tolist()]
-        measured = _JIT_DISTANCES(batch.costs, batch.valid, fronts[task], front_valid[task])
-        distance[batch.group], epsilon[batch.group] = (np.asarray(m)[: batch.group.size] for m in measured)
+    if standing.any():
+        for group, *measured in _measured(lanes.lane[standing], lanes.costs[standing], lanes.task, scales):
+            distance[group], epsilon[group] = measured
     return volume, distance, epsilon
 
 
-def _standing(
-    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
-) -> Int[np.ndarray, " kept"]:
-    """Indices of points that no later point of their group equals or beats; see ``improving``."""
-    return (group.size - 1 - improving(group[::-1].max(initial=0) - group[::-1], costs[::-1]))[::-1]
+def _parts(lanes: Lanes) -> list[slice]:
+    """Events of some lanes together."""
+    ends = np.searchsorted(lanes.lane, np.arange(0, lanes.run.size + LANES_PER_CALL, LANES_PER_CALL))
+    return [slice(int(low), int(high)) for low, high in itertools.pairwise(ends)]
 
 
-def _progress(
-    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"]
-) -> Float[np.ndarray, " points"]:
-    """Hypervolume of each group's points up to each one.
-
-    Short groups go through one compiled program; its work grows with the cube of the longest, so others are
-    measured one by one, each at its own length.
-    """
-    _, start, counts = np.unique(group, return_index=True, return_counts=True)
-    long, volume = counts > MOST_TOGETHER, np.empty(group.size)
-    for first, count in zip(start[long].tolist(), counts[long].tolist(), strict=True):
-        volume[first : first + count] = hypervolume_growth(costs[first : first + count], REFERENCE_POINT)
-    short = np.flatnonzero(~np.repeat(long, counts))
-    if short.size:
-        n = -(-int(counts[~long].max()) // 16) * 16  # a power of two would double the work
-        reference = np.full(costs.shape[1], REFERENCE_POINT)
-        for batch in batches(group[short], costs[short], n):
-            progress = _JIT_PROGRESS(batch.costs, reference, batch.valid)
-            volume[short[batch.point]] = np.asarray(progress)[batch.place]
-    return volume
+def _grown(
+    lanes: Lanes, part: slice, moment: Int[np.ndarray, " events"]
+) -> tuple[Int[np.ndarray, " new"], Float[np.ndarray, " new"], Int[np.ndarray, " new"]]:
+    """Events that change the front of their lane, the hypervolume at their moment, and what covers them."""
+    new = improving(lanes.lane[part], lanes.costs[part])
+    event = new.point + part.start
+    lane, costs = lanes.lane[event], lanes.costs[event]
+    grown = hypervolume_growth(lane, moment[event], costs, new.covered, REFERENCE_POINT)
+    return event, grown, new.covered
 
 
-def _event_costs(lanes: Lanes, scales: dict[int, TaskScale]) -> Float[np.ndarray, "events objectives"]:
-    """Normalised costs of every event."""
-    num_objectives = next(iter(scales.values())).front_costs.shape[1]
-    costs = np.empty((lanes.lane.size, num_objectives))
-    task = lanes.task[lanes.lane]
-    for index, scale in scales.items():
-        own = task == index
-        costs[own] = scale.costs(lanes.row[own])
-    return costs
+def _measured(
+    lane: Int[np.ndarray, " points"],
+    costs: Float[np.ndarray, "points m"],
+    task: Int[np.ndarray, " lanes"],
+    scales: dict[int, TaskScale],
+) -> Iterator[tuple[Int[np.ndarray, " some"], Float[np.ndarray, " some"], Float[np.ndarray, " some"]]]:
+    """Lanes with IGD+ and epsilon of the points that they end with."""
+    fronts, front_valid = _fronts(scales)
+    position = {task: index for index, task in enumerate(scales)}
+    n = -(-int(np.bincount(lane).max()) // 16) * 16  # a power of two would double the work
+    for batch in batches(lane, costs, n):
+        own = np.zeros(batch.valid.shape[0], int)
+        own[: batch.group.size] = [position[t] for t in task[batch.group].tolist()]
+        measured = _JIT_DISTANCES(batch.costs, batch.valid, fronts[own], front_valid[own])
+        distance, epsilon = (np.asarray(part)[: batch.group.size] for part in measured)
+        yield batch.group, distance, epsilon
 
 
 def _fronts(

@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.credit import is_result, results_of
+from mohb_jax.analysis.thinning import not_yet_beaten
 from mohb_jax.benchmarks.contract import ResultTable
+from mohb_jax.benchmarks.normalise import normalisation
 from mohb_jax.errors import InputError
 from mohb_jax.store import AnyUnit
 from mohb_jax.threads import map_in_threads
@@ -26,10 +28,13 @@ class Lanes(NamedTuple):
     full: Int[np.ndarray, " lanes"]
     """Evaluations at the highest fidelity that did not fail."""
     lane: Int[np.ndarray, " events"]
-    """Which lane an event belongs to; events are sorted by lane and then by ``end``."""
+    """Which lane an event belongs to; events are sorted by lane and then by ``end``. Most that an earlier one
+    of the same lane dominates are left out."""
     row: Int[np.ndarray, " events"]
     """Row of what counts, see ``benchmarks.credit``."""
     end: Float[np.ndarray, " events"]
+    costs: Float[np.ndarray, "events objectives"]
+    """Normalised."""
 
 
 _OF_LANES = Lanes._fields[: Lanes._fields.index("lane")]
@@ -86,8 +91,8 @@ def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
     kept = np.flatnonzero(position[lanes.lane] >= 0)
     kept = kept[np.lexsort((lanes.end[kept], position[lanes.lane[kept]]))]
     per_lane = {name: getattr(lanes, name)[order] for name in _OF_LANES}
-    events = {"lane": position[lanes.lane[kept]], "row": lanes.row[kept], "end": lanes.end[kept]}
-    return Lanes(**per_lane, **events)
+    events = {name: getattr(lanes, name)[kept] for name in ("row", "end", "costs")}
+    return Lanes(**per_lane, lane=position[lanes.lane[kept]], **events)
 
 
 def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
@@ -95,6 +100,8 @@ def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> La
     log, highest = log_arrays(unit), unit.spec["highest_fidelity"]
     task = np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task]
     found = results_of(table, log, task, highest)
+    costs = _costs(table, task[found.lane], found.row)
+    kept = not_yet_beaten(found.lane, found.end, costs)
     return Lanes(
         method=np.full(log.run.size, _index("method", unit.spec["method"], methods)),
         task=task,
@@ -103,10 +110,22 @@ def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> La
         seconds=np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0),
         spent=_spent(table, log, pays_difference(table, unit)),
         full=is_result(log, highest).sum(axis=1),
-        lane=found.lane,
-        row=found.row,
-        end=found.end,
+        lane=found.lane[kept],
+        row=found.row[kept],
+        end=found.end[kept],
+        costs=costs[kept],
     )
+
+
+def _costs(
+    table: ResultTable, task: Int[np.ndarray, " events"], row: Int[np.ndarray, " events"]
+) -> Float[np.ndarray, "events objectives"]:
+    """Normalised costs of events."""
+    costs, scale = np.empty((row.size, table.num_objectives)), normalisation(table)
+    for index in np.unique(task).tolist():
+        own = task == index
+        costs[own] = scale.apply(table.costs_of(index, row[own]), index)
+    return costs
 
 
 def log_arrays(unit: AnyUnit) -> RunLog:

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mohb_jax.analysis.credit import is_result, results_of
-from mohb_jax.analysis.indicators import improving
 from mohb_jax.analysis.lanes import log_arrays, pays_difference
 from mohb_jax.analysis.results import FinishedStudy
+from mohb_jax.analysis.thinning import improving
 from mohb_jax.benchmarks.columns import SECONDS
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.credit import EveryFidelity
@@ -194,7 +194,9 @@ def _block_runs(log: RunLog, about: _About, thin: bool = False) -> Runs:
     for name, role in about.roles._asdict().items():
         values[name] = np.zeros(lane.size) if role is None else result[:, role]
     if thin:
-        kept = improving(lane, np.stack([values[name] for name in ("error", "runtime", "cost")], axis=1))
+        kept = improving(
+            lane, np.stack([values[name] for name in ("error", "runtime", "cost")], axis=1)
+        ).point
         lane, values = lane[kept], {name: value[kept] for name, value in values.items()}
     return Runs(
         run=np.asarray(log.run, np.int64),
