@@ -44,7 +44,14 @@ class Settings:
         """Raises ``InputError`` where fields do not fit a table of so many objectives."""
 
 
-def setting(default: Any, help: str, *, check: Check | None = None, unit: str = "") -> Any:  # noqa: A002
+def setting(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    check: Check | None = None,
+    unit: str = "",
+    named_from: Any = dataclasses.MISSING,
+) -> Any:
     """A field of a class of settings.
 
     Args:
@@ -52,8 +59,12 @@ def setting(default: Any, help: str, *, check: Check | None = None, unit: str = 
         help: one line for people.
         check: what else than the type is asked of a value; not called for None.
         unit: of a number that has one.
+        named_from: the value that names of results leave out: the default, unless that was once another. So
+            results under the former default keep their name, and none is taken for one under the new.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "check": check, "unit": unit})
+    named_from = default if named_from is dataclasses.MISSING else named_from
+    metadata = {"help": help, "check": check, "unit": unit, "named_from": named_from}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def describe(kind: type[Settings]) -> list[dict[str, Any]]:
@@ -134,12 +145,13 @@ def plain_value(value: Any) -> Any:
 
 
 def changed_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that differ from their defaults: what a result depends on beside the method's name."""
-    return {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(settings)
-        if getattr(settings, field.name) != field.default
+    """The settings that differ from the first defaults they had: what a result depends on beside the method's
+    name."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    left_out = {
+        field.name: field.metadata.get("named_from", field.default) for field in dataclasses.fields(settings)
     }
+    return {name: value for name, value in values.items() if value != left_out[name]}
 
 
 def require_count(name: str, value: Any, most: int | None = None) -> None:

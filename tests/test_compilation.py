@@ -45,10 +45,12 @@ SYNCHRONOUS = (
 )
 
 
-@pytest.mark.parametrize("method", ["random", "mo-hb", "bohb"])
-def test_synchronous_sweeps_compile_nothing_anew(method):
-    assert num_compiled(method, evaluations=100) > 0
-    counts = {str(options): num_compiled(method, **options) for options in SYNCHRONOUS}
+@pytest.mark.parametrize(
+    ("method", "settings"), [("random", {}), ("mo-hb", {"mode": "barrier"}), ("bohb", {})]
+)
+def test_synchronous_sweeps_compile_nothing_anew(method, settings):
+    assert num_compiled(method, evaluations=100, **settings) > 0
+    counts = {str(options): num_compiled(method, **options, **settings) for options in SYNCHRONOUS}
     assert counts == dict.fromkeys(counts, 0)
 
 
@@ -58,8 +60,8 @@ def test_weights_are_numbers():
 
 
 def test_brackets_that_overlap_have_room_for_a_power_of_two_of_passes():
-    passes = [50 * number for number in (3, 4)]
-    first, second = (num_compiled("mo-hb", evaluations=budget, mode="overlap") for budget in passes)
+    rows = [15 * passes for passes in (3, 4)]
+    first, second = (num_compiled("mo-hb", evaluations=budget, R=9) for budget in rows)
     assert first > 0
     assert second == 0
 

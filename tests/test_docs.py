@@ -97,7 +97,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     """In the order of its cells, from an empty folder."""
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "docs" / "tutorial" / "first_study.py"))
-    assert "mo-hb-overlap" in capsys.readouterr().out
+    assert "mo-hb-barrier" in capsys.readouterr().out
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 

@@ -275,11 +275,13 @@ def test_the_rung_of_a_repeated_row_says_whose_it_is(jobs, message):
 
 
 def test_slots_of_a_synchronous_run_are_laid_out_in_rungs():
-    plan = make_plan(TABLE, method_named("mo-hb"))
+    overlapping = make_plan(TABLE, method_named("mo-hb"))
+    plan = dataclasses.replace(overlapping, overlap=False)
     sizes = [(size, rung == 0) for bracket in plan.brackets * 2 for rung, size in enumerate(bracket.sizes)]
     rung, proposed = rungs_of(plan, num_slots=sizes[0][0] + 1)
     assert rung.tolist() == [0] * sizes[0][0] + [1]
     assert proposed.tolist() == [True] * sizes[0][0] + [sizes[1][1]]
+    assert rungs_of(overlapping, 9) is None
     assert rungs_of(make_plan(TABLE, method_named("mo-asha")), 9) is None
 
 

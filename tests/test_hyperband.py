@@ -131,7 +131,7 @@ def test_log_equals_plain_python(mode, workers, resumable, limit):
 @pytest.mark.parametrize("name", ["hb", "random"])
 def test_other_methods_equal_plain_python(name):
     table = integer_table(levels=10**6)
-    log = simulate(table, name, seconds=500.0, **ALIKE)
+    log = simulate(table, name, seconds=500.0, mode="barrier", **ALIKE)
     plan = make_plan(table, method_named(name), make_settings(method_named(name), **had_by(name, brackets=2)))
     for lane in range(8):
         rows = suggestions(0, int(log.run[lane]), table.num_rows)
@@ -242,7 +242,7 @@ def test_failures_are_promoted_in_launch_order_when_nothing_else_is_left():
             "available": available,
         }
     )
-    log = simulate(holes, "mo-hb", tasks=["task-0"], evaluations=36, brackets=2)
+    log = simulate(holes, "mo-hb", tasks=["task-0"], evaluations=36, brackets=2, mode="barrier")
     assert log.row[0][27:36].tolist() == [rows[i] for i in (5, 0, 1, 2, 3, 4, 6, 7, 8)]
 
 

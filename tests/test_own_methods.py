@@ -103,7 +103,7 @@ def test_modules_are_imported_in_64_bits(folder):
 def test_a_rule_of_ones_own_stands_among_settings(folder, tmp_path, monkeypatch):
     study = make(folder, {"method": "mo-hb", "settings": {"promotion": "mine:last_rows"}}, "mine:good")
     units = studies.work_units(study, studies.load_tables(study))
-    assert units[0].spec["own"] == {"promotion": "mine:last_rows"}
+    assert units[0].spec["own"] == {"promotion": "mine:last_rows", "mode": "overlap"}
     assert units[0].spec["promotion_plugin"]["source"] == units[1].spec["plugin"]["source"]
     monkeypatch.chdir(folder)
     log = mohb_jax.simulate("tiny.npz", "mo-hb", promotion="mine:last_rows", num_seeds=2, evaluations=12)

@@ -704,6 +704,15 @@ def test_a_sweep_makes_a_method_of_each_combination(content):
     assert studies.make_study(listed.model_dump(), "here") == listed
 
 
+def test_results_under_a_former_default_are_not_taken_for_those_under_the_new(content):
+    """Brackets waited once by default: results from then have names without a mode, and answer a barrier."""
+    barrier = {"method": "mo-hb", "name": "waits", "settings": {"mode": "barrier"}}
+    study, tables = made(content, methods=["mo-hb", barrier])
+    default, waits = studies.work_units(study, tables)
+    assert (default.spec["own"], waits.spec["own"]) == ({"mode": "overlap"}, {})
+    assert default.spec["settings"]["mode"] == "overlap"
+
+
 def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
     text = "name: on\nbenchmarks: [a]\nmethods: [mo-hb]\nsettings: {min_fidelity: 1e-2, R: null}"
     study = load(tmp_path, text)

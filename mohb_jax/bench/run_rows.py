@@ -28,12 +28,13 @@ from mohb_jax.types import Array, Key, RunLog
 
 
 def hyperband(num_lanes: int = 4000, num_rows: int = 2000) -> Iterator[Row]:
-    """One synchronous pass, R=81, eta=3, two objectives, epsilon-net, against gathering the same rows."""
+    """One pass with barriers, R=81, eta=3, two objectives, epsilon-net, against gathering the same rows."""
     table = synthetic(num_rows=num_rows)
     budget = _pass_length(table)
 
     def simulated() -> Any:
-        return simulate(table, "mo-hb", num_seeds=num_lanes, evaluations=budget, workers=4)
+        options: dict[str, Any] = {"evaluations": budget, "workers": 4, "mode": "barrier"}
+        return simulate(table, "mo-hb", num_seeds=num_lanes, **options)
 
     log = simulated()
     cells = jnp.asarray(np.concatenate([table.costs, table.runtime[..., None]], axis=-1).reshape(-1, 3))
@@ -116,7 +117,8 @@ def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
     budget = 2 * _pass_length(table)
 
     def simulated(method: str, prior: Prior) -> Any:
-        options: dict[str, Any] = {"num_seeds": num_lanes, "evaluations": budget, "prior": prior}
+        options: dict[str, Any] = {"num_seeds": num_lanes, "evaluations": budget, "mode": "barrier"}
+        options["prior"] = prior
         return simulate(table, method, tasks=["task-0"], **options)
 
     log = simulated("mo-hb+prior", given)

@@ -40,7 +40,7 @@ Workers = Annotated[int | None, typer.Option(help="Simulated workers.")]
 Eta = Annotated[float | None, typer.Option(help="Reduction factor of Hyperband.")]
 OtherSettings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, such as mode=overlap; repeatable."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, such as mode=barrier; repeatable."),
 ]
 Engine = Annotated[
     str | None, typer.Option(help="Where to run: local (this process, all its devices) or ray.")
@@ -83,11 +83,11 @@ def _setting(text: str) -> tuple[str, Any]:
     """Name and value of ``NAME=VALUE``; the value is read as in a study file."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"--set {text!r}: accepted is NAME=VALUE, such as mode=overlap")
+        raise InputError(f"--set {text!r}: accepted is NAME=VALUE, such as mode=barrier")
     try:
         return name.strip(), read_yaml(value)
     except (yaml.YAMLError, ValueError):  # the latter for a date that does not exist
-        raise InputError(f"--set {text!r}: its value is not YAML, such as 3, overlap or [1, 2]") from None
+        raise InputError(f"--set {text!r}: its value is not YAML, such as 3, barrier or [1, 2]") from None
 
 
 def study_of(

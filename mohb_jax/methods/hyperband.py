@@ -16,12 +16,15 @@ class HyperbandSettings(PromotionSettings, BracketSettings):
     """Of Hyperband.
 
     Attributes:
-        mode: ``barrier`` (all workers wait for the end of a rung) or ``overlap`` (idle workers go on with the
-            next bracket).
+        mode: ``overlap`` (idle workers go on with the next bracket) or ``barrier`` (all workers wait for the
+            end of a rung).
     """
 
     mode: str = setting(
-        "barrier", "barrier: all wait for the end of a rung; overlap: idle workers go on", check=one_of(MODES)
+        "overlap",
+        "overlap: idle workers go on with the next bracket; barrier: all wait for the end of a rung",
+        check=one_of(MODES),
+        named_from="barrier",
     )
 
 
