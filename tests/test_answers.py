@@ -75,26 +75,26 @@ def ending(cell: Cell, method: str, own: np.ndarray) -> Cell:
 
 def test_a_clear_lead_is_called_clear():
     text = words_of(verdict("On toy", finals(a=[0.1, 0.2, 0.3], b=[0.5, 0.6, 0.9])))
-    assert text.startswith("On toy, b is best: it ends with 0.667 [0.500, 0.900] of the true front's")
+    assert text.startswith("On toy, b is first: it ends with 0.667 [0.500, 0.900] of the true front's")
     assert "It leads the next, a, by 0.467 [0.400, 0.600]; the interval lies above 0" in text
 
 
 def test_what_the_runs_leave_open_is_said_to_be_open():
     steady, wild = [0.5, 0.5, 0.5, 0.5], [0.95, 0.95, 0.0, 0.05]
     text = words_of(verdict("On toy", finals(a=steady, wild=wild)))
-    assert text.startswith("On toy, a is first:")
-    assert "These runs do not tell it apart from wild: the interval of the difference holds 0." in text
+    assert text.startswith("On toy, a and wild are first, not told apart: a has 0.500")
+    assert "It is ahead of wild by 0.013 [" in text
+    assert "the interval of the difference holds 0." in text
     assert "clear" not in text
 
 
 def test_a_method_behind_the_next_may_be_the_one_that_is_not_told_apart():
     text = words_of(verdict("On toy", finals(a=[0.6] * 4, b=[0.59] * 4, wild=[0.95, 0.95, 0.0, 0.05])))
-    assert text.startswith("On toy, a is first:")
-    assert "It leads the next, b, by 0.010 [0.010, 0.010]." in text
-    assert "do not tell it apart from wild:" in text
+    assert text.startswith("On toy, a and wild are first, not told apart:")
+    assert "It leads the next that the runs tell apart, b, by 0.010 [0.010, 0.010]; the interval" in text
 
 
-def test_equal_methods_share_a_win_and_neither_is_best():
+def test_equal_methods_share_a_win_and_neither_is_first():
     found = outcome(finals(a=[0.5, 0.7], b=[0.5, 0.7]))
     assert found
     assert found.wins == (1, 1)
@@ -104,24 +104,52 @@ def test_equal_methods_share_a_win_and_neither_is_best():
     )
     assert text.endswith("hypervolume, the mean over 2 seeds.")
     text = words_of(verdict("On toy", finals(a=[0.5, 0.7], b=[0.5, 0.7], c=[0.1, 0.2])))
-    assert text.startswith("On toy, a and b end equal in every run and are best: each with 0.600")
+    assert text.startswith("On toy, a and b end equal in every run and are first: each with 0.600")
     assert "They lead the next, c, by 0.450 [0.400, 0.500]; the interval lies above 0" in text
+
+
+def test_equal_methods_that_another_may_beat_are_called_equal():
+    wild = [0.95, 0.95, 0.0, 0.05]
+    text = words_of(verdict("On toy", finals(a=[0.5] * 4, b=[0.5] * 4, wild=wild)))
+    assert text.startswith("On toy, a, b and wild are first, not told apart: a has 0.500")
+    assert "a and b end equal in every run." in text
+
+
+def test_mean_median_and_rank_that_disagree_are_said_to():
+    agreed = finals(a=[0.8, 0.8, 0.0], b=[0.5, 0.5, 0.5], c=[0.4, 0.4, 0.4])
+    assert "disagree" not in verdict("On toy", agreed)
+    cells = finals(a=[0.9, 0.4, 0.4], b=[0.5, 0.5, 0.5], c=[0.4, 0.4, 0.4])
+    there = again(finals(a=[0.5], b=[0.6], c=[0.1]), "other")
+    text = words_of(verdict("On toy", cells))
+    assert (
+        "Mean, median and rank disagree about the order: a is ahead of b by mean (0.567 against 0.500) and "
+        "rank (1.00 against 2.00), behind it by median (0.400 against 0.500)." in text
+    )
+    text = words_of(verdict("On toy", [*finals(a=[0.9], b=[0.5], c=[0.4]), *there, *again(there, "third")]))
+    assert (
+        "disagree about the order: a is ahead of b by mean (0.633 against 0.567) and median (0.633 against "
+        "0.567), behind it by rank (1.67 against 1.33)." in text
+    )
+
+
+def again(cells: list[Cell], task: str) -> list[Cell]:
+    return [dataclasses.replace(cell, task=task) for cell in cells]
 
 
 def test_methods_of_some_benchmarks_only_are_not_compared_over_all():
     here = finals(a=[0.1, 0.2, 0.3], b=[0.5, 0.6, 0.9], c=[1.0] * 3)
     there = [dataclasses.replace(cell, benchmark="there") for cell in here[:2]]
     text = words_of(verdict("Over both", [*here, *there]))
-    assert text.startswith("Over both, b is best: it ends with 0.667")
+    assert text.startswith("Over both, b is first: it ends with 0.667")
     assert text.endswith("Without results on every benchmark, so not compared: c.")
 
 
 def test_one_seed_one_method_and_unfinished_tasks_are_said():
     assert "with one seed, nothing can be said" in verdict("On toy", cells_of(num_seeds=1))
     assert "only method" in words_of(verdict("On toy", finals(a=[0.5, 0.7])))
-    assert "none is called best" in verdict("On toy", cells_of()[:-1])
+    assert "none is called first" in verdict("On toy", cells_of()[:-1])
     apart = finals(a=[0.5, 0.7], b=[0.5, 0.7])
-    assert "none is called best" in verdict(
+    assert "none is called first" in verdict(
         "On toy", [apart[0], dataclasses.replace(apart[1], runs=np.arange(2, 4))]
     )
 

@@ -16,7 +16,7 @@ from mohb_jax.analysis.comparison import Comparison, comparison, rows
 from mohb_jax.analysis.curves import Cell, study_cells
 from mohb_jax.analysis.effects import effects, mean_responses, swept
 from mohb_jax.analysis.lanes import collect
-from mohb_jax.analysis.pairs import holm, run_pairs, task_pairs
+from mohb_jax.analysis.pairs import holm, least_p, run_pairs, task_pairs
 from mohb_jax.analysis.profiles import gap_ratios, performance_profile
 from mohb_jax.analysis.ranks import critical_difference, groups, rank_curves, ranking
 from mohb_jax.errors import InputError
@@ -188,7 +188,8 @@ def test_rank_intervals_match_a_bootstrap_by_definition():
     for drawn in generator.integers(7, size=(2000, 7)):
         means = data.values[:, :, drawn].mean(axis=2)
         samples.append(scipy.stats.rankdata(-means, axis=1).mean(axis=0))
-    expected = np.quantile(samples, [0.025, 0.975], axis=0).T
+    beyond = scipy.stats.norm.cdf(-np.sqrt(7 / 6) * scipy.stats.t.ppf(0.975, 6))  # Hesterberg 2015
+    expected = np.quantile(samples, [beyond, 1 - beyond], axis=0).T
     np.testing.assert_allclose(ranking(data).ci95, expected, atol=1e-12)
 
 
@@ -236,6 +237,16 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1.0, 1.0])
     assert holm(np.zeros(0)).size == 0
+
+
+def test_the_least_p_value_is_that_of_one_method_ahead_everywhere():
+    for num_tasks, num_methods in ((5, 2), (6, 3), (8, 5)):
+        values = np.arange(num_tasks)[:, None] * 0.01 + np.linspace(0.1, 0.5, num_methods)
+        pairs = task_pairs(data_of(values * (1 + np.arange(num_tasks)[:, None])))
+        least = least_p(num_tasks, len(pairs))
+        assert min(pair.p_holm for pair in pairs) == pytest.approx(least)
+    assert least_p(5, 1) > 0.05 > least_p(6, 1)
+    assert least_p(5, 100) == 1
 
 
 def test_wilcoxon_by_hand():

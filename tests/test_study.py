@@ -26,6 +26,7 @@ from mohb_jax.settings import setting
 from mohb_jax.store import Unit
 from mohb_jax.study import Study, WorkUnit
 from mohb_jax.study import units as study_units
+from mohb_jax.study.alike import alike
 from mohb_jax.yaml_text import read_yaml
 from tests.transfer_tables import related_tasks
 
@@ -783,7 +784,28 @@ def test_what_methods_make_of_the_fidelities_is_told(content, tmp_path):
     assert studies.remarks(units_of(content, benchmarks=[path], settings={"eta": 1.5})) == []
     TABLE.at_maximum().save(tmp_path / "one.npz")
     units = units_of(content, benchmarks=[str(tmp_path / "one.npz")])
-    assert studies.remarks(units) == ["tiny has one fidelity: without a model, mo-hb is random search there"]
+    assert studies.remarks(units) == [
+        "tiny has one fidelity: without a model, mo-hb is random search there",
+        "random, mo-hb are one method on tiny, by construction",
+    ]
+
+
+def test_methods_that_plan_the_same_are_named(content):
+    def same(**changes) -> dict[str, list[list[str]]]:
+        return alike(units_of(content, **changes))
+
+    both = [{"method": "mo-hb"}, {"method": "mo-hb", "name": "again", "settings": {"eta": 3.0}}, "random"]
+    assert same(methods=both) == {"tiny": [["mo-hb", "again"]]}
+    rules = [{"method": "mo-hb"}, {"method": "hb"}]
+    rules += [{"method": "hb", "name": "r", "settings": {"promotion": "random"}}]
+    assert same(methods=rules) == {}
+    first = [{"name": content["benchmarks"][0], "objectives": ["objective-0"]}]
+    assert same(methods=rules, benchmarks=first) == {"tiny": [["mo-hb", "hb"]]}
+    more = {"methods": ["mo-asha", "asha", "random"], "benchmarks": first}
+    assert same(**more) == {"tiny": [["mo-asha", "asha"]]}
+    runs = [unit.run() for unit in units_of(content, **more)]
+    np.testing.assert_array_equal(runs[0].row, runs[1].row)
+    np.testing.assert_array_equal(runs[0].end, runs[1].end)
 
 
 def test_the_plan_counts_what_is_left(content, tmp_path):

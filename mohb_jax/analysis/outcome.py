@@ -1,6 +1,7 @@
 """Which method ends best over some benchmarks, by how much, and how sure that is."""
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.statistics import Row, summarise
+from mohb_jax.analysis.statistics import Row, average_ranks, summarise
 
 _PLACES = 12
 """Decimals that count when means are compared, as for ranks: what differs only by rounding is a tie."""
@@ -24,6 +25,8 @@ class Outcome(NamedTuple):
     """The same of the first method minus each, run by run."""
     wins: tuple[int, ...]
     """Tasks on which each method's mean is the highest; a tie counts for all that share it."""
+    ranks: tuple[float, ...]
+    """See ``statistics.RANK``."""
     num_benchmarks: int
     num_tasks: int
     num_seeds: int
@@ -51,10 +54,27 @@ def outcome(cells: Sequence[Cell]) -> Outcome | None:
         levels=summarise(scores[order]),
         leads=summarise(scores[order[0]] - scores[order]),
         wins=tuple(int(wins[index]) for index in order),
+        ranks=tuple(average_ranks(means.T)[order].tolist()),
         num_benchmarks=len({benchmark for benchmark, _ in tasks}),
         num_tasks=len(tasks),
         num_seeds=finals.shape[-1],
     )
+
+
+def disagreements(found: Outcome) -> list[tuple[int, int]]:
+    """Pairs of methods, by place, of which the first has the higher mean but the lower median or the worse
+    rank.
+
+    Those of the highest means come first. What is equal is in no order.
+    """
+    means, medians = (np.array([level[name] for level in found.levels]) for name in ("mean", "median"))
+    others = (medians, -np.array(found.ranks))
+    return [
+        (one, other)
+        for one, other in itertools.combinations(range(means.size), 2)
+        if round(means[one] - means[other], _PLACES) > 0
+        and any(round(values[one] - values[other], _PLACES) < 0 for values in others)
+    ]
 
 
 class FinalsOf(NamedTuple):

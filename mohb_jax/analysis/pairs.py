@@ -16,6 +16,9 @@ from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison
 from mohb_jax.analysis.statistics import ALL_TASKS
 from mohb_jax.errors import InputError
 
+LEVEL = 0.05
+"""Of the tests: p-values up to it are called significant."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -119,6 +122,15 @@ def _mann_whitney(
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
     adjusted = holm(np.array([pair.p for pair in pairs]))
     return [dataclasses.replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted.tolist(), strict=True)]
+
+
+def least_p(num_tasks: int, num_pairs: int) -> float:
+    """The least p-value that ``task_pairs`` can find for so many tasks, after Holm's correction.
+
+    One method is better on every task, which of all signs has the probability ``2 ** -tasks``, and so has the
+    other one's being better; Holm multiplies the least p-value by the number of pairs.
+    """
+    return min(1.0, num_pairs * 2.0 ** (1 - num_tasks))
 
 
 def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison, complete, places
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.statistics import CONFIDENCE, average_ranks, resample_counts
+from mohb_jax.analysis.statistics import CONFIDENCE, average_ranks, resample_counts, tail
 from mohb_jax.errors import InputError
 
 LEAST_METHODS = 3
@@ -131,8 +131,8 @@ def _rank_intervals(values: Float[np.ndarray, "tasks methods runs"]) -> tuple[tu
         return ()
     counts = resample_counts(num_runs)
     total = sum(_ranks((task @ counts.T / num_runs).T, axis=1) for task in values)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(total / num_tasks, [tail, 1 - tail], axis=0)
+    beyond = tail(num_runs)
+    low, high = np.quantile(total / num_tasks, [beyond, 1 - beyond], axis=0)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 

@@ -73,6 +73,8 @@ class FinishedStudy:
     """``programs`` that its runs compiled or read from the cache, and the ``seconds`` that this took."""
     calibration: tuple[CalibrationRow, ...] = ()
     """How well the models behind the methods knew how far off they were; empty if there are none."""
+    remarks: tuple[str, ...] = ()
+    """What may surprise of it: methods that are the same by construction, fidelities that are never used."""
     credit: Credit = "full"
     """What counts as a result here."""
     credits: tuple[Credit, ...] = ("full",)
@@ -140,6 +142,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         num_units=len(meta["units"]),
         fidelities={item["name"]: _numbers(item.get("fidelities")) for item in meta["benchmarks"]},
         compilation=read_compilation(directory),
+        remarks=tuple(str(remark) for remark in meta.get("remarks", ())),
         calibration=read_calibration(directory, names),
     )
 

@@ -1,12 +1,13 @@
 """Numbers over runs: means, medians, bootstrap intervals, ranks and paired differences."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.benchmarks.columns import ALL_TASKS
@@ -43,10 +44,30 @@ def resample_counts(
     return counts.reshape(num_resamples, num_runs)
 
 
+def tail(num_runs: int) -> float:
+    """Share of the bootstrap's means that lies beyond each end of a 95 % interval over so many runs.
+
+    A plain percentile interval is too short for few runs: by the factor ``sqrt((n - 1) / n)``, and for taking
+    the normal's quantiles in place of Student's. Over twenty runs it covers 93 % in place of 95 %. Quantiles
+    farther out make up for both.
+
+    Args:
+        num_runs: n, at least one.
+
+    References:
+        Hesterberg, "What Teachers Should Know About the Bootstrap", 2015: the expanded percentile interval.
+    """
+    plain = (1 - CONFIDENCE) / 2
+    if num_runs < 2:
+        return plain
+    quantile = scipy.stats.t.isf(plain, num_runs - 1)
+    return float(scipy.stats.norm.sf(math.sqrt(num_runs / (num_runs - 1)) * quantile))
+
+
 def intervals(
     values: Float[np.ndarray, "columns runs"],
 ) -> Float[np.ndarray, "columns 2"]:
-    """95 % percentile bootstrap intervals of the means over runs, one per column.
+    """95 % percentile bootstrap intervals of the means over runs, one per column, see ``tail``.
 
     Args:
         values: at least one run.
@@ -60,8 +81,8 @@ def intervals(
     first = values[:, :1]  # taken off so that constant values come out exactly, free of rounding
     num_runs = values.shape[1]
     means = (values - first) @ resample_counts(num_runs).T / num_runs
-    tail = (1 - CONFIDENCE) / 2
-    return first + np.quantile(means, [tail, 1 - tail], axis=1).T
+    beyond = tail(num_runs)
+    return first + np.quantile(means, [beyond, 1 - beyond], axis=1).T
 
 
 def summarise(values: Float[np.ndarray, "columns runs"]) -> list[Row]:
@@ -87,7 +108,7 @@ def average_ranks(means: Float[np.ndarray, "methods tasks"]) -> Float[np.ndarray
     Args:
         means: larger is better; differences below 1e-12 count as ties.
     """
-    return rankdata(-np.round(means, 12), axis=0).mean(axis=1)
+    return scipy.stats.rankdata(-np.round(means, 12), axis=0).mean(axis=1)
 
 
 class Finals(NamedTuple):

@@ -1,7 +1,8 @@
 """Studies: methods x benchmarks x tasks x seeds, cut into work units that run, stay, and are found again."""
 
 from mohb_jax.study.entries import BenchmarkEntry, EngineEntry, MethodEntry, Study
-from mohb_jax.study.preview import plan_of, remarks
+from mohb_jax.study.preview import plan_of
+from mohb_jax.study.remarks import remarks
 from mohb_jax.study.run import (
     Engine,
     in_this_process,

@@ -6,42 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mohb_jax import store
-from mohb_jax.methods import make_plan
-from mohb_jax.methods.schedules import ReductionSettings
-from mohb_jax.schedule import FEW_FIDELITIES
 from mohb_jax.study.entries import Study
 from mohb_jax.study.estimate import SECONDS_PER_UNIT, compile_seconds
 from mohb_jax.study.run import require_studies
-from mohb_jax.study.units import StudyTable, WorkUnit, work_units
-
-
-def remarks(units: Sequence[WorkUnit]) -> list[str]:
-    """What the methods of a study make of the fidelities of its tables, where that may surprise."""
-    found: dict[str, list[str]] = {}
-    for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
-        remark = _remark(next(group), benchmark)
-        if remark:
-            found.setdefault(remark, []).append(label)
-    return [remark.replace(_METHODS, ", ".join(labels)) for remark, labels in found.items()]
-
-
-_METHODS = "\0"
-"""Stands for the names of all methods of which a remark is true."""
-
-
-def _remark(unit: WorkUnit, benchmark: str) -> str | None:
-    """On one method, whose name is left open."""
-    table, how = unit.table, unit.how
-    assert table is not None  # it is taken away only where a unit travels
-    if not isinstance(how.settings, ReductionSettings) or table.num_fidelities > FEW_FIDELITIES:
-        return None
-    if table.num_fidelities == 1:
-        return f"{benchmark} has one fidelity: without a model, {_METHODS} is random search there"
-    used = make_plan(table, how.method, how.settings, how.conditions).levels()
-    stored = range(min(used), table.num_fidelities)
-    unused = ", ".join(f"{table.fidelities[level]:g}" for level in stored if level not in used)
-    where = f"{table.fidelity_name} {unused} of {benchmark} (eta {how.settings.eta:g})"
-    return f"{_METHODS} never uses {where}" if unused else None
+from mohb_jax.study.units import StudyTable, work_units
 
 
 def plan_of(

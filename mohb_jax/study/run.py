@@ -17,6 +17,7 @@ from mohb_jax.methods import method_named
 from mohb_jax.programs import Compilation
 from mohb_jax.searchers.gcp import process_calibration
 from mohb_jax.study.entries import MethodEntry, Study
+from mohb_jax.study.remarks import remarks
 from mohb_jax.study.sweep import chosen
 from mohb_jax.study.units import StudyTable, WorkUnit, work_units
 from mohb_jax.threads import one_ahead
@@ -230,5 +231,6 @@ def _description(
         ],
         "reference_method": study.reference,
         "settings": study.model_dump(mode="json"),
+        "remarks": remarks(units),
         "units": [store.unit_name(unit.spec) for unit in units],
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import everywhere
 from mohb_jax.analysis.curves import Cell
-from mohb_jax.analysis.outcome import Outcome, outcome
+from mohb_jax.analysis.outcome import Outcome, disagreements, outcome
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
 from mohb_jax.benchmarks.credit import MEANINGS, Credit
@@ -23,7 +23,7 @@ def build(analysis: Analysis) -> Section:
 
 
 def verdict(where: str, cells: Sequence[Cell]) -> str:
-    """Sentences as HTML: the best method, its lead on the next one, and what the intervals leave open.
+    """Sentences as HTML: who is first, the lead on the next one, and what the intervals leave open.
 
     Args:
         where: how the first sentence begins, as HTML: ``On <strong>cnn</strong>``.
@@ -33,25 +33,36 @@ def verdict(where: str, cells: Sequence[Cell]) -> str:
     compared = everywhere(cells, methods)
     found = outcome([cell for cell in cells if cell.method in compared])
     if found is None:
-        return f"{where}, methods have not finished the same tasks yet, so none is called best."
+        return f"{where}, methods have not finished the same tasks yet, so none is called first."
     others = [_strong(method) for method in methods if method not in compared]
-    said = f"{where}, {_first(found)} {_next(found)}".strip()
+    said = " ".join(filter(None, (f"{where}, {_first(found)}", _next(found), _disagreement(found))))
     return (
         f"{said} Without results on every benchmark, so not compared: {listed(others)}." if others else said
     )
 
 
 def _first(found: Outcome) -> str:
-    """Who has the highest mean, what it is, and on how many tasks."""
-    alone, equal = len(found.methods) == 1, _num_equal(found)
-    place = "the only method" if alone else "first" if _unclear(found) else "best"
-    won = f", and has the highest mean on {found.wins[0]:,} of {found.num_tasks:,} tasks"
-    if equal > 1:
-        others = equal < len(found.methods)
-        who = f"{listed([_strong(name) for name in found.methods[:equal]])} end equal in every run"
-        return f"{who}{f' and are {place}' * others}: each with {_level(found)}{won * others}."
-    won = won * (found.num_tasks > 1 and not alone)
-    return f"{_strong(found.methods[0])} is {place}: it ends with {_level(found)}{won}."
+    """Who is first, or has the highest mean where nothing tells methods apart; what it ends with, and on how
+    many tasks it has the highest mean."""
+    equal, open_ones = found.methods[: _num_equal(found)], _names(found, _unclear(found))
+    won = f", and the highest mean on {found.wins[0]:,} of {found.num_tasks:,} tasks"
+    won = won * (found.num_tasks > 1 and len(found.methods) > len(equal))
+    ends, many = _level(found), len(equal) > 1
+    who = listed([_strong(name) for name in equal])
+    if len(found.methods) == 1:
+        return f"{who} is the only method: it ends with {ends}."
+    if len(found.methods) == len(equal):
+        return f"{who} end equal in every run: each with {ends}."
+    if found.num_seeds == 1:
+        verb = "have" if many else "has"
+        return f"{who} {verb} the highest hypervolume{', equal' * many}: {ends}{won}."
+    if open_ones:
+        told = f"{listed([_strong(name) for name in (*equal, *open_ones)])} are first, not told apart"
+        same = f" {who} end equal in every run." if many else ""
+        return f"{told}: {_strong(equal[0])} has {ends}{won}.{same}"
+    if many:
+        return f"{who} end equal in every run and are first: each with {ends}{won}."
+    return f"{who} is first: it ends with {ends}{won}."
 
 
 def _level(found: Outcome) -> str:
@@ -73,20 +84,27 @@ def _over(found: Outcome) -> str:
 
 
 def _next(found: Outcome) -> str:
-    """The lead on the second method, and every method that the runs do not tell apart from the first."""
-    after = _num_equal(found)
+    """The lead on methods that the runs do not tell apart from the first, and on the next that they do."""
+    after, open_ones = _num_equal(found), _unclear(found)
+    told = [index for index in range(after, len(found.methods)) if index not in open_ones]
     if len(found.methods) == after:
         return ""
-    they = "It leads" if after == 1 else "They lead"
-    lead = f"{they} the next, {_strong(found.methods[after])}, by {_mean(found.leads[after])}"
-    if found.leads[after]["ci95"] is None:
+    if found.num_seeds == 1:
+        lead = f"The next is {_strong(found.methods[after])}, {found.leads[after]['mean']:.3f} behind"
         return f"{lead}; with one seed, nothing can be said about how sure that is."
-    open_ones = [_strong(found.methods[index]) for index in _unclear(found)]
-    if not open_ones:
-        return f"{lead}; the interval lies above 0, so the lead is clear on these tasks."
-    many = len(open_ones) > 1
-    holding = "the intervals of the differences hold" if many else "the interval of the difference holds"
-    return f"{lead}. These runs do not tell it apart from {listed(open_ones)}: {holding} 0."
+    leads = [f"{_strong(found.methods[index])} by {_mean(found.leads[index])}" for index in open_ones]
+    holding = "intervals of these differences hold" if len(leads) > 1 else "interval of the difference holds"
+    said = [f"It is ahead of {listed(leads)}: the {holding} 0."] if leads else []
+    if told:
+        they = "It leads" if after == 1 or leads else "They lead"
+        which = "the next that the runs tell apart" if leads else "the next"
+        lead = f"{they} {which}, {_strong(found.methods[told[0]])}, by {_mean(found.leads[told[0]])}"
+        said.append(f"{lead}; the interval lies above 0, so the lead is clear on these tasks.")
+    return " ".join(said)
+
+
+def _names(found: Outcome, places: Sequence[int]) -> tuple[str, ...]:
+    return tuple(found.methods[place] for place in places)
 
 
 def _unclear(found: Outcome) -> list[int]:
@@ -98,6 +116,28 @@ def _unclear(found: Outcome) -> list[int]:
 def _clear(lead: Row) -> bool:
     """Whether the interval of a lead lies above zero."""
     return lead["ci95"] is not None and lead["ci95"][0] > 0
+
+
+def _disagreement(found: Outcome) -> str:
+    """A sentence where mean, median and rank do not give one order of methods; empty where they do."""
+    turns = disagreements(found)
+    if not turns:
+        return ""
+    first, second = turns[0]
+    by: dict[bool, list[str]] = {True: [], False: []}
+    for name, digits, values in (
+        ("mean", 3, [level["mean"] for level in found.levels]),
+        ("median", 3, [level["median"] for level in found.levels]),
+        ("rank", 2, [-rank for rank in found.ranks]),
+    ):
+        one, other = values[first], values[second]
+        if abs(one - other) > 1e-12:
+            by[one > other].append(f"{name} ({abs(one):.{digits}f} against {abs(other):.{digits}f})")
+    more = f"; {len(turns) - 1:,} more pairs change places" if len(turns) > 1 else ""
+    return (
+        f"Mean, median and rank disagree about the order: {_strong(found.methods[first])} is ahead of "
+        f"{_strong(found.methods[second])} by {listed(by[True])}, behind it by {listed(by[False])}{more}."
+    )
 
 
 def _strong(name: str) -> str:
@@ -126,6 +166,7 @@ def answers(analysis: Analysis) -> str:
         order = f'<p class="order">{html.escape(note)}</p>' if note else ""
         sentences = f"{told}{order}{reference_answer(study, name, analysis.rows)}" if shown[0][1] else ""
         parts.append(f'<div class="answer"{marks(study, name)}>{sentences}</div>')
+    parts += [f'<p class="note">{html.escape(remark)}.</p>' for remark in study.remarks]
     return "\n".join([*parts, f'<p class="note">{_SURENESS}</p>'])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mohb_jax.analysis.analysis import Analysis
-from mohb_jax.analysis.pairs import Pair
+from mohb_jax.analysis.pairs import LEVEL, Pair, least_p
 from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import RANK
@@ -36,7 +36,7 @@ def _verdict(found: Ranking) -> str:
     )
     if found.friedman is None or found.friedman_p is None:
         return f"{RANK} Here: {tasks}. No test: {found.reason}."
-    told = "The methods differ" if found.friedman_p < 0.05 else "The methods cannot be told apart"
+    told = "The methods differ" if found.friedman_p < LEVEL else "The methods cannot be told apart"
     return (
         f"{RANK} Here: {tasks}. {told}: Friedman {found.friedman:.2f}, "
         f"p = {found.friedman_p:.2g}. "
@@ -97,4 +97,18 @@ def _pair_table(study: FinishedStudy, pairs: Sequence[Pair]) -> str:
     attributes = [marks(study, method=pair.first) for pair in shown]
     left = len(pairs) - len(shown)
     note = f" ({left:,} more in pairs.csv)" if left else ""
-    return table_html(study, caption, heads, cells, "pairs.csv", None, attributes, note)
+    table = table_html(study, caption, heads, cells, "pairs.csv", None, attributes, note)
+    return table + _floor(pairs)
+
+
+def _floor(pairs: Sequence[Pair]) -> str:
+    """Says so where no outcome could have been significant; empty elsewhere."""
+    num_tasks, least = pairs[0].num_values, least_p(pairs[0].num_values, len(pairs))
+    if least <= LEVEL:
+        return ""
+    tested = f"{len(pairs):,} pairs" if len(pairs) > 1 else "one pair"
+    return (
+        f'<p class="note">With {num_tasks} tasks and {tested} the least p-value that there can be after '
+        f"Holm's correction is {least:.2g}: whatever the results, none can reach 5 %. More tasks can, or "
+        "fewer methods, or a reference.</p>"
+    )

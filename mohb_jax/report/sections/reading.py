@@ -3,7 +3,7 @@
 import html
 
 from mohb_jax.analysis.analysis import Analysis
-from mohb_jax.analysis.statistics import NUM_RESAMPLES, RANK
+from mohb_jax.analysis.statistics import NUM_RESAMPLES
 from mohb_jax.benchmarks.credit import MEANINGS
 from mohb_jax.report.assets import filled
 from mohb_jax.report.parts import Section
@@ -26,7 +26,5 @@ def _credit(analysis: Analysis) -> str:
 
 def build(analysis: Analysis) -> Section:
     """The same in every report, but for what counts."""
-    text = filled(
-        "reading.html", resamples=f"{NUM_RESAMPLES:,}", rank=RANK, credit=html.escape(_credit(analysis))
-    )
+    text = filled("reading.html", resamples=f"{NUM_RESAMPLES:,}", credit=html.escape(_credit(analysis)))
     return Section("reading", "How to read the numbers", text)
