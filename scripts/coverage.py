@@ -76,7 +76,7 @@ def _unit(table: AnyTable, method: str, seed: int, prior: Any) -> Unit:
     place = np.zeros(table.num_tasks, np.int32)
     place[[table.task_index(task) for task in TASKS]] = np.arange(len(TASKS))
     first = seed * num_seeds
-    spec = {"benchmark": table.name, "method": method, "settings": {}, "tasks": list(TASKS)}
+    spec: dict[str, Any] = {"benchmark": table.name, "method": method, "settings": {}, "tasks": list(TASKS)}
     spec |= {"objectives": [objective.name for objective in table.objectives], "first_run": first}
     spec |= {"num_seeds": num_seeds, "highest_fidelity": table.num_fidelities - 1}
     return Unit(spec, log._replace(task=place[log.task], run=log.run + first))
