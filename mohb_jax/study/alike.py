@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.methods import make_plan
 from mohb_jax.promotions import PROMOTIONS
 from mohb_jax.searchers.random import random_search
@@ -37,9 +36,9 @@ def _essence(unit: WorkUnit) -> Any:
     parts = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}  # type: ignore[arg-type]
     if table.num_objectives == 1 and _orders_by_value(how):
         parts |= dict.fromkeys(parts.keys() & {"promotion", "arrival"})
-    if isinstance(plan, SynchronousPlan) and all(len(bracket.levels) == 1 for bracket in plan.brackets):
+    if "promotion" in parts and all(len(bracket.levels) == 1 for bracket in plan.brackets):
         parts["promotion"] = None
-        if plan.searcher == random_search() and not plan.opening:
+        if parts["searcher"] == random_search() and not parts["opening"]:
             # Nobody waits for anything: row after row, in whatever brackets they come.
             parts |= {"brackets": (), "overlap": False}
     return type(plan), parts, how.conditions.resumable, unit.seconds
