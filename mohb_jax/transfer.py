@@ -19,6 +19,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
+from mohb_jax.surrogates import PORTABLE
 from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 from mohb_jax.surrogates.prior_network import (
     FittedNetwork,
@@ -120,7 +121,7 @@ def _learn(table: AnyTable, seed: int, training: Training) -> Prior:
     return Prior(table.name, table.tasks, table.columns, table.objectives, mu, sigma)
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=PORTABLE)
 def _predict(fitted: FittedNetwork, features: Array) -> tuple[Array, Array]:
     """Network by network: the activations of all at once would not fit in memory."""
     return jax.lax.map(lambda network: predict_one(network, features), fitted)

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Bool, Float, Int, UInt32
-from mohb_jax.surrogates import Array, Key
+from mohb_jax.surrogates import PORTABLE, Array, Key
 
 Params = Any
 """Weights of one network or of a batch of them: flax's nested mapping of arrays."""
@@ -136,7 +136,7 @@ def fit_network(
     return FittedNetwork(params, low + width * shift, width * scale, jnp.sqrt(mean_square))
 
 
-@functools.partial(jax.jit, static_argnames="training")
+@functools.partial(jax.jit, static_argnames="training", compiler_options=PORTABLE)
 def fit_networks(
     key: Key,
     features: Float[Array, "rows columns"],
