@@ -222,7 +222,8 @@ def traceable(case: Case) -> None:
     for what, function in calls_of(ready, ready.parts.chooser):
         first, second = traced(case, what, function)[0], jax.make_jaxpr(function)(state)
         batch = jax.make_jaxpr(jax.vmap(function))(states)
-        found = _callbacks(first.jaxpr) + _callbacks(batch.jaxpr)
+        seen: set[int] = set()
+        found = _callbacks(first.jaxpr, seen) + _callbacks(batch.jaxpr, seen)
         if found:
             broken(f"{what} calls the host ({found[0]}): write it in jax.numpy")
         if _text(first) != _text(second) or different_leaf(first.consts, second.consts):
@@ -248,18 +249,21 @@ def _global_state() -> str:
     return repr(np.random.get_state(legacy=False))  # noqa: NPY002
 
 
-def _callbacks(jaxpr: Any) -> list[str]:
-    """Names of the primitives that call the host, in a program and all those inside it."""
+def _callbacks(jaxpr: Any, seen: set[int]) -> list[str]:
+    """Names of the primitives that call the host, in a program and all those inside it.
+
+    ``seen`` are the programs that were looked at: one of a kernel stands in many places.
+    """
+    if id(jaxpr) in seen:
+        return []
+    seen.add(id(jaxpr))
     found = [str(eqn.primitive) for eqn in jaxpr.eqns if str(eqn.primitive) in CALLBACKS]
     for eqn in jaxpr.eqns:
-        for inner in jax.tree.leaves(tuple(eqn.params.values()), is_leaf=_is_program):
-            if _is_program(inner):
-                found += _callbacks(getattr(inner, "jaxpr", inner))
+        for parameter in eqn.params.values():
+            for inner in parameter if isinstance(parameter, tuple | list) else (parameter,):
+                inner = getattr(inner, "jaxpr", inner)
+                found += _callbacks(inner, seen) if hasattr(inner, "eqns") else []
     return found
-
-
-def _is_program(value: Any) -> bool:
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
 @law("budget", "A run keeps its budget, its horizon and its clock")
