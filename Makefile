@@ -7,12 +7,12 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist workst
 # Code is generated in one piece: with two workers, both cores have enough to do.
 ONE_PIECE := --xla_cpu_parallel_codegen_split_count=1
 # Tests that are marked users_level ask for bits, and get the programs that users get. All others ask what a
-# program does, not how fast: XLA then compiles several times as quickly.
+# program does, not how fast: XLA then compiles several times as quickly. Types are checked beside the first.
 AS_USERS := XLA_FLAGS="$(ONE_PIECE)"
 QUICKLY := XLA_FLAGS="$(ONE_PIECE) --xla_cpu_use_fusion_emitters=false" JAX_DISABLE_MOST_OPTIMIZATIONS=1
 USERS_LEVEL := $(shell grep -l users_level tests/test_*.py)
 
-.PHONY: demo test test-fast test-all docs bench clean
+.PHONY: demo test types users-level test-fast test-all docs bench clean
 
 demo: .venv/demo.installed
 	$(BIN)/mohb run --out runs/demo --report
@@ -20,9 +20,14 @@ demo: .venv/demo.installed
 test: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python scripts/check_types.py
-	$(AS_USERS) $(PYTEST) -m "users_level and not slow" $(USERS_LEVEL)
+	$(MAKE) --jobs 2 types users-level
 	$(QUICKLY) $(PYTEST) -m "not users_level and not slow"
+
+types:
+	$(BIN)/python scripts/check_types.py
+
+users-level:
+	$(AS_USERS) $(PYTEST) -m "users_level and not slow" $(USERS_LEVEL)
 
 test-fast: .venv/test.installed
 	$(QUICKLY) $(PYTEST) -m "fast and not slow"

@@ -6,13 +6,25 @@ import pytest
 
 from scripts.record_golden import PATH, integer_log, recorded_methods
 
-pytestmark = pytest.mark.users_level
-
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
+ONE_PER_DRIVER = ("mo-hb", "mo-asha", "monas")
 
 
 @pytest.mark.parametrize("method", recorded_methods())
 def test_decisions_are_the_recorded_ones(method):
+    assert integer_log(method) == RECORDED[method]
+
+
+@pytest.mark.users_level
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=() if name in ONE_PER_DRIVER else pytest.mark.slow)
+        for name in recorded_methods()
+    ],
+)
+def test_decisions_do_not_depend_on_how_programs_are_compiled(method):
+    """The record was made with programs that users get, and ``make test`` compiles most others quickly."""
     assert integer_log(method) == RECORDED[method]
 
 
