@@ -84,6 +84,13 @@ class Results:
         """Final indicators by benchmark, task, method and credit; task ``all`` is the mean over the tasks."""
         return self._filtered("summary", benchmark, task, method, credit, (ALL_TASKS,))
 
+    def finals(
+        self, *, benchmark: Names = None, task: Names = None, method: Names = None, credit: Names = None
+    ) -> pl.DataFrame:
+        """Final indicators of every run, one a row: ``base_method`` and the settings that differ stand in
+        columns of their own."""
+        return self._filtered("finals", benchmark, task, method, credit)
+
     def curves(
         self,
         indicator: str = "hypervolume",

@@ -286,6 +286,10 @@ def test_the_command_exports_a_study_that_was_run(tmp_path, monkeypatch, capsys)
     evaluations = found.filter(pl.col("credit") != "passed")
     assert 0 < evaluations.height < found.height
     assert pl.read_parquet("evaluations.parquet").equals(evaluations)
+    run("export", "study", "--out", "finals.csv", "--finals", "--credit", "full")
+    finals = pl.read_csv("finals.csv")
+    assert finals.select("method", "task", "run").unique().height == finals.height == 2 * 2 * 3
+    assert (finals["method"] == finals["base_method"]).all()
     rows = {json.dumps(table.config(row)): row for row in range(table.num_rows)}
     for entry in found.to_dicts():
         config = {"machine": entry["config_machine"], "rate": entry["config_rate"]}
@@ -322,7 +326,12 @@ def whole_table() -> Table:
 
 
 def test_the_command_refuses_in_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["export", str(tmp_path / "none"), "--out", str(tmp_path / "runs.csv")])
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    for folder, out, more in (
+        ("none", "runs.csv", []),
+        ("none", "f.csv", ["--finals"]),
+        ("", "f.txt", ["--finals"]),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["export", str(tmp_path / folder), "--out", str(tmp_path / out), *more])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1

@@ -381,7 +381,7 @@ def test_report_writes_every_file(folder):
     across = {"ranks", "ranks-over-time", "profiles"} | attained
     figures = {f"figures/{stem}.{ending}" for stem in toy | lone | across for ending in ("pdf", "png")}
     tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "pairs", "columns")}
-    assert names == figures | tables | {"index.html", "summary.json"}
+    assert names == figures | tables | {"index.html", "summary.json", "finals.csv", "finals.parquet"}
 
 
 def test_summary_holds_its_contract(folder):

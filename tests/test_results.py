@@ -62,7 +62,8 @@ def test_columns_are_documented_and_of_the_type_stated(results, table):
 def test_frames_are_those_of_the_report(results, folder, tmp_path):
     write_report(folder, tmp_path)
     frames = {"summary": results.summary(), "front": results.fronts(), "ranks": results.ranks()}
-    frames |= {"pairs": results.pairs(), "effects": results.effects()}
+    assert pl.read_parquet(tmp_path / "finals.parquet").equals(results.finals())
+    frames |= {"finals": results.finals(), "pairs": results.pairs(), "effects": results.effects()}
     for name, frame in frames.items():
         assert frame.write_csv() == (tmp_path / f"{name}.csv").read_text(), name
     curves = pl.read_csv(tmp_path / "curves.csv")
@@ -70,6 +71,18 @@ def test_frames_are_those_of_the_report(results, folder, tmp_path):
     final = {(row["benchmark"], row["method"]): row["hypervolume"] for row in final_rows(folder)[0]}
     rows = results.summary(task=ALL_TASKS).iter_rows(named=True)
     assert {(row["benchmark"], row["method"]): row["hypervolume_mean"] for row in rows} == final
+
+
+def test_finals_have_the_base_method_and_its_settings_apart(results):
+    finals = results.finals(credit="full")
+    assert finals.select("benchmark", "task", "method", "run").unique().height == finals.height
+    means = finals.group_by("benchmark", "task", "method").agg(pl.col("hypervolume", "evaluations").mean())
+    rows = results.summary(credit="full").join(means, on=["benchmark", "task", "method"])
+    assert rows.height == means.height
+    np.testing.assert_allclose(rows["hypervolume"], rows["hypervolume_mean"], rtol=1e-12)
+    np.testing.assert_allclose(rows["evaluations_right"], rows["evaluations"], rtol=1e-12)
+    kinds = finals.select("method", "base_method", "setting_eta").unique()
+    assert set(kinds.iter_rows()) == {("hb", "hb", 2), ("mo-hb", "hb", 3), ("<i>", "hb", 4)}
 
 
 def test_filters(results):
@@ -125,7 +138,7 @@ def test_two_methods_beside_each_other(results):
         (lambda r: r.plot_fronts(task="only", x="size"), "unknown objective 'size'.*accepted: error, cost"),
         (lambda r: r.plot_fronts(task="only", x="cost", y="cost"), "both 'cost': give two of error, cost"),
         (lambda r: r.plot_ranks(method="hb"), "there is no figure of ranks: .*1 methods"),
-        (lambda r: r.columns("sumary"), "table 'sumary' is unknown: accepted are summary, curves"),
+        (lambda r: r.columns("sumary"), "table 'sumary' is unknown: accepted are summary, finals"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(results, ask, message):

@@ -14,6 +14,7 @@ from mohb_jax.analysis.comparison import Comparison, comparison, rows
 from mohb_jax.analysis.curves import Cell, cells_of
 from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, swept, unit_settings
 from mohb_jax.analysis.export import evaluation_frame
+from mohb_jax.analysis.finals import finals_frame
 from mohb_jax.analysis.lanes import Lanes, collect
 from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
@@ -195,6 +196,11 @@ def _summary(analysis: Analysis) -> pl.DataFrame:
     return _priced(framed("summary", found), analysis)
 
 
+def _finals(analysis: Analysis) -> pl.DataFrame:
+    parts = [finals_frame(each.study, each.cells) for each in analysis.side_by_side]
+    return _priced(pl.concat(parts), analysis)
+
+
 def _curves(analysis: Analysis) -> pl.DataFrame:
     parts = [curve_frame(each.cells, each.study.credit) for each in analysis.side_by_side]
     return _priced(pl.concat(parts), analysis)
@@ -234,6 +240,7 @@ def _evaluations(analysis: Analysis) -> pl.DataFrame:
 
 _MAKERS: dict[str, Callable[[Analysis], pl.DataFrame]] = {
     "summary": _summary,
+    "finals": _finals,
     "curves": _curves,
     "fronts": _fronts,
     "ranks": _ranks,

@@ -78,6 +78,23 @@ SUMMARY = (
     Described("difference_high", REAL, "high end of it"),
 )
 
+FINALS = (
+    *_WHERE,
+    Described("base_method", TEXT, "the method itself, whatever its name in the study"),
+    Described("setting_NAME", TEXT, "setting NAME where it differs between methods; empty: none", "", True),
+    _CREDIT,
+    Described("run", WHOLE, "tuning run, from 0; equal runs of different methods are paired"),
+    Described("hypervolume", REAL, "final hypervolume relative to the true front's, 1 is best"),
+    Described("front_found", REAL, "share of the true front's results found"),
+    Described("igd_plus", REAL, "inverted generational distance plus to the true front, 0 is best"),
+    Described("additive_epsilon", REAL, "additive epsilon indicator to the true front, 0 is best"),
+    Described("anytime", REAL, "mean relative hypervolume over the logarithmic grid of times"),
+    Described("evaluations", REAL, "evaluations at any fidelity"),
+    Described("full_evaluations", REAL, "evaluations at the highest fidelity"),
+    Described("simulated_seconds", REAL, "simulated time of the last result", "s"),
+    Described("spent_usd", REAL, "money spent on all evaluations", "USD", True),
+)
+
 CURVES = (
     *_WHERE,
     _CREDIT,
@@ -199,6 +216,7 @@ EVALUATIONS = (
 
 TABLES: dict[str, tuple[Described, ...]] = {
     "summary": SUMMARY,
+    "finals": FINALS,
     "curves": CURVES,
     "fronts": FRONTS,
     "ranks": RANKS,

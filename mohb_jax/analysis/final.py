@@ -1,10 +1,12 @@
 """What a study folder shows in the end, for the terminal; kept in the folder while it holds the same."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mohb_jax.analysis.analysis import Analysis
+from mohb_jax.analysis.finals import require_suffix, write_finals
 from mohb_jax.analysis.results import load_study
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
 from mohb_jax.errors import InputError
@@ -54,6 +56,26 @@ def final_rows(directory: str | os.PathLike[str], analysis: Analysis | None = No
 def summarise(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``write_report`` returns, without writing anything."""
     return Analysis(load_study(Path(directory))).summary
+
+
+def export_finals(
+    directory: str | os.PathLike[str], out: Path, credit: Sequence[str] | str | None = None
+) -> int:
+    """Writes the table ``finals`` of a study folder: a row for the end of each tuning run.
+
+    Args:
+        directory: study folder; work that is still missing is left out.
+        out: ends in ``.parquet`` or ``.csv``; replaced if it exists.
+        credit: what counts; as the study says if None.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InputError: the folder is no study, holds no finished work or is damaged, or ``out`` ends otherwise.
+    """
+    require_suffix(out)
+    return write_finals(Analysis(load_study(Path(directory), credit)).table("finals"), out)
 
 
 def result_rows(summary: dict[str, Any], task: str | None = None) -> list[Row]:

@@ -62,12 +62,20 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; ends in .parquet or .csv.")],
     credit: CreditOption = None,
+    finals: Annotated[
+        bool, typer.Option("--finals", help="A row for the end of each tuning run, not for each evaluation.")
+    ] = False,
 ) -> None:
     """Write all finished evaluations of a study as one table, and what its columns mean.
 
     Where passed fidelities count, each that an evaluation went through is a row, too; --credit logged leaves
-    them out.
+    them out. With --finals, a row is the end of a run.
     """
+    if finals:
+        from mohb_jax.analysis.final import export_finals
+
+        print(f"{export_finals(directory, out, credit):,} rows -> {out}")
+        return
     from mohb_jax.analysis.export import export_runs
 
     num_rows = export_runs(directory, out, credit)

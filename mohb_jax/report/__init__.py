@@ -17,6 +17,7 @@ from mohb_jax.report.style import file_names
 
 FILES = {
     "summary.csv": "summary",
+    "finals.csv": "finals",
     "curves.csv": "curves",
     "front.csv": "fronts",
     "prices.csv": "prices",
@@ -26,6 +27,8 @@ FILES = {
     "effects.csv": "effects",
 }
 """CSV files and the tables that they hold; those that a study has nothing of are not written."""
+FINALS = "finals.parquet"
+"""The same as ``finals.csv``."""
 COLUMNS = "columns.csv"
 """The file that says what the columns of the others mean."""
 OPTIONAL = (
@@ -107,11 +110,12 @@ def write_analysis(analysis: Analysis, out: Path, first: Sequence[Builder] = ())
         path.unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.write_csv(out / name)
+    analysis.table("finals").write_parquet(out / FINALS)
     column_frame().write_csv(out / COLUMNS)
     (out / "summary.json").write_text(json_text(analysis.summary), encoding="utf-8")
     drawn = write_figures(analysis, out / "figures")
     paths = [path.relative_to(out).as_posix() for path in drawn.files]
-    files = ["summary.json", *frames, COLUMNS, *paths]
+    files = ["summary.json", *frames, FINALS, COLUMNS, *paths]
     page = page_html(analysis, files, out, (*first, *SECTIONS))
     (out / "index.html").write_text(page, encoding="utf-8")
     return analysis.summary
