@@ -16,7 +16,15 @@ from mohb_jax.papers.reductions import DEFINITIONS, Row, reduction_rows
 from mohb_jax.papers.runs import read_runs
 from mohb_jax.study import Study, make_study
 
-WITH_HARDWARE = ("embedded", "lcbench-cloud", "deepar-cloud", "trimtuner", "zeus")
+WITH_HARDWARE = (
+    "embedded",
+    "lcbench-cloud",
+    "lcbench-cloud-distilbert",
+    "deepar-cloud",
+    "trimtuner",
+    "zeus",
+    "pollux",
+)
 WITHOUT_HARDWARE = ("nasbench201", "lcbench")
 METHODS = ("random", "hb", "mo-hb", "hb+prior", "mo-hb+prior")
 PAIRS = tuple((method, baseline) for method in METHODS[:1:-1] for baseline in ("hb", "random"))

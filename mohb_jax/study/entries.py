@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pydantic
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.credit import SIDE_BY_SIDE, Credit
+from mohb_jax.benchmarks.credit import CREDITS, SIDE_BY_SIDE, Credit
 from mohb_jax.errors import did_you_mean
 from mohb_jax.settings import first_error
 
@@ -124,7 +124,12 @@ class Study(_Entry):
     @pydantic.field_validator("credit", mode="before")
     @classmethod
     def _credits(cls, credit: Any) -> Any:
-        return [credit] if isinstance(credit, str) else credit
+        entries = [credit] if isinstance(credit, str) else credit
+        for entry in entries if isinstance(entries, list) else []:
+            if entry not in CREDITS:
+                hint = did_you_mean(str(entry), CREDITS)
+                raise ValueError(f"{entry!r} is unknown{hint}: accepted are {', '.join(CREDITS)}")
+        return entries
 
     @pydantic.field_validator("credit")
     @classmethod
