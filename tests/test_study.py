@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -673,6 +674,16 @@ def test_another_study_in_the_folder_is_noticed(content, tmp_path):
 def test_an_unknown_method_is_named_before_the_reference(content):
     with pytest.raises(InputError, match="method 'randm' is unknown"):
         made(content, methods=["randm"], reference="random")
+
+
+def test_draws_that_runs_share_too_often_are_told(tmp_path: Path):
+    related_tasks().save(tmp_path / "related.npz")
+    content = {"benchmarks": [str(tmp_path / "related.npz")], "methods": ["random+prior", "mo-hb+prior"]}
+    content |= {"seeds": 6, "evaluations": 8, "settings": {"draws": 4}}
+    (told,) = studies.remarks(units_of(content))  # 6 x 8 / 4 uses; of mo-hb+prior fewer, one for a bracket
+    assert re.match(r"runs of random\+prior on .* use each of 4 draws of the prior more than 10 times", told)
+    assert not studies.remarks(units_of(content | {"seeds": 5}))
+    assert not studies.remarks(units_of(content | {"settings": {"draws": 5}}))
 
 
 def test_a_damaged_calibration_is_named_and_loses_nothing(tmp_path: Path):

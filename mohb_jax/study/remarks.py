@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from mohb_jax.methods import make_plan
-from mohb_jax.methods.schedules import ReductionSettings
+from mohb_jax.methods.schedules import PriorSettings, ReductionSettings
 from mohb_jax.schedule import FEW_FIDELITIES
 from mohb_jax.study.alike import alike
 from mohb_jax.study.units import WorkUnit
@@ -15,9 +16,10 @@ def remarks(units: Sequence[WorkUnit]) -> list[str]:
     are the same there."""
     found: dict[str, list[str]] = {}
     for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
-        remark = _remark(next(group), benchmark)
-        if remark:
-            found.setdefault(remark, []).append(label)
+        own = list(group)
+        for remark in (_remark(own[0], benchmark), _sharing(own, benchmark)):
+            if remark:
+                found.setdefault(remark, []).append(label)
     told = [remark.replace(_METHODS, ", ".join(labels)) for remark, labels in found.items()]
     same = [(benchmark, group) for benchmark, groups in alike(units).items() for group in groups]
     return [
@@ -43,3 +45,27 @@ def _remark(unit: WorkUnit, benchmark: str) -> str | None:
     unused = ", ".join(f"{table.fidelities[level]:g}" for level in stored if level not in used)
     where = f"{table.fidelity_name} {unused} of {benchmark} (eta {how.settings.eta:g})"
     return f"{_METHODS} never uses {where}" if unused else None
+
+
+OFTEN = 10
+"""Uses of a draw of the prior from which on intervals are plainly too narrow (docs/validity.md)."""
+
+
+def _sharing(units: Sequence[WorkUnit], benchmark: str) -> str | None:
+    """On a method whose runs share draws of the prior so often that its intervals are too narrow."""
+    table, how, settings = units[0].table, units[0].how, units[0].how.settings
+    assert table is not None  # it is taken away only where a unit travels
+    if not isinstance(settings, PriorSettings):
+        return None
+    plan: Any = make_plan(table, how.method, settings, how.conditions)
+    runs = sum(unit.spec["num_seeds"] for unit in units)
+    each = 1.0
+    if "lists" in plan.searcher.tags:
+        each = sum(sum(bracket.sizes) for bracket in plan.brackets) / len(plan.brackets)
+    uses = runs * units[0].size.evaluations / each / settings.draws
+    if uses <= OFTEN:
+        return None
+    return (
+        f"runs of {_METHODS} on {benchmark} use each of {settings.draws:,} draws of the prior more than "
+        f"{OFTEN} times: their intervals are too narrow, less so with a greater setting draws"
+    )
