@@ -11,6 +11,7 @@ from mohb_jax import benchmarks
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions, Plan
 from mohb_jax.drivers.lanes import Lanes, cells_of
+from mohb_jax.drivers.stopped_rows import may_use_up, with_stopped_rows
 from mohb_jax.errors import InputError
 from mohb_jax.guards import functions_of, guarded, require_lawful, rungs_of, try_rule
 from mohb_jax.methods import METHODS, Asynchronous, Method, make_plan, make_settings, method_named
@@ -102,12 +103,16 @@ def simulate(
         used = plan.levels()
         shown = table if names == table.tasks else table.select(tasks=names)
         cells = cells_of(shown, used, conditions.resumable)
-        log = plan.in_levels(used).run(cells, context, lanes, jax.local_devices())
+        small = may_use_up(table, indices.tolist(), plan, horizon)
+        log = plan.in_levels(used).run(cells, context, lanes, jax.local_devices(), with_unfinished=small)
     fidelity = np.where(log.valid, np.array(used)[log.fidelity], -1).astype(np.int32)
     log = log._replace(task=indices[log.task], fidelity=fidelity)
     if not is_ours:
         rungs = rungs_of(plan, log.valid.shape[1])
         require_lawful(log, table, chosen.label, functions_of(plan), rungs)
+    if small:
+        pays_difference = table.resumable if conditions.resumable is None else conditions.resumable
+        log = with_stopped_rows(log, table, plan, np.asarray(lanes.horizon), pays_difference)
     return log
 
 

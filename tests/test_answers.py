@@ -10,6 +10,7 @@ from mohb_jax.analysis.curves import Cell, study_cells
 from mohb_jax.analysis.outcome import outcome
 from mohb_jax.analysis.results import Repricing
 from mohb_jax.analysis.statistics import summary_rows
+from mohb_jax.analysis.used_up import used_up_notes
 from mohb_jax.report.parts import commands
 from mohb_jax.report.sections.answer import verdict
 from tests.fake_study import make_study, make_table, make_unit
@@ -175,3 +176,23 @@ def test_a_reproduction_writes_its_reports_itself():
     command = "mohb reproduce salinas2021"
     study = make_study([make_table()], [], methods=(), reference="", command=command)
     assert commands(study) == command
+
+
+def test_runs_that_used_their_table_up_are_counted_and_it_is_said_when():
+    """Of two tasks with three runs each, run 2 lacks a row at the highest fidelity, and run 1 repeats one."""
+    table = make_table(num_rows=20)
+    some, own = (make_unit(table, name, 1, 3, num_slots=21) for name in ("some", "all"))
+    row = np.tile(np.append(np.arange(20), 3), (6, 1))
+    fidelity = np.full((6, 21), 2)
+    fidelity[2::3, 7] = 1
+    valid = np.ones((6, 21), bool)
+    valid[::3, 20] = False
+    end = np.cumsum(np.ones((6, 21)), axis=1)
+    costs = table.costs[own.log.task[:, None], row, 0]
+    log = own.log._replace(row=row, fidelity=fidelity, valid=valid, end=end, costs=costs)
+    cells = study_cells(make_study([table], [some, own._replace(log=log)]))
+    assert used_up_notes(cells) == {
+        "toy": "On toy, the table was used up (every configuration at the highest fidelity, so the run "
+        "ended) by all in 4 of 6 runs, after 20 evaluations and 20 s on average."
+    }
+    assert not used_up_notes([cell for cell in cells if cell.method == "some"])

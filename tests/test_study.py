@@ -725,6 +725,17 @@ def test_results_under_a_former_default_are_not_taken_for_those_under_the_new(co
     assert default.spec["settings"]["mode"] == "overlap"
 
 
+def test_runs_that_may_use_their_table_up_are_not_those_of_before(content):
+    """Such runs ended once when they had seen every row; all others keep their names."""
+    specs = [unit.spec for number in (9, 500) for unit in units_of(content, evaluations=number)]
+    assert [(s["method"], s.get("stopped_rows")) for s in specs] == [
+        ("random", None),
+        ("mo-hb", None),
+        ("random", None),
+        ("mo-hb", "go on"),
+    ]
+
+
 def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
     text = "name: on\nbenchmarks: [a]\nmethods: [mo-hb]\nsettings: {min_fidelity: 1e-2, R: null}"
     study = load(tmp_path, text)

@@ -23,6 +23,7 @@ from mohb_jax.analysis.ranks import RankCurves, Ranking, rank_curves, ranking
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.analysis.tables import curve_frame, effect_row, front_frame, plain_json, rank_rows, summary_row
+from mohb_jax.analysis.used_up import used_up_notes
 from mohb_jax.benchmarks.credit import Credit, effective
 
 
@@ -140,6 +141,11 @@ class Analysis:
         return order_notes(self.study, {each.study.credit: each.cells for each in self.side_by_side})
 
     @functools.cached_property
+    def used_up_notes(self) -> dict[str, str]:
+        """By benchmark a sentence on the runs that used the table up, where there are any."""
+        return used_up_notes(self.cells)
+
+    @functools.cached_property
     def summary(self) -> dict[str, Any]:
         """What ``summary.json`` holds, see ``write_report``."""
         study = self.study
@@ -153,6 +159,7 @@ class Analysis:
             "calibration": calibration_rows(study.calibration),
             "credits": [each.study.credit for each in self.side_by_side],
             "order": self.order_notes,
+            "used_up": self.used_up_notes,
             "rows": _beside(self, lambda each: each.rows),
             "comparison": self._across(),
             "comparisons": {each.study.credit: each._across() for each in self.side_by_side},

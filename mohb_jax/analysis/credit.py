@@ -124,3 +124,25 @@ def went_through(
     """
     when = end - left
     return np.clip(when, start, end), when >= start - _SLACK * np.abs(end)
+
+
+def have_used_up(
+    table: ResultTable, log: RunLog, task: Int[np.ndarray, " lanes"], highest: int
+) -> Bool[np.ndarray, " lanes"]:
+    """Which runs evaluated all rows that their task offers at the highest fidelity.
+
+    Args:
+        table: what of the benchmark may count.
+        log: of some runs.
+        task: of each lane, an index into the table's tasks.
+        highest: number of the highest fidelity in the log.
+    """
+    whole = table.table if isinstance(table, EveryFidelity) else table
+    assert isinstance(whole, AnyTable)
+    full = log.valid & (log.fidelity == highest)
+    found = np.zeros(len(task), bool)
+    for index in np.unique(task).tolist():
+        rows = np.flatnonzero(whole.measured(index))
+        for lane in np.flatnonzero((task == index) & (full.sum(axis=1) >= rows.size)):
+            found[lane] = np.isin(rows, log.row[lane][full[lane]]).all()
+    return found

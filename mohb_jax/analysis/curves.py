@@ -36,7 +36,8 @@ class Cell:
     front_found: Float[np.ndarray, "runs grid"]
     """Share of the rows of the true front that were found."""
     final: dict[str, Float[np.ndarray, " runs"]]
-    """Indicators at the end, by name; ``INDICATORS`` and, with an objective in USD, ``spent_usd``."""
+    """Indicators at the end, by name; ``INDICATORS``, ``used_up`` (1 where the run used the table up) and,
+    with an objective in USD, ``spent_usd``."""
     typical_run: int
     """The run whose final hypervolume is the (lower) median; ties go to the lowest run index."""
     typical_front: Int[np.ndarray, " attained"]
@@ -197,6 +198,7 @@ def _final(
         "hypervolume": curve[:, -1],
         "front_found": found[:, -1],
         "anytime": curve.mean(axis=1),
+        "used_up": lanes.used_up[picked].astype(np.float64),
         "evaluations": lanes.evaluations[picked].astype(np.float64),
         "full_evaluations": lanes.full[picked].astype(np.float64),
         "simulated_seconds": lanes.seconds[picked],

@@ -13,8 +13,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 RESULTS = "results.json"
-FORMAT = 3
-"""Of that file; 1 had another definition of rank, 2 one credit alone."""
+FORMAT = 4
+"""Of that file; 1 had another definition of rank, 2 one credit alone, 3 no note on tables used up."""
 
 
 class Final(NamedTuple):
@@ -25,7 +25,7 @@ class Final(NamedTuple):
     too_short: bool
     """Whether on some task no run of a method evaluated anything fully."""
     notes: list[str]
-    """Whether the order of methods depends on what counts, a sentence for each benchmark."""
+    """Sentences: whether the order of methods depends on what counts, and which runs used a table up."""
 
 
 def final_rows(directory: str | os.PathLike[str], analysis: Analysis | None = None) -> Final:
@@ -48,7 +48,8 @@ def final_rows(directory: str | os.PathLike[str], analysis: Analysis | None = No
         return Final(kept["rows"], bool(kept.get("too_short")), list(kept.get("notes", [])))
     found = Analysis(load_study(folder)) if analysis is None else analysis
     too_short = any(row["full_evaluations"] == 0 for row in found.rows)
-    final = Final(result_rows(found.summary), too_short, list(found.order_notes.values()))
+    notes = [*found.order_notes.values(), *found.used_up_notes.values()]
+    final = Final(result_rows(found.summary), too_short, notes)
     write_json(path, {"of": key} | final._asdict())
     return final
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.analysis.credit import is_result, results_of
+from mohb_jax.analysis.credit import have_used_up, is_result, results_of
 from mohb_jax.analysis.thinning import not_yet_beaten
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import normalisation
@@ -27,6 +27,8 @@ class Lanes(NamedTuple):
     spent: Float[np.ndarray, " lanes"]
     full: Int[np.ndarray, " lanes"]
     """Evaluations at the highest fidelity that did not fail."""
+    used_up: Bool[np.ndarray, " lanes"]
+    """Whether all rows were evaluated at the highest fidelity."""
     lane: Int[np.ndarray, " events"]
     """Which lane an event belongs to; events are sorted by lane and then by ``end``. Most that an earlier one
     of the same lane dominates are left out."""
@@ -110,6 +112,7 @@ def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> La
         seconds=np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0),
         spent=_spent(table, log, pays_difference(table, unit)),
         full=is_result(log, highest).sum(axis=1),
+        used_up=have_used_up(table, log, task, highest),
         lane=found.lane[kept],
         row=found.row[kept],
         end=found.end[kept],

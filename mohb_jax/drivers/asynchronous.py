@@ -97,9 +97,16 @@ class AsynchronousPlan:
         """A rung as a share of the one before it: one in eta goes on."""
         return tuple(1 / float(self.eta) ** rung for rung in range(len(bracket.levels)))
 
-    def run(self, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]) -> RunLog:
+    def run(
+        self,
+        cells: Cells,
+        context: Context,
+        lanes: Lanes,
+        devices: Sequence[jax.Device],
+        with_unfinished: bool = False,
+    ) -> RunLog:
         """See ``Plan``."""
-        return simulate_asynchronous(self, cells, context, lanes, devices)
+        return simulate_asynchronous(self, cells, context, lanes, devices, with_unfinished)
 
     def _program(self) -> Program:
         return Program(self.searcher, self.arrival, self.promotes, self.num_workers)

@@ -65,6 +65,10 @@ class Plan(Protocol):
     def most_evaluations(self) -> int | None:
         """Evaluations that a lane makes at most, whatever its horizon; None if nothing but that ends it."""
 
+    @property
+    def num_trials(self) -> int | None:
+        """Rows that a lane starts at most, where it is told so."""
+
     def prepare(self, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Context:
         """What lanes of the named tasks may know before they start; see ``searchers.base.PrepareFn``."""
 
@@ -74,7 +78,14 @@ class Plan(Protocol):
     def in_levels(self, used: Sequence[int]) -> "Plan":
         """The plan in terms of places among the fidelities that are used."""
 
-    def run(self, cells: Cells, context: Context, lanes: Lanes, devices: Sequence[jax.Device]) -> RunLog:
+    def run(
+        self,
+        cells: Cells,
+        context: Context,
+        lanes: Lanes,
+        devices: Sequence[jax.Device],
+        with_unfinished: bool = False,
+    ) -> RunLog:
         """Runs every lane to its end, on all the devices; fidelities of the log are levels of ``cells``.
 
         Args:
@@ -82,6 +93,7 @@ class Plan(Protocol):
             context: what ``prepare`` returned.
             lanes: the runs.
             devices: where they run.
+            with_unfinished: keeps jobs that end after the horizon, and may keep some beyond the budget.
         """
 
     def jobs_per_rung(self, bracket: Bracket) -> tuple[float, ...]:

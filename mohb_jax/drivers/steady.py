@@ -82,7 +82,12 @@ class SteadyPlan:
         return tuple(map(float, bracket.sizes))
 
     def run(
-        self, cells: Cells, context: tuple[Context, Context], lanes: Lanes, devices: Sequence[jax.Device]
+        self,
+        cells: Cells,
+        context: tuple[Context, Context],
+        lanes: Lanes,
+        devices: Sequence[jax.Device],
+        with_unfinished: bool = False,
     ) -> RunLog:
         """See ``Plan``."""
         known, of_opening = context
@@ -92,7 +97,7 @@ class SteadyPlan:
                 self.opening.plan, cells, of_opening, lanes, devices, with_unfinished=True
             )
             past = past_of(self.opening, first)
-        return simulate_steady(self, cells, known, lanes, devices, past)
+        return simulate_steady(self, cells, known, lanes, devices, past, with_unfinished)
 
     @property
     def limits(self) -> "Limits":
@@ -145,6 +150,7 @@ def simulate_steady(
     lanes: Lanes,
     devices: Sequence[jax.Device],
     past: Past | None = None,
+    with_unfinished: bool = False,
 ) -> RunLog:
     """Runs every lane to its end; see ``simulate_lanes``, whose log this one has the form of.
 
@@ -155,6 +161,7 @@ def simulate_steady(
         lanes: the runs.
         devices: batches of lanes take turns on them.
         past: what the opening of each lane did, where the plan has one.
+        with_unfinished: keeps jobs that end after the horizon.
     """
 
     def run(shared: tuple[Cells, Context], own: tuple[Lanes, Past | None]) -> Record:
@@ -162,7 +169,8 @@ def simulate_steady(
 
     size = min(plan.policy.lanes_per_batch, len(lanes.task))
     records = in_turns(run, (cells, context), (lanes, past), size, devices)
-    return _as_log(plan, lanes, records)
+    until = np.full(len(lanes.task), np.inf) if with_unfinished else np.asarray(lanes.horizon)
+    return _as_log(plan, lanes, until, records)
 
 
 def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, past: Past | None) -> Record:
@@ -185,14 +193,16 @@ def _run_batch(plan: SteadyPlan, cells: Cells, context: Context, lanes: Lanes, p
     return in_launch_order(joined)
 
 
-def _as_log(plan: SteadyPlan, lanes: Lanes, records: list[Record]) -> RunLog:
+def _as_log(
+    plan: SteadyPlan, lanes: Lanes, until: Float[np.ndarray, " lanes"], records: list[Record]
+) -> RunLog:
     slots = plan.budget or max(record.launched.shape[1] for record in records)
 
     def joined(*fields: np.ndarray) -> np.ndarray:
         return np.concatenate(fields)[: len(lanes.task)]
 
     record = jax.tree.map(joined, *(wide(record, slots) for record in records))
-    valid = record.launched & (record.end <= np.asarray(lanes.horizon)[:, None])
+    valid = record.launched & (record.end <= until[:, None])
     log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
     return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *log)
 

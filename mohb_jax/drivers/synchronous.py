@@ -52,6 +52,7 @@ class SynchronousPlan:
     budget: int | None
     opening: tuple[Bracket, ...] = ()
     microseconds: ClassVar[float] = 0.4
+    num_trials: ClassVar[None] = None
 
     @property
     def most_evaluations(self) -> int | None:
@@ -82,16 +83,21 @@ class SynchronousPlan:
         return tuple(map(float, bracket.sizes))
 
     def run(
-        self, cells: Cells, context: tuple[Context, int], lanes: Lanes, devices: Sequence[jax.Device]
+        self,
+        cells: Cells,
+        context: tuple[Context, int],
+        lanes: Lanes,
+        devices: Sequence[jax.Device],
+        with_unfinished: bool = False,
     ) -> RunLog:
         """See ``Plan``. Lanes of a searcher that learns take turns, all others advance together."""
         known, most_rows = context
         if self.searcher.learns:
-            return simulate_learners(self, cells, known, most_rows, lanes, devices)
+            return simulate_learners(self, cells, known, most_rows, lanes, devices, with_unfinished)
         num_lanes = len(lanes.task)
         if len(devices) > 1:
             lanes, (cells, known) = spread(lanes, (cells, known), devices)
-        log = simulate_lanes(self, cells, known, most_rows, lanes)
+        log = simulate_lanes(self, cells, known, most_rows, lanes, with_unfinished)
         return RunLog(*(field[:num_lanes] for field in log))
 
     @property
@@ -137,7 +143,12 @@ class _Slots(NamedTuple):
 
 
 def simulate_lanes(
-    plan: SynchronousPlan, cells: Cells, context: Context, most_rows: int, lanes: Lanes
+    plan: SynchronousPlan,
+    cells: Cells,
+    context: Context,
+    most_rows: int,
+    lanes: Lanes,
+    with_unfinished: bool = False,
 ) -> RunLog:
     """Runs every lane to its end; the fidelities of the log are levels of ``cells``.
 
@@ -147,11 +158,13 @@ def simulate_lanes(
         context: what the plan's searcher prepared for the tasks of ``cells``.
         most_rows: the most rows that any task offers: no run goes on for longer.
         lanes: the runs.
+        with_unfinished: keeps slots that end after the horizon, and all of the last pass.
 
     Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
     per pass says whether any lane has time left; it is read after the next pass was dispatched.
     """
     state, free = _init(plan.searcher, plan.num_workers, context, lanes.task, lanes.key)
+    until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     passes: list[Any] = []
     may_go_on: list[Array] = []
     for number in range(-bool(plan.opening), max_passes(plan, most_rows)):
@@ -161,14 +174,14 @@ def simulate_lanes(
         brackets = plan.brackets_of(number)[0]
         sizes = tuple(size for bracket in brackets for size in bracket.sizes)
         free, part, time_left = _timed(
-            sizes, plan.overlap, rungs, free, lanes.horizon, *_clock_marks(plan, brackets)
+            sizes, plan.overlap, rungs, free, lanes.horizon, until, *_clock_marks(plan, brackets)
         )
         passes.append(part)
         may_go_on.append(time_left)
     num_slots = _num_slots(plan, len(passes))
-    parts = [_overlapped(plan, num_slots, lanes, passes)] if plan.overlap else passes
+    parts = [_overlapped(plan, num_slots, until, passes)] if plan.overlap else passes
     task, run, parts = jax.device_get((lanes.task, lanes.run, parts))
-    width = min(num_slots, num_slots if plan.budget is None else plan.budget)
+    width = num_slots if plan.budget is None or with_unfinished else min(num_slots, plan.budget)
     return RunLog(task, run, *(field[:, :width] for field in _joined(parts)))
 
 
@@ -193,6 +206,7 @@ def simulate_learners(
     most_rows: int,
     lanes: Lanes,
     devices: Sequence[jax.Device],
+    with_unfinished: bool = False,
 ) -> RunLog:
     """``simulate_lanes`` for searchers that learn: batches of lanes take turns on the devices, in as many
     threads as there are processors.
@@ -202,7 +216,7 @@ def simulate_learners(
     """
 
     def run(shared: tuple[Cells, Context], own: Lanes) -> RunLog:
-        return simulate_lanes(plan, *shared, most_rows, own)
+        return simulate_lanes(plan, *shared, most_rows, own, with_unfinished)
 
     size = min(plan.searcher.lanes_per_batch, len(lanes.task))
     return _joined_logs(in_turns(run, (cells, context), lanes, size, devices), len(lanes.task))
@@ -363,6 +377,7 @@ def _timed(
     rungs: list[_Slots],
     free: Array,
     horizon: Array,
+    until: Array,
     waits: Array,
     counts: Array,
 ) -> tuple[Array, Any, Array]:
@@ -377,16 +392,16 @@ def _timed(
     schedule = jax.vmap(list_schedule, in_axes=(0, 0, None, 0))
     free, timeline = schedule(slots.duration, slots.valid & counts[None], waits, free)
     time_left = jnp.any(jnp.min(free, axis=1) < horizon)
-    return free, slots if overlap else _logged(slots, timeline, horizon), time_left
+    return free, slots if overlap else _logged(slots, timeline, until), time_left
 
 
 def _concatenated(parts: Sequence[_Slots]) -> _Slots:
     return jax.tree.map(lambda *fields: jnp.concatenate(fields, axis=1), *parts)
 
 
-def _logged(slots: _Slots, timeline: Timeline, horizon: Array) -> tuple[Array, ...]:
-    """The log's arrays, cut at the horizon."""
-    valid = slots.valid & (timeline.end <= horizon[:, None])
+def _logged(slots: _Slots, timeline: Timeline, until: Array) -> tuple[Array, ...]:
+    """The log's arrays, cut at some moment of each lane, as a rule its horizon."""
+    valid = slots.valid & (timeline.end <= until[:, None])
     return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
 
 
@@ -409,7 +424,7 @@ def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[
 
 
 def _overlapped(
-    plan: SynchronousPlan, num_slots: int, lanes: Lanes, passes: list[_Slots]
+    plan: SynchronousPlan, num_slots: int, until: Array, passes: list[_Slots]
 ) -> tuple[Array, ...]:
     """The log's arrays of a run whose brackets overlap: who runs when is known only at its end.
 
@@ -419,7 +434,7 @@ def _overlapped(
     brackets = plan.opening + plan.brackets * (len(passes) - bool(plan.opening))
     layout = _layout(brackets, len(plan.opening) + len(plan.brackets) * capacity)
     filled = passes + passes[-1:] * (capacity - len(passes))
-    return _overlap(plan.num_workers, filled, layout, np.int32(num_slots), lanes.horizon)
+    return _overlap(plan.num_workers, filled, layout, np.int32(num_slots), until)
 
 
 def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
@@ -434,7 +449,7 @@ def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _overlap(
-    num_workers: int, passes: list[_Slots], layout: Layout, num_slots: Array, horizon: Array
+    num_workers: int, passes: list[_Slots], layout: Layout, num_slots: Array, until: Array
 ) -> tuple[Array, ...]:
     """The log's arrays in launch order; only the first slots count."""
     slots = _concatenated(passes)
@@ -445,4 +460,4 @@ def _overlap(
     slots, timeline = jax.tree.map(
         lambda field: jax.vmap(jnp.take, (0, 0, None))(field, order, 0), (slots, timeline)
     )
-    return _logged(slots, timeline, horizon)
+    return _logged(slots, timeline, until)

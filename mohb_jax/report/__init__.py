@@ -73,7 +73,8 @@ def write_report(
         a part of the study), ``prices`` (None, or the price ``file``, the benchmarks ``repriced`` and
         ``not_repriced`` with the reason, and the types ``changed`` with old and new price), ``calibration``
         (one row per benchmark, held-out task, objective and model; empty without models), ``credits`` (what
-        counts), ``order`` (by benchmark, whether the order of methods depends on that), ``comparison`` (None
+        counts), ``order`` (by benchmark, whether the order of methods depends on that), ``used_up`` (by
+        benchmark, which runs used the table up, and when), ``comparison`` (None
         without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``pairs`` of
         methods and ``effects`` of swept settings), the same under each credit as ``comparisons``, and
         ``rows``, one per benchmark, task, method and credit, and one with task ``all`` per benchmark, method

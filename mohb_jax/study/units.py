@@ -11,6 +11,7 @@ from mohb_jax import benchmarks, store
 from mohb_jax.benchmarks.columns import MOST_COMPARED, require_choice
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.prices import read_prices, with_prices
+from mohb_jax.drivers.stopped_rows import may_use_up
 from mohb_jax.errors import InputError
 from mohb_jax.methods import make_plan
 from mohb_jax.simulation import horizons, simulate
@@ -21,6 +22,10 @@ from mohb_jax.types import RunLog
 
 LANES_PER_UNIT = 4096
 """Runs that advance together: large enough to fill a device, small enough for a unit to finish in seconds."""
+
+STOPPED_ROWS = {"stopped_rows": "go on"}
+"""Stands in specifications of runs that may use their table up: they ended earlier once, and units from then
+are others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +140,9 @@ def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -
     size = lane_size(table, how.method, plan, None if ends is None else max(horizon))
     most_lanes = min(LANES_PER_UNIT, int(study.memory * 2**30 / size.bytes))
     common = _specification(study, whole, table, entry.label, how, ends)
+    tasks = [whole.task_index(task) for task in table.tasks]
+    if may_use_up(whole, tasks, plan, horizon):
+        common |= STOPPED_ROWS
     for first_run, num_seeds in _seed_ranges(study.seeds, most_lanes // table.num_tasks):
         spec = common | {"first_run": first_run, "num_seeds": num_seeds}
         yield WorkUnit(spec, whole, entry.label, how, ends, size)

@@ -162,8 +162,8 @@ def answers(analysis: Analysis) -> str:
     for name in study.tables:
         shown = [(each.study.credit, each.cells_of(name)) for each in shown_credits(analysis, name)]
         told = _under_each(f"On <strong>{html.escape(name)}</strong>", shown)
-        note = analysis.order_notes.get(name, "")
-        order = f'<p class="order">{html.escape(note)}</p>' if note else ""
+        notes = [found.get(name, "") for found in (analysis.order_notes, analysis.used_up_notes)]
+        order = "".join(f'<p class="order">{html.escape(note)}</p>' for note in notes if note)
         sentences = f"{told}{order}{reference_answer(study, name, analysis.rows)}" if shown[0][1] else ""
         parts.append(f'<div class="answer"{marks(study, name)}>{sentences}</div>')
     parts += [f'<p class="note">{html.escape(remark)}.</p>' for remark in study.remarks]
