@@ -22,6 +22,7 @@ from mohb_jax.report.page import page_html
 from mohb_jax.report.parts import Figure, Section, marks, table_html
 from mohb_jax.report.sections import ranks
 from mohb_jax.report.sections.order import SECTIONS
+from mohb_jax.report.style import KNOWN
 from tests.fake_study import make_study, make_table, make_unit
 
 TITLE = 'document.title="owned"'
@@ -109,7 +110,7 @@ def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, 
     costs = table.costs.copy()
     costs[0, 7] = costs.min(axis=(0, 1)) / 2  # the true front is this row alone
     table = dataclasses.replace(table, costs=costs)
-    units = [make_unit(table, f"m{index}", 60, num_seeds=1) for index in range(9)]
+    units = [make_unit(table, name, 60, num_seeds=1) for name in KNOWN[:9]]  # the last with another line
     write_analysis(Analysis(make_study([table], units)), tmp_path)
     dom = browse(chromium, tmp_path / "index.html", "--dump-dom")
     drawn = dom[dom.index('id="front-plot"') : dom.index('id="progress"')]
@@ -122,10 +123,12 @@ def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, 
 
 def test_screenshot_shows_both_methods(chromium, folder, tmp_path):
     target = tmp_path / "page.png"
-    browse(chromium, folder / "index.html", f"--screenshot={target}", "--window-size=1200,2600")
+    browse(chromium, folder / "index.html", f"--screenshot={target}", "--window-size=1200,3200")
     pixels = (matplotlib.image.imread(target)[..., :3] * 255).round().astype(int)
-    assert pixels.shape[:2] == (2600, 1200)
-    for colour in ("0072B2", "D55E00"):
+    assert pixels.shape[:2] == (3200, 1200)
+    colours = re.findall('"colour":"#([0-9A-F]{6})"', (folder / "index.html").read_text())
+    assert len(set(colours)) == 2
+    for colour in colours:
         wanted = [int(colour[i : i + 2], 16) for i in (0, 2, 4)]
         # Legend dots and intervals alone stay far below this; lines and markers do not.
         assert (np.abs(pixels - wanted).max(axis=-1) < 12).sum() > 600, colour

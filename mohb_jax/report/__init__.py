@@ -35,7 +35,15 @@ OPTIONAL = (
     *("prices.csv", "calibration.csv", "ranks.csv", "pairs.csv", "effects.csv"),
     *(
         f"figures/{stem}.{kind}"
-        for stem in ("calibration", "ranks", "ranks-over-time", "profiles", "main-effects", "interactions")
+        for stem in (
+            "answer",
+            "calibration",
+            "ranks",
+            "ranks-over-time",
+            "profiles",
+            "main-effects",
+            "interactions",
+        )
         for kind in ("pdf", "png")
     ),
 )

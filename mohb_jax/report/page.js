@@ -215,7 +215,14 @@
     };
   }
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  const logTicks = { type: "log", dtick: null, tickformat: "~r", nticks: 6 };
+
+  // A logarithmic axis with as many numbers as there is room for: whole decades where there are several.
+  function logAxis(values) {
+    const shown = values.filter((value) => value > 0);
+    const decades = Math.log10(Math.max(...shown) / Math.min(...shown));
+    const most = narrow() ? 4 : 7;
+    return { type: "log", tickformat: "~r", dtick: decades * 3 <= most ? "D2" : Math.max(1, Math.ceil(decades / most)) };
+  }
 
   // --- fronts ---
 
@@ -281,8 +288,10 @@
     benchmark: choice(frontControls, "Benchmark", () => drawFronts(true)),
     task: choice(frontControls, "Task", () => drawFronts(false)),
     pair: choice(frontControls, "Objectives", () => drawFronts(false)),
+    scale: choice(frontControls, "Vertical axis", () => drawFronts(false)),
     credit: choice(frontControls, "What counts", () => drawFronts(false)),
   };
+  frontChoice.scale.fill(["as it fits", "linear", "logarithmic"]);
   let shown = null;
 
   function drawFronts(refill) {
@@ -307,8 +316,12 @@
       const look = { colour: method.colour, width: 1.3, dash: method.dash, opacity: 0.7, size: 8, symbol: method.symbol };
       traces.push(...frontTraces(benchmark, columns, panel, entry.front, pair, look, method.name));
     });
-    const [x, y] = pair.map((index) => Object.assign(
-      { title: { text: plain(axisName(benchmark.objectives[index])) } }, panel.log[index] ? logTicks : {}));
+    const [x, y] = pair.map((index) => {
+      const values = panel.values.map((point) => point[index]);
+      const wanted = [panel.log[index], false, true][frontChoice.scale.value];
+      return Object.assign({ title: { text: plain(axisName(benchmark.objectives[index])) } },
+        (index === pair[1] ? wanted : panel.log[index]) && Math.min(...values) > 0 ? logAxis(values) : {});
+    });
     shown = { benchmark, columns, panel };
     showFiles("fronts", frontChoice.benchmark.value, "pair=" + frontChoice.pair.value + " credit=" + frontChoice.credit.value);
     Plotly.react(frontPlot, traces, layout(x, y), config);
@@ -372,7 +385,7 @@
     const y = { title: { text: share ? "share of the true front found" : "relative hypervolume" } };
     if (stretch) Object.assign(y, { type: "log", autorange: "reversed", tickvals: gaps, ticktext: gaps.map((gap) => short(1 - gap)) });
     else y.rangemode = "tozero";
-    const x = Object.assign({ title: { text: "simulated time [" + unit + "]" } }, logTicks);
+    const x = Object.assign({ title: { text: "simulated time [" + unit + "]" } }, logAxis(panel.grid.map((seconds) => seconds / size)));
     document.getElementById("progress-note").textContent =
       (share ? "Lines: mean over " : "Lines: median over ") + panel.seeds + (share ? "." : "; bands: the middle half of them.") +
       " A method that is higher and further left is better. Runs of this task end at " + panel.horizon_text + " of simulated time.";

@@ -16,10 +16,11 @@ from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.report.assets import asset
-from mohb_jax.report.parts import Builder, section_html, shown
+from mohb_jax.report.parts import Builder, figure_html, section_html, shown
 from mohb_jax.report.plot_data import plot_data
 from mohb_jax.report.sections.order import SECTIONS
 from mohb_jax.report.sections.prices import price_notice
+from mohb_jax.report.sections.why import PICTURE, why
 from mohb_jax.report.style import listed, seeds_text
 
 
@@ -44,6 +45,7 @@ def page_html(
         study=html.escape(study.name),
         style=asset("page.css"),
         contents="\n".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in parts),
+        first=_first(analysis, out),
         notice=_notice(study) + price_notice(study.prices),
         setting=_setting(study, cells),
         sections="\n".join(section_html(study, section, out) for section in parts),
@@ -52,6 +54,15 @@ def page_html(
         plotly=plotly,
         script=script,
     )
+
+
+def _first(analysis: Analysis, out: Path) -> str:
+    """The answer in a sentence, and a picture of it."""
+    said = why(analysis)
+    if not said:
+        return ""
+    drawn = (out / f"{PICTURE.stem}.png").is_file()
+    return f'<p class="first">{said}</p>' + (figure_html(analysis.study, PICTURE, out) if drawn else "")
 
 
 def _files(files: Sequence[str]) -> str:

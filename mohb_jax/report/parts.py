@@ -52,12 +52,13 @@ def section_html(study: FinishedStudy, section: Section, folder: Path) -> str:
         section: what to show, see ``shown``.
         folder: where the page lies; pictures are taken from there into the page.
     """
-    figures = [_figure_html(study, figure, folder) for figure in section.figures]
+    figures = [figure_html(study, figure, folder) for figure in section.figures]
     parts = [f'<section id="{section.name}">', f"<h2>{html.escape(section.title)}</h2>"]
     return "\n".join([*parts, section.html, *figures, "</section>"])
 
 
-def _figure_html(study: FinishedStudy, figure: Figure, folder: Path) -> str:
+def figure_html(study: FinishedStudy, figure: Figure, folder: Path) -> str:
+    """A picture in the page with its caption, files and command."""
     picture = base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode()
     caption = html.escape(figure.caption)
     return (

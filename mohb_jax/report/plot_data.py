@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell
@@ -12,7 +12,7 @@ from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import Normalisation, normalisation, true_front
 from mohb_jax.report.credits import shown_credits
-from mohb_jax.report.style import duration, look, objective_pairs, seeds_text
+from mohb_jax.report.style import crowded, duration, look, looks_of, objective_pairs, seeds_text
 
 POINTS_ON_PAGE = 12_000
 """Points of all fronts together that the page holds with their configurations, to stay a small file."""
@@ -35,7 +35,7 @@ SYMBOLS = {
 def plot_data(analysis: Analysis) -> dict[str, Any]:
     """Everything that the page's script needs."""
     study = analysis.study
-    looks = [look(index) for index in range(len(study.methods))]
+    looks = [look(index) for index in looks_of(study).values()]
     return {
         "methods": [
             {
@@ -111,7 +111,7 @@ def _panel(
         "rows": table.place(rows)[0].tolist(),
         "values": _rounded(table.to_values(table.costs_of(task, rows))),
         "configs": [[_config_value(value) for value in table.config(int(row)).values()] for row in rows],
-        "log": (scale.log[task] & minimised).tolist(),
+        "log": _logarithmic(scale.log[task], table.costs_of(task, rows), minimised),
         "front": np.searchsorted(rows, front).tolist(),
         "grid": _rounded(cells[0].grid[::-stride][::-1]),
         "methods": [
@@ -120,6 +120,18 @@ def _panel(
             for cell, points in zip(cells, attained, strict=True)
         ],
     }
+
+
+def _logarithmic(
+    scaled: Bool[np.ndarray, " objectives"],
+    costs: Float[np.ndarray, "rows objectives"],
+    minimised: Sequence[bool],
+) -> list[bool]:
+    """Objectives whose axis is logarithmic unless the reader wants another one."""
+    return [
+        smaller and (bool(log) or crowded(values))
+        for log, values, smaller in zip(scaled, costs.T, minimised, strict=True)
+    ]
 
 
 def _curves(cell: Cell, stride: int) -> dict[str, Any]:

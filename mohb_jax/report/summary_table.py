@@ -8,7 +8,7 @@ from mohb_jax.analysis.statistics import Row
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import true_front
 from mohb_jax.report.parts import marks, table_html
-from mohb_jax.report.style import duration, look, number
+from mohb_jax.report.style import duration, look, looks_of, number
 
 
 def front_sizes(table: ResultTable, tasks: Sequence[str]) -> str:
@@ -62,7 +62,7 @@ def summary_table(
 
 def _table_row(study: FinishedStudy, row: Row, others: Sequence[str], money: bool) -> list[str]:
     """Cells as HTML."""
-    colour = look(study.methods.index(row["method"])).colour
+    colour = look(looks_of(study)[row["method"]]).colour
     method = html.escape(row["method"])
     title = html.escape(study.summaries.get(row["method"], "") or row["method"])
     fields = [

@@ -19,13 +19,20 @@ from mohb_jax.report.figures.common import (
     MOST_METHODS,
     Named,
     log_axis,
-    method_colours,
     method_handles,
     say_prices,
 )
 from mohb_jax.report.figures.fronts import staircase
 from mohb_jax.report.figures.panels import Panels, small_multiples
-from mohb_jax.report.style import TRUE_FRONT_COLOUR, Look, front_stems, look, objective_label, seeds_text
+from mohb_jax.report.style import (
+    TRUE_FRONT_COLOUR,
+    Look,
+    front_stems,
+    look,
+    looks_of,
+    objective_label,
+    seeds_text,
+)
 
 MOST_BANDS = 3
 """More methods than this in a panel are drawn without bands, which would hide each other."""
@@ -44,9 +51,7 @@ def draw(analysis: Analysis) -> Named:
         for stem, x, y in front_stems(study, name, "attained"):
             found = attained(table, lanes, study.methods, x, y)
             try:
-                figure = attainment_figure(
-                    name, table, found, method_colours(study), x, y, FOUND[study.credit]
-                )
+                figure = attainment_figure(name, table, found, looks_of(study), x, y, FOUND[study.credit])
             except InputError as error:
                 yield stem, str(error)
             else:
@@ -68,7 +73,7 @@ def attainment_figure(
         name: the benchmark's name in the study.
         table: the benchmark.
         found: what each run found, see ``attained``.
-        colour: each method's place in the study.
+        colour: each method's look.
         x: objective across.
         y: objective upwards.
         where: what counts was found.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,6 +22,7 @@ from mohb_jax.report.style import (
     TRUE_FRONT_COLOUR,
     duration,
     look,
+    looks_of,
     number,
     seeds_text,
     time_unit,
@@ -45,7 +47,7 @@ class View(NamedTuple):
     cells: list[Cell]
     scale: Normalisation
     colour: dict[str, int]
-    """Each method's place in the study, which decides its look."""
+    """Each method's look."""
     footer: str
     found: str
     """Where what counts was found."""
@@ -58,17 +60,12 @@ FOUND: dict[Credit, str] = {
 }
 
 
-def method_colours(study: FinishedStudy) -> dict[str, int]:
-    """Each method's place in the study."""
-    return {method: index for index, method in enumerate(study.methods)}
-
-
 def view_of(analysis: Analysis, name: str) -> View:
     """The view of one benchmark."""
     study, own = analysis.study, analysis.cells_of(name)
     table = study.tables[name]
     footer = _view_footer(study, name, own)
-    return View(table, own, normalisation(table), method_colours(study), footer, FOUND[study.credit])
+    return View(table, own, normalisation(table), looks_of(study), footer, FOUND[study.credit])
 
 
 def _view_footer(study: FinishedStudy, name: str, cells: Sequence[Cell]) -> str:
@@ -121,15 +118,17 @@ def log_axis(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axis.get_view_interval())
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    if low > 0 and high / low < 15:
-        axis.set_minor_formatter(FuncFormatter(_minor_number))
+    decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1 if low > 0 else 2
+    if decades < 2:
+        leading = "25" if high / low > 5 else "2346"
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: _minor_number(value, leading)))
     else:
         axis.set_minor_locator(NullLocator())  # minor ticks take most of the drawing time
 
 
-def _minor_number(value: float, _position: int | None = None) -> str:
-    leading = f"{value:.0e}"[0]
-    return number(value) if leading in "25" else ""
+def _minor_number(value: float, leading: str) -> str:
+    """Numbers for some leading digits only."""
+    return number(value) if f"{value:.0e}"[0] in leading else ""
 
 
 def view_handles(view: View, markers: bool = False) -> list[Line2D]:

@@ -18,7 +18,7 @@ from mohb_jax.report.figures.common import (
     basis,
     say_prices,
 )
-from mohb_jax.report.figures.panels import Panels, plain, small_multiples
+from mohb_jax.report.figures.panels import PANEL_WIDTH, Panels, fitted, plain, small_multiples
 from mohb_jax.report.style import look
 
 SMALLEST_SPAN = 0.01
@@ -104,8 +104,8 @@ def _draw_effects(axes: Axes, items: list[Effect], limits: tuple[float, float]) 
     for place, (level, own) in enumerate(lines.items()):
         shift = 0.08 * (place - (len(lines) - 1) / 2)  # parts the bars
         _draw_line(axes, own, [levels.index(item.levels[0]) + shift for item in own], place, " ".join(level))
-    longest = max(5, 33 // len(levels))
-    axes.set_xticks(range(len(levels)), [plain(level, longest) for level in levels], size=7)
+    room = PANEL_WIDTH / len(levels)
+    axes.set_xticks(range(len(levels)), [fitted(level, room, 7) for level in levels], size=7)
     axes.set(xlim=(-0.4, len(levels) - 0.6), ylim=limits)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if len(lines) > 1:
@@ -122,7 +122,7 @@ def _draw_line(axes: Axes, items: list[Effect], at: list[float], place: int, lab
         means,
         np.abs(ends.T - means),
         color=style.colour,
-        ls=style.line,
+        ls=style.line if _ordered([item.levels[0] for item in items]) else "",
         marker=style.marker,
         ms=3.5,
         lw=1.1,
@@ -130,3 +130,11 @@ def _draw_line(axes: Axes, items: list[Effect], at: list[float], place: int, lab
         capsize=2,
         label=plain(label, 13),
     )
+
+
+def _ordered(levels: Sequence[str]) -> bool:
+    """Whether levels are numbers, between which a line means something."""
+    try:
+        return all(np.isfinite(float(level)) for level in levels)
+    except ValueError:
+        return False

@@ -7,7 +7,16 @@ from typing import NamedTuple
 import matplotlib
 
 from mohb_jax.analysis.analysis import Analysis
-from mohb_jax.report.figures import attainment, calibration, effects, fronts, profiles, progress, ranks
+from mohb_jax.report.figures import (
+    answer,
+    attainment,
+    calibration,
+    effects,
+    fronts,
+    profiles,
+    progress,
+    ranks,
+)
 from mohb_jax.report.figures.common import Family
 from mohb_jax.report.figures.letters import give_fonts
 from mohb_jax.report.figures.panels import STYLE, save_figure
@@ -15,6 +24,7 @@ from mohb_jax.report.figures.panels import STYLE, save_figure
 _LOG = logging.getLogger(__name__)
 
 FAMILIES: tuple[Family, ...] = (
+    answer.draw,
     fronts.draw,
     progress.draw,
     calibration.draw,

@@ -23,7 +23,7 @@ from mohb_jax.report.figures.common import (
     view_title,
 )
 from mohb_jax.report.figures.panels import Panels, small_multiples
-from mohb_jax.report.style import front_stems, look, objective_label
+from mohb_jax.report.style import crowded, front_stems, look, objective_label
 
 
 def draw(analysis: Analysis) -> Named:
@@ -67,14 +67,18 @@ def _draw_fronts(axes: Axes, cells: list[Cell], view: View, x: int, y: int) -> N
     task = view.table.task_index(cells[0].task)
     front = staircase(view.table, task, true_front(view.table, task), x, y)
     axes.step(*front, where="post", marker="o", **TRUE_FRONT, solid_joinstyle="miter")
+    upwards = [front[1]]
     for cell in cells:
         style = look(view.colour[cell.method])
         points = staircase(view.table, task, cell.typical_front, x, y)
         axes.step(*points, where="post", color=style.colour, ls=style.line, lw=0.9, alpha=0.8)
         axes.plot(*points, style.marker, color=style.colour, ms=2.6, mew=0)
-    for objective, axis in ((x, axes.xaxis), (y, axes.yaxis)):
-        if view.scale.log[task, objective] and view.table.objectives[objective].sense == "min":
-            log_axis(axes, "x" if axis is axes.xaxis else "y")
+        upwards.append(points[1])
+    smaller = [objective.sense == "min" for objective in view.table.objectives]
+    if view.scale.log[task, x] and smaller[x]:
+        log_axis(axes, "x")
+    if smaller[y] and (view.scale.log[task, y] or crowded(np.concatenate(upwards))):
+        log_axis(axes, "y")
 
 
 def staircase(

@@ -14,13 +14,12 @@ from mohb_jax.analysis.profiles import gap_ratios, performance_profile
 from mohb_jax.report.figures.common import (
     Named,
     basis,
-    method_colours,
     method_handles,
     say_prices,
     too_few,
 )
 from mohb_jax.report.figures.panels import Panels, small_multiples
-from mohb_jax.report.style import look, number
+from mohb_jax.report.style import look, looks_of, number
 
 MOST_TAU = 100.0
 """Performance profiles are drawn up to this multiple of the best distance."""
@@ -32,7 +31,7 @@ def draw(analysis: Analysis) -> Named:
     if reason:
         yield "profiles", reason
         return
-    yield "profiles", say_prices(study, profile_figure(analysis.comparison, method_colours(study)))
+    yield "profiles", say_prices(study, profile_figure(analysis.comparison, looks_of(study)))
 
 
 def profile_figure(data: Comparison, colour: Mapping[str, int]) -> Figure:

@@ -28,6 +28,8 @@ MEASURES = ("hypervolume", "front_found")
 """What there are curves of."""
 SMALLEST_GAP = 1e-3
 """On the stretched hypervolume axis everything above ``1 - SMALLEST_GAP`` is drawn there."""
+CLOSEST = 0.09
+"""Share of a panel's height that a line of text needs."""
 GAP_TICKS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 
 
@@ -84,10 +86,19 @@ def _draw_hypervolume(axes: Axes, cells: list[Cell], colour: dict[str, int]) -> 
         lowest = min(lowest, float(gaps[2].min()))
     axes.set_yscale("log")
     axes.set_ylim(1.02, lowest * 0.8)  # downwards: less distance is higher up
-    axes.set_yticks([tick for tick in GAP_TICKS if tick >= lowest * 0.8])
+    axes.set_yticks(_apart([tick for tick in GAP_TICKS if tick >= lowest * 0.8], 1.02, lowest * 0.8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda gap, _: f"{1 - gap:.3g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     log_axis(axes, "x")
+
+
+def _apart(ticks: Sequence[float], high: float, low: float) -> list[float]:
+    """Those of descending ticks whose texts do not touch on a logarithmic axis."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(kept[-1] / tick) >= CLOSEST * np.log(high / low):
+            kept.append(tick)
+    return kept
 
 
 def quartiles(curves: Float[np.ndarray, "runs grid"]) -> Float[np.ndarray, "3 grid"]:

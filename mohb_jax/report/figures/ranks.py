@@ -15,7 +15,6 @@ from mohb_jax.report.figures.common import (
     GREY,
     Named,
     basis,
-    method_colours,
     method_handles,
     say_prices,
     tasks_text,
@@ -23,7 +22,7 @@ from mohb_jax.report.figures.common import (
     without_text,
 )
 from mohb_jax.report.figures.panels import Panels, plain, small_multiples, wrapped_footer
-from mohb_jax.report.style import look, number
+from mohb_jax.report.style import look, looks_of, number
 
 _WIDTH, _SIDE, _LINE, _BAR = 7.0, 2.1, 0.19, 0.09
 """Inches of the critical-difference diagram: width, margin for names, height of a name and of a bar."""
@@ -35,7 +34,7 @@ def draw(analysis: Analysis) -> Named:
     if reason:
         yield from ((stem, reason) for stem in ("ranks", "ranks-over-time"))
         return
-    colour = method_colours(study)
+    colour = looks_of(study)
     yield "ranks", say_prices(study, rank_diagram(analysis.ranking, colour))
     curves = rank_figure(analysis.rank_curves, analysis.comparison, colour)
     yield "ranks-over-time", say_prices(study, curves)
@@ -46,7 +45,7 @@ def rank_diagram(found: Ranking, colour: Mapping[str, int]) -> Figure:
 
     Args:
         found: average ranks of two methods or more on one task or more.
-        colour: each method's place in the study, which decides its look.
+        colour: each method's look.
 
     References:
         Demsar 2006, figure 1.

@@ -11,7 +11,7 @@ from mohb_jax.report.assets import filled
 from mohb_jax.report.credits import shown_credits
 from mohb_jax.report.parts import Section, downloads, plot_files
 from mohb_jax.report.plot_data import point_limits
-from mohb_jax.report.style import front_stems
+from mohb_jax.report.style import front_stems, objective_pairs
 
 
 def build(analysis: Analysis) -> Section | None:
@@ -26,8 +26,10 @@ def fronts(analysis: Analysis) -> str:
     study, links = analysis.study, []
     for name in study.tables:
         for place, each in enumerate(shown_credits(analysis, name)):
-            for pair, (stem, _, _) in enumerate(front_stems(study, name, "front")):
-                files = downloads(f"figures/{stem}") if each is analysis else {}
+            stems = {(x, y): stem for stem, x, y in front_stems(study, name, "front")}
+            for pair, objectives in enumerate(objective_pairs(study.tables[name].num_objectives)):
+                drawn = each is analysis and objectives in stems
+                files = downloads(f"figures/{stems[objectives]}") if drawn else {}
                 choice = f"pair={pair} credit={place}"
                 links.append(plot_files(study, name, choice, files | {"CSV": "front.csv"}))
     note = fronts_note(study, analysis.cells, len(analysis.side_by_side))
