@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import FillStyleType
 
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.statistics import summarise
@@ -13,7 +14,7 @@ from mohb_jax.report.style import look, looks_of
 
 _WIDTH, _LINE, _LABELS = 4.6, 0.2, 1.6
 """Inches: the figure, a method, and what names may take."""
-_FILLED = ("full", "none", "left")
+_FILLED: tuple[FillStyleType, ...] = ("full", "none", "left")
 
 
 def draw(analysis: Analysis) -> Named:
