@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax import transfer
 from mohb_jax.programs import release_programs
+from tests.drafts import save_draft
 
 # Our own calls see to this themselves (tests/test_precision.py); kernels that a test calls do not.
 jax.config.update("jax_enable_x64", True)
@@ -32,6 +34,9 @@ hypothesis.settings.load_profile("repeatable")
 
 # Few steps where a test needs a prior, and not a good one.
 transfer.PUBLISHED = Training(num_phases=1, steps_per_phase=100, steps_per_validation=50)
+
+
+Figure.savefig = save_draft  # type: ignore[method-assign]
 
 
 def pytest_collection_finish() -> None:

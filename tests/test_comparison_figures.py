@@ -29,6 +29,7 @@ from mohb_jax.report.figures.files import Drawn, write_figures
 from mohb_jax.report.figures.panels import STYLE
 from mohb_jax.report.figures.profiles import profile_figure
 from mohb_jax.report.figures.ranks import rank_diagram
+from tests.drafts import whole_figures
 from tests.fake_study import make_study, make_table, make_unit
 
 LONG = "a-method-with-a-name-that-is-far-too-long-for-any-figure"
@@ -87,12 +88,13 @@ def test_figures_are_written_and_equal_studies_give_equal_files(tmp_path):
     settings = {
         name: {"eta": eta, "mode": mode} for name, eta, mode in [("x", 2, "a"), ("y", 3, "a"), ("z", 2, "b")]
     }
-    drawn = write(small_study(), tmp_path / "one", settings=settings)
+    with whole_figures():
+        drawn = write(small_study(), tmp_path / "one", settings=settings)
+        again = write(small_study(), tmp_path / "two", settings=settings)
     stems = ["ranks", "ranks-over-time", "profiles", "toy-attained-error-cost", "main-effects"]
     assert [path.name for path in drawn.files] == [stem + end for stem in stems for end in (".pdf", ".png")]
     reason = "no two settings were tried at all pairs of levels while the others stayed equal"
     assert drawn.left_out == {"interactions": reason}
-    again = write(small_study(), tmp_path / "two", settings=settings)
     for first, second in zip(drawn.files, again.files, strict=True):
         assert first.read_bytes() == second.read_bytes()
 

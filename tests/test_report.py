@@ -33,6 +33,7 @@ from mohb_jax.report.plot_data import thinned
 from mohb_jax.report.sections import answer, tasks
 from mohb_jax.report.style import duration, file_names, look, number
 from mohb_jax.store import Unit, unit_path
+from tests.drafts import whole_figures
 from tests.fake_study import make_spec, make_study, make_table, make_unit, one_lane, write_folder
 
 REFERENCE = 1.1
@@ -367,7 +368,8 @@ def folder(tmp_path_factory) -> Path:
         make_unit(table, method, skill) for table in tables for method, skill in (("random", 1), ("mo-hb", 3))
     ]
     write_folder(directory, tables, units)
-    write_report(directory)
+    with whole_figures():
+        write_report(directory)
     return directory
 
 
@@ -400,7 +402,8 @@ def test_summary_holds_its_contract(folder):
 
 
 def test_equal_stores_give_equal_files(folder, tmp_path):
-    write_report(folder, tmp_path / "again")
+    with whole_figures():
+        write_report(folder, tmp_path / "again")
     for path in sorted((folder / "report").rglob("*.*")):
         again = tmp_path / "again" / path.relative_to(folder / "report")
         assert again.read_bytes() == path.read_bytes(), path.name

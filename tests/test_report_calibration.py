@@ -19,6 +19,7 @@ from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
 from mohb_jax.report import write_report
 from mohb_jax.report.sections.calibration import build
+from tests.drafts import whole_figures
 from tests.fake_study import make_table, make_unit, write_folder
 
 MODELS = ("prior network", "gaussian process")
@@ -65,7 +66,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = make_table(tasks=("first",), num_objectives=2)
     write_folder(directory, [table], [make_unit(table, "mo-hb", 2, num_seeds=2)])
     write_rows(directory, make_rows())
-    write_report(directory)
+    with whole_figures():
+        write_report(directory)
     return directory
 
 
@@ -136,7 +138,8 @@ def test_one_held_out_task_has_no_range(folder):
 
 
 def test_equal_stores_give_equal_files(folder, tmp_path):
-    write_report(folder, tmp_path)
+    with whole_figures():
+        write_report(folder, tmp_path)
     for path in sorted((folder / "report").rglob("*.*")):
         assert (tmp_path / path.relative_to(folder / "report")).read_bytes() == path.read_bytes(), path.name
 

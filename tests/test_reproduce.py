@@ -45,6 +45,7 @@ from mohb_jax.store import Unit
 from mohb_jax.study import run_study
 from mohb_jax.types import RunLog
 from tests import fake_study
+from tests.drafts import whole_figures
 
 HORIZON = 100.0
 Evaluation = tuple[int, int, float, float, float, float]
@@ -414,7 +415,8 @@ def reproduce(paper: Paper, directory: Path, command: str = "mohb reproduce <b>"
 
 
 def test_end_to_end_and_going_on(tmp_path):
-    page, num_run = reproduce(small_paper(), tmp_path / "out")
+    with whole_figures():
+        page, num_run = reproduce(small_paper(), tmp_path / "out")
     assert num_run == 2
     files = {path.relative_to(page.parent).as_posix(): path.read_bytes() for path in page.parent.rglob("*.*")}
     frame = pl.read_csv(files["claims.csv"])
