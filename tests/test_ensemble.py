@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from mohb_jax.surrogates.ensemble import EnsembleTraining, fit_further, new_ensemble, predict_all
+from mohb_jax.surrogates.ensemble import EnsembleTraining, Network, fit_further, new_ensemble, predict_all
 from mohb_jax.surrogates.ridge import PENALTY, ridge_predictions
 from mohb_jax.surrogates.transform import standardised_costs
 from sklearn.linear_model import Ridge
@@ -42,6 +42,14 @@ def test_predictions_equal_a_forward_pass_in_numpy():
     ]
     np.testing.assert_allclose(predict_all(params, features), expected, rtol=1e-12)
     assert first["kernel"].shape == (3, COLUMNS, 10)
+
+
+def test_new_weights_are_those_that_flax_draws():
+    shape, network = np.zeros((1, COLUMNS)), Network(TRAINING.width, OUTPUTS)
+    keys = jax.random.split(jax.random.key(2), TRAINING.num_members)
+    expected = jax.jit(jax.vmap(lambda key: network.init(key, shape)))(keys)
+    found = new_ensemble(jax.random.key(2), COLUMNS, OUTPUTS, TRAINING)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_new_weights_and_biases_are_standard_normal_and_differ_between_members():
