@@ -12,6 +12,7 @@ import pytest
 
 from mohb_jax import cli
 from mohb_jax.analysis import Analysis
+from tests.drafts import whole_figures
 from tests.fake_study import make_study, make_table, make_unit
 
 ROOT = Path(__file__).parents[1]
@@ -96,7 +97,8 @@ def test_words_that_the_glossary_points_to_are_there():
 def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     """In the order of its cells, from an empty folder."""
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(ROOT / "docs" / "tutorial" / "first_study.py"))
+    with whole_figures():
+        runpy.run_path(str(ROOT / "docs" / "tutorial" / "first_study.py"))
     assert "mo-hb-barrier" in capsys.readouterr().out
     assert (tmp_path / "curves.png").stat().st_size > 1000
 

@@ -430,7 +430,8 @@ def test_end_to_end_and_going_on(tmp_path):
     assert "mohb reproduce &lt;b&gt;" in text
     assert "<script" not in text
     assert not re.search(r'(src|href)="https?:', text)
-    again, num_run = reproduce(small_paper(), tmp_path / "out")
+    with whole_figures():
+        again, num_run = reproduce(small_paper(), tmp_path / "out")
     assert num_run == 0
     assert {
         path.relative_to(again.parent).as_posix(): path.read_bytes() for path in again.parent.rglob("*.*")
