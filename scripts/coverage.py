@@ -3,8 +3,8 @@
     python -m scripts.coverage [--studies 200]
 
 Every study is made with a root seed of its own, so with draws of the prior of its own, on the same tables and
-networks. What an interval should hold is the mean over all studies. A few minutes on two processors; the
-table that it prints stands in docs/validity.md.
+networks. What an interval should hold is the mean over all studies. The table that it prints stands in
+docs/validity.md. Methods without a prior come first and take minutes; those with one take longer.
 """
 
 import argparse

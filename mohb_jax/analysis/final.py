@@ -13,8 +13,9 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 RESULTS = "results.json"
-FORMAT = 4
-"""Of that file; 1 had another definition of rank, 2 one credit alone, 3 no note on tables used up."""
+FORMAT = 5
+"""Of that file; 1 had another definition of rank, 2 one credit alone, 3 no note on tables used up, 4 narrower
+intervals."""
 
 
 class Final(NamedTuple):
