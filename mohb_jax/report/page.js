@@ -221,7 +221,7 @@
     const shown = values.filter((value) => value > 0);
     const decades = Math.log10(Math.max(...shown) / Math.min(...shown));
     const most = narrow() ? 4 : 7;
-    return { type: "log", tickformat: "~r", dtick: decades * 3 <= most ? "D2" : Math.max(1, Math.ceil(decades / most)) };
+    return { type: "log", tickformat: "~r", dtick: decades < most / 2.5 ? "D2" : Math.max(1, Math.ceil(decades / most)) };
   }
 
   // --- fronts ---
