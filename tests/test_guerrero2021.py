@@ -15,6 +15,7 @@ from tests.real_data import need
 def small(monkeypatch):
     """The paper with two small benchmarks and two of its methods, one of which neither can serve."""
     monkeypatch.setattr(guerrero2021, "OBJECTIVES", {"embedded": ["error", "cost"], "synthetic": None})
+    monkeypatch.setattr(guerrero2021, "TASKS", {"embedded": ["digits", "diabetes"]})
     monkeypatch.setattr(guerrero2021, "PAPERS_METHODS", ("sh-emoa", "ms-ehvi"))
     monkeypatch.setattr(guerrero2021, "WITHOUT", dict.fromkeys(("embedded", "synthetic"), ("ms-ehvi",)))
     paper = guerrero2021.PAPER
@@ -39,7 +40,7 @@ def test_a_small_reproduction(small, tmp_path, monkeypatch, capsys):
         if row["task"] == "all" and row["credit"] == "full"
     }
     assert set(found) == {(name, m) for name in small.benchmarks for m in ("random", "sh-emoa")}
-    assert summary["comparison"]["ranking"]["num_tasks"] == 8
+    assert summary["comparison"]["ranking"]["num_tasks"] == 3
     page = (out / "claims" / "index.html").read_text(encoding="utf-8")
     first = page.index("Beside the paper")
     assert first < page.index("In short")
