@@ -27,6 +27,7 @@ from mohb_jax.report.figures.panels import Panels, small_multiples
 from mohb_jax.report.style import (
     TRUE_FRONT_COLOUR,
     Look,
+    crowded,
     front_stems,
     look,
     looks_of,
@@ -126,9 +127,11 @@ def _draw_panel(
         far = np.concatenate(corners).max(axis=0)
         for key in keys:
             _draw_surfaces(axes, table, surfaces[key], far, look(colour[key[1]]), objectives, bands)
-    for objective, which in ((x, "x"), (y, "y")):
-        if normalisation(table).log[task, objective] and table.objectives[objective].sense == "min":
-            log_axis(axes, which)
+    scaled, smaller = normalisation(table).log[task], [own.sense == "min" for own in table.objectives]
+    if scaled[x] and smaller[x]:
+        log_axis(axes, "x")
+    if smaller[y] and (scaled[y] or crowded(np.concatenate([np.zeros(0), *(c[:, 1] for c in corners)]))):
+        log_axis(axes, "y")
 
 
 def _draw_surfaces(

@@ -141,7 +141,7 @@ def text_width(text: str, size: float | int) -> float:
 
 def fitted(text: str, width: float, size: float | int) -> str:
     """As much of a text, see ``plain``, as fits into a width in inches."""
-    text = plain(text)
+    text = plain(text, 200)
     while len(text) > 2 and text_width(text, size) > width:
         text = text[:-2].rstrip() + "…"
     return text
