@@ -4,8 +4,9 @@
 
 Runs one study again and again, each time with code for another processor, and prints for each method in how
 many runs every decision is the one of the first study, and how far its mean hypervolume moves. One machine
-can play some of the others: XLA is told to leave out instructions, to do without the library that picks
-kernels by processor, or to see one core only. docs/machines.md shows what came out.
+can play some of the others: XLA is told to do without the library that picks
+kernels by processor (as with another processor of the last ten years), and to leave out instructions, too (as
+with a much older one). docs/machines.md shows what came out.
 """
 
 import argparse
@@ -25,10 +26,8 @@ from mohb_jax.types import RunLog
 
 PROCESSORS = {
     "this one": "",
-    "AVX2": "--xla_cpu_max_isa=AVX2",
     "no library": "--xla_cpu_experimental_ynn_fusion_type=",
     "no FMA": "--xla_cpu_max_isa=SSE4_2 --xla_cpu_experimental_ynn_fusion_type=",
-    "one core": "",
 }
 """The first is what the others are compared with; the names are the columns of the table."""
 DEFAULT = [name for name in METHODS if name != "ms-ehvi"]
@@ -43,9 +42,8 @@ def run_as(processor: str, methods: Sequence[str], folder: Path) -> Path:
         "XLA_FLAGS": PROCESSORS[processor],
         "JAX_COMPILATION_CACHE_DIR": str(own / "cache"),
     }
-    core = ["taskset", "--cpu-list", "0"] if processor == "one core" else []
     named = [word for name in methods for word in ("--method", name)]
-    command = [*core, sys.executable, "-m", "mohb_jax.cli", "run", *STUDY, *named, "--out", str(own)]
+    command = [sys.executable, "-m", "mohb_jax.cli", "run", *STUDY, *named, "--out", str(own)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     return own
 

@@ -123,9 +123,9 @@ def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, 
 
 def test_screenshot_shows_both_methods(chromium, folder, tmp_path):
     target = tmp_path / "page.png"
-    browse(chromium, folder / "index.html", f"--screenshot={target}", "--window-size=1200,3200")
+    browse(chromium, folder / "index.html", f"--screenshot={target}", "--window-size=1200,4800")
     pixels = (matplotlib.image.imread(target)[..., :3] * 255).round().astype(int)
-    assert pixels.shape[:2] == (3200, 1200)
+    assert pixels.shape[:2] == (4800, 1200)
     colours = re.findall('"colour":"#([0-9A-F]{6})"', (folder / "index.html").read_text())
     assert len(set(colours)) == 2
     for colour in colours:

@@ -128,7 +128,7 @@ class Study(_Entry):
         for entry in entries if isinstance(entries, list) else []:
             if entry not in CREDITS:
                 hint = did_you_mean(str(entry), CREDITS)
-                raise ValueError(f"{entry!r} is unknown{hint}: accepted are {', '.join(CREDITS)}")
+                raise ValueError(f"unknown {entry!r}{hint}; accepted: {', '.join(CREDITS)}")
         return entries
 
     @pydantic.field_validator("credit")

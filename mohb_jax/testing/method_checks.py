@@ -174,10 +174,13 @@ def _judge_cut(case: Case, table: AnyTable) -> None:
     cut, log = parts.first_cut(case.method, case.ready(table)), case.log(table)
     if cut is None:
         return
-    for lane in np.flatnonzero(log.valid[:, : cut[1].stop].all(axis=1)):
-        finite = np.isfinite(log.costs[lane, cut[0]]).all(axis=1)
-        good, kept = set(log.row[lane, cut[0]][finite].tolist()), log.row[lane, cut[1]].tolist()
-        if len(good & set(kept)) < min(len(kept), len(good)):
+    rung, num_kept = cut
+    for lane in np.flatnonzero(log.valid[:, : rung.stop].all(axis=1)):
+        finite = np.isfinite(log.costs[lane, rung]).all(axis=1)
+        good = set(log.row[lane, rung][finite].tolist())
+        later = log.row[lane, rung.stop :][log.valid[lane, rung.stop :]]
+        kept = later[np.isin(later, log.row[lane, rung])][:num_kept].tolist()
+        if len(kept) == num_kept and len(good & set(kept)) < min(len(kept), len(good)):
             broken(
                 f"On 'failing', in lane {lane} rows {kept} went on where {sorted(good)} had not failed: wrap "
                 "the rule in failures_last"

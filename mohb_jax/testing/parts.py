@@ -142,8 +142,8 @@ def run(ready: Ready, lanes: list[tuple[int, int]], seed: int = 0, horizon: floa
     return log._replace(fidelity=fidelity)
 
 
-def first_cut(method: Method, ready: Ready) -> tuple[slice, slice] | None:
-    """Slots of the first rung that is cut, and of what goes on from it, in a run whose rungs are full.
+def first_cut(method: Method, ready: Ready) -> tuple[slice, int] | None:
+    """Slots of the first rung that is cut, and how many go on from it, in a run whose rungs are full.
 
     None where nothing is cut, or results are judged as they arrive.
     """
@@ -152,7 +152,7 @@ def first_cut(method: Method, ready: Ready) -> tuple[slice, slice] | None:
         return None
     first = sum(bracket.num_evaluations for bracket in plan.opening)
     started, kept = plan.brackets[0].sizes[:2]
-    return slice(first, first + started), slice(first + started, first + started + kept)
+    return slice(first, first + started), kept
 
 
 def tags_of(part: Any) -> frozenset[str]:
