@@ -6,6 +6,8 @@
   // Plotly reads a little HTML in its texts: names come from data and must be shown as they are.
   const plain = (text) =>
     String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\r\n]+/g, " ");
+  // A legend as wide as a long name would leave no room for the plot; pointing at the plot shows all of it.
+  const legendName = (text) => plain(text.length > 40 ? text.slice(0, 39) + "\u2026" : text);
   const short = (value) => {
     if (typeof value !== "number") return String(value);
     const rounded = Number(value.toPrecision(4));
@@ -254,7 +256,7 @@
     const onLine = new Set(line);
     const trace = (list, size, opacity) => ({
       x: list.map((point) => panel.values[point][x]), y: list.map((point) => panel.values[point][y]),
-      name: plain(who), legendgroup: who, type: "scatter", mode: "markers",
+      name: legendName(who), legendgroup: who, type: "scatter", mode: "markers",
       marker: { color: look.colour, symbol: look.symbol, line: { width: 0 }, size, opacity },
       hovertext: list.map((point) => hoverText(benchmark, columns, panel, point, who)), hoverinfo: "text",
       customdata: list, meta: who,
@@ -359,7 +361,7 @@
       share ? "share found: " + short(value)
         : "hypervolume: " + short(value) + " (middle half of the seeds: " + short(entry.low[i]) + " to " + short(entry.high[i]) + ")",
     ].join("<br>"));
-    const line = Object.assign({ y: height(middle), name: plain(method.name), hovertext: text, hoverinfo: "text",
+    const line = Object.assign({ y: height(middle), name: legendName(method.name), hovertext: text, hoverinfo: "text",
       line: { color: method.colour, dash: method.dash, width: 2.2, shape: "hv" } }, common);
     if (share) return [line];
     return [
