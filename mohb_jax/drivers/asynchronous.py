@@ -172,8 +172,9 @@ def _run_batch(
             break
         capacity = GROWTH * capacity
         numbers = plan._numbers(capacity)
-    # Made by NumPy, since even filling an array is a program to compile.
-    until = np.full(lanes.horizon.shape, np.inf) if with_unfinished else lanes.horizon
+    until = jnp.asarray(lanes.horizon)
+    if with_unfinished:  # put there, since even filling an array is a program to compile
+        until = jax.device_put(np.full(until.shape, np.inf), until.sharding)
     return tuple(jax.device_get(slots_of(numbers, cells, lanes, until, state)))
 
 
