@@ -3,7 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Bytecode is kept, whatever the machine's setting: each worker would compile all modules anew.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
+# Half as many workers again as processors: tests wait for processes and browsers for a tenth of their time.
+WORKERS := $(shell $(PYTHON) -c "import os; print(3 * (os.cpu_count() or 1) // 2 or 1)")
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # Code is generated in one piece: with two workers, both cores have enough to do.
 ONE_PIECE := --xla_cpu_parallel_codegen_split_count=1
 # Tests that are marked users_level ask for bits, and get the programs that users get. All others ask what a
