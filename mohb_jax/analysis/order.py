@@ -44,6 +44,12 @@ def order_notes(study: FinishedStudy, cells: Mapping[Credit, Sequence[Cell]]) ->
     return {name: " ".join(filter(None, texts)) for name, texts in found.items() if any(texts)}
 
 
+def more_pairs(number: int) -> str:
+    """The end of a sentence on one pair of methods: how many others change places, too."""
+    pairs = "pair changes" if number == 1 else "pairs change"
+    return f"; {number:,} more {pairs} places" if number else ""
+
+
 def _note(
     table: AnyTable, first: Credit, other: Credit, before: Sequence[Cell], after: Sequence[Cell]
 ) -> str:
@@ -58,7 +64,7 @@ def _note(
     if not clear:
         return f"In {first} and {other} only methods that these runs do not tell apart change places."
     most = max(clear, key=lambda turn: turn.swing)
-    more = f"; {len(clear) - 1} more pairs change places" if len(clear) > 1 else ""
+    more = more_pairs(len(clear) - 1)
     return (
         f"The order of methods differs: {most.ahead} is behind {most.behind} in {first} and ahead of it in "
         f"{other}, for {_why(before, most)}{', and only those count in full' * (first == 'full')}{more}."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.comparison import everywhere
 from mohb_jax.analysis.curves import Cell
+from mohb_jax.analysis.order import more_pairs
 from mohb_jax.analysis.outcome import Outcome, disagreements, outcome
 from mohb_jax.analysis.results import FinishedStudy
 from mohb_jax.analysis.statistics import ALL_TASKS, Row
@@ -133,7 +134,7 @@ def _disagreement(found: Outcome) -> str:
         one, other = values[first], values[second]
         if abs(one - other) > 1e-12:
             by[one > other].append(f"{name} ({abs(one):.{digits}f} against {abs(other):.{digits}f})")
-    more = f"; {len(turns) - 1:,} more pairs change places" if len(turns) > 1 else ""
+    more = more_pairs(len(turns) - 1)
     return (
         f"Mean, median and rank disagree about the order: {_strong(found.methods[first])} is ahead of "
         f"{_strong(found.methods[second])} by {listed(by[True])}, behind it by {listed(by[False])}{more}."
