@@ -111,8 +111,7 @@ def simulate(
         rungs = rungs_of(plan, log.valid.shape[1])
         require_lawful(log, table, chosen.label, functions_of(plan), rungs)
     if small:
-        pays_difference = table.resumable if conditions.resumable is None else conditions.resumable
-        log = with_stopped_rows(log, table, plan, np.asarray(lanes.horizon), pays_difference)
+        log = with_stopped_rows(log, table, plan, np.asarray(lanes.horizon), bool(cells.resumable))
     return log
 
 
