@@ -55,6 +55,8 @@ class Prior:
         objectives: of that table.
         mu: predicted mean, in z-space (``quantile_transform``).
         sigma: predicted deviation, positive.
+        correlation: of what the objectives of one row are off by, in units of ``sigma``; None if they are
+            drawn independently.
     """
 
     name: str
@@ -63,6 +65,17 @@ class Prior:
     objectives: tuple[Objective, ...]
     mu: Float[np.ndarray, "tasks objectives rows"]
     sigma: Float[np.ndarray, "tasks objectives rows"]
+    correlation: Float[np.ndarray, "tasks objectives objectives"] | None = None
+
+    def noise_factor(self, task: int, objectives: slice = slice(None)) -> Float[np.ndarray, "m m"]:
+        """What independent normal numbers are multiplied by to be correlated as the objectives are.
+
+        The lower Cholesky factor, in float32; the identity where objectives are independent.
+        """
+        if self.correlation is None:
+            return np.eye(len(self.objectives[objectives]), dtype=np.float32)
+        chosen = self.correlation[task, objectives, objectives]
+        return np.linalg.cholesky(chosen.astype(np.float64)).astype(np.float32)
 
     def require_space(self, table: AnyTable) -> None:
         """``InputError`` unless the table has the columns, objectives, tasks and rows of this prior."""
@@ -112,36 +125,51 @@ def learn_prior(table: AnyTable, seed: int = 0, training: Training | None = None
 def _learn(table: AnyTable, seed: int, training: Training) -> Prior:
     require_other_tasks(table)
     features = unit_features(table)
-    values, task, row = _training_rows(table, seed)
+    values, task, row = training_rows(table, seed)
     key = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM)
     targets, valid = leave_one_out(values, task, table.num_tasks)
     fitted = fit_networks(key, features[row], targets, valid, training)
     shape = (table.num_tasks, table.num_objectives, table.num_rows)
-    mu, sigma = (np.asarray(part).reshape(shape) for part in _predict(fitted, features))
+    mu, sigma = (np.asarray(part).reshape(shape) for part in predict_networks(fitted, features))
     return Prior(table.name, table.tasks, table.columns, table.objectives, mu, sigma)
 
 
 @functools.partial(jax.jit, compiler_options=PORTABLE)
-def _predict(fitted: FittedNetwork, features: Array) -> tuple[Array, Array]:
-    """Network by network: the activations of all at once would not fit in memory."""
+def predict_networks(fitted: FittedNetwork, features: Array) -> tuple[Array, Array]:
+    """Mean and deviation of each network of a batch at each row.
+
+    Network by network: the activations of all at once would not fit in memory.
+    """
     return jax.lax.map(lambda network: predict_one(network, features), fitted)
 
 
-def require_other_tasks(table: AnyTable) -> None:
-    """``InputError`` if a task of the table has no other to learn from, or an objective says nothing."""
+def require_another_task(table: AnyTable) -> None:
+    """``InputError`` if the task of the table has no other to learn from."""
     if table.num_tasks < 2:
         raise InputError(
             f"benchmark {table.name!r} has the task {table.tasks[0]!r} alone: a method that transfers needs "
             "the evaluations of at least one other task"
         )
-    for task, name in enumerate(table.tasks):
+
+
+def informative(table: AnyTable) -> Bool[np.ndarray, "tasks objectives"]:
+    """Where an objective has more than one value at the highest fidelity: an order to learn."""
+    found = np.zeros((table.num_tasks, table.num_objectives), bool)
+    for task in range(table.num_tasks):
         costs = table.final_costs(task)[table.final_available(task)]
-        for objective, column in zip(table.objectives, costs.T, strict=True):
-            if column.size == 0 or (column == column[0]).all():
-                raise InputError(
-                    f"objective {objective.name!r} is constant in task {name!r} of benchmark {table.name!r}: "
-                    "a method that transfers cannot learn from it; leave out the task or the objective"
-                )
+        found[task] = costs.size > 0 and (costs != costs[0]).any(axis=0)
+    return found
+
+
+def require_other_tasks(table: AnyTable) -> None:
+    """``InputError`` if a task of the table has no other to learn from, or an objective says nothing."""
+    require_another_task(table)
+    for task, m in np.argwhere(~informative(table)):
+        raise InputError(
+            f"objective {table.objectives[m].name!r} is constant in task {table.tasks[task]!r} of benchmark "
+            f"{table.name!r}: a method that transfers cannot learn from it; leave out the task or the "
+            "objective"
+        )
 
 
 @in_64_bits
@@ -162,7 +190,7 @@ def _transform(costs: Array, measured: Array) -> Array:
     return jax.vmap(quantile_transform, (0, None))(costs, measured)
 
 
-def _training_rows(
+def training_rows(
     table: AnyTable, seed: int
 ) -> tuple[Float[np.ndarray, "objectives n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """z-values, task and row of everything that networks learn from."""

@@ -150,7 +150,13 @@ def test_large_tables_draw_a_fresh_subset():
     mu = jnp.zeros((2, 20_500), jnp.float32)
     places = np.asarray(
         _draw_lists(
-            jax.random.key(0), jnp.zeros(NOISE, jnp.float32), mu, mu + 1, jnp.int32(20_400), jnp.arange(4)
+            jax.random.key(0),
+            jnp.zeros(NOISE, jnp.float32),
+            mu,
+            mu + 1,
+            jnp.eye(2, dtype=jnp.float32),
+            jnp.int32(20_400),
+            jnp.arange(4),
         )
     )
     assert places.shape == (4, LIST_LENGTH)

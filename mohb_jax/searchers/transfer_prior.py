@@ -93,6 +93,7 @@ def _draw_lists(
     noise: Float[Array, " noise"],
     mu: Float[Array, "m n"],
     sigma: Float[Array, "m n"],
+    factor: Float[Array, "m m"],
     num_rows: Int[Array, ""],
     numbers: Int[Array, " some"],
 ) -> Int[Array, "some length"]:
@@ -104,7 +105,7 @@ def _draw_lists(
         means, deviations = (mu, sigma) if place is None else (mu[:, place], sigma[:, place])
         start = jax.random.randint(noise_key, (), 0, NOISE - means.size)
         own = jax.lax.dynamic_slice(noise, (start,), (means.size,)).reshape(means.shape)
-        costs = means + deviations * own
+        costs = means + deviations * jnp.matmul(factor, own, precision=jax.lax.Precision.HIGHEST)
         valid = jnp.arange(means.shape[1]) < num_rows
         listed = _sorted(place_key, jnp.where(valid, costs, jnp.inf), valid)
         return jnp.where(valid[listed], listed if place is None else place[listed], -1)
@@ -216,8 +217,8 @@ def _make_bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int,
         task, row = tasks[position], rows[position]
         mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row] / order.strength
         own = np.resize(numbers[start : start + size], size)  # the last call has the shape of the others
-        key, noise = keys[position], noises[position]
-        place = np.asarray(_draw_lists(key, noise, mu, sigma, candidates.num_rows[position], own))
+        key, noise, factor = keys[position], noises[position], prior.noise_factor(task, chosen)
+        place = np.asarray(_draw_lists(key, noise, mu, sigma, factor, candidates.num_rows[position], own))
         return np.where(place < 0, -1, row[place]).astype(np.int32)
 
     starts = range(0, order.draws, size)
