@@ -166,6 +166,23 @@ def test_large_tables_draw_a_fresh_subset():
     assert len(set(places.ravel().tolist())) > 2 * LIST_LENGTH
 
 
+def test_draws_of_objectives_that_share_what_they_are_off_by():
+    """Off by the same, rows are in the order of one draw; off by the opposite, none dominates another."""
+    key, num_rows = jax.random.key(4), 50
+    noise = jax.random.normal(jax.random.key(5), (NOISE,), jnp.float32)
+    start = jax.random.randint(jax.random.split(jax.random.fold_in(key, 0))[0], (), 0, NOISE - 2 * num_rows)
+    mu = jnp.zeros((2, num_rows), jnp.float32)
+    order = np.argsort(np.asarray(noise)[int(start) :][:num_rows])
+    for sign in (1, -1):
+        factor = jnp.array([[1, 0], [sign, 0]], jnp.float32)
+        listed = _draw_lists(key, noise, mu, mu + 1, factor, jnp.int32(num_rows), jnp.arange(1))[0]
+        if sign == 1:
+            assert listed.tolist() == order.tolist()
+        else:
+            assert set(listed[:3].tolist()) & {order[0], order[-1]}  # ends of the one front
+            assert listed.tolist() != order.tolist()
+
+
 def test_a_rung_of_proposals_beats_random_search_where_tasks_are_alike():
     table = related_tasks(num_rows=400, shift=0.0, num_tasks=3)
     prior = learn_prior(table, training=Training(num_phases=1, steps_per_phase=600))
