@@ -24,7 +24,7 @@ class CalibrationRow(pydantic.BaseModel):
     task: str
     """Held out: the fit did not see its values."""
     objective: str
-    model: Literal["prior network", "gaussian process"]
+    model: Literal["prior network", "gaussian process", "single network", "transfer prior"]
     coverage: dict[Literal["0.5", "0.8", "0.95"], _Share]
     """Share of the task's values within the central interval of that probability."""
     negative_log_likelihood: float

@@ -208,21 +208,23 @@ def training_rows(
 
 
 @in_64_bits
-def calibration(table: AnyTable, prior: Prior) -> list[dict[str, Any]]:
+def calibration(table: AnyTable, prior: Prior, model: str = "prior network") -> list[dict[str, Any]]:
     """How well a prior predicts each held-out task: coverage of central intervals, and log-likelihood.
 
-    A diagnosis made after the fact: it reads the values that the prior was kept from.
+    A diagnosis made after the fact: it reads the values that the prior was kept from. Objectives that are
+    constant in a task have no row.
 
     Returns:
         One row per task and objective, as ``calibration.json`` of a study holds them.
     """
-    rows = []
+    rows, varied = [], informative(table)
     for task, name in enumerate(table.tasks):
         z, measured = z_values(table, task)
-        for m, objective in enumerate(table.objectives):
+        for m in np.flatnonzero(varied[task]).tolist():
+            objective = table.objectives[m]
             predicted = (z[m], prior.mu[task, m].astype(np.float64), prior.sigma[task, m].astype(np.float64))
             rows.append(
-                {"benchmark": table.name, "task": name, "objective": objective.name, "model": "prior network"}
+                {"benchmark": table.name, "task": name, "objective": objective.name, "model": model}
                 | diagnosis(*predicted, measured)
             )
     return rows

@@ -182,7 +182,7 @@ def test_a_page_of_a_table_without_money_is_written(tmp_path):
         ("{}", "the file: input should be a valid list"),
         ("[1]", "row 1"),
         (json.dumps([make_row(), make_row(task=3)]), "row 2, task is 3: input should be a valid string"),
-        (json.dumps([make_row(model="oracle")]), "'prior network' or 'gaussian process'"),
+        (json.dumps([make_row(model="oracle")]), "'prior network', 'gaussian process', "),
         (json.dumps([make_row(coverage={"0.5": 0.5, "0.8": 0.8})]), "row 1, coverage: level 0.95 is missing"),
         (json.dumps([make_row(coverage={"0.5": 0.5, "0.8": 1.8, "0.95": 1})]), "row 1, coverage.0.8 is 1.8"),
         (json.dumps([make_row(coverage={"0.5": 0.5, "0.8": 0.8, "0.95": 1, "1": 1})]), "row 1, coverage.1"),

@@ -177,7 +177,7 @@ CALIBRATION = (
     _WHERE[0],
     Described("task", TEXT, "task held out: the model never saw its values"),
     Described("objective", TEXT, "objective that was predicted"),
-    Described("model", TEXT, "prior network or gaussian process"),
+    Described("model", TEXT, "prior network, gaussian process, single network or transfer prior"),
     Described("coverage_0.5", REAL, "share of the values within the central 50 % interval"),
     Described("coverage_0.8", REAL, "the same for 80 %"),
     Described("coverage_0.95", REAL, "the same for 95 %"),

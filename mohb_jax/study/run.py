@@ -13,6 +13,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.calibration import FILE as CALIBRATION
 from mohb_jax.calibration import read_calibration
 from mohb_jax.errors import InputError
+from mohb_jax.honest_prior import NONE, Honesty, learn_transfer_prior
 from mohb_jax.methods import method_named
 from mohb_jax.programs import Compilation
 from mohb_jax.searchers.gcp import process_calibration
@@ -118,8 +119,14 @@ def _found(
     return True
 
 
+def _honest_calibration(table: AnyTable, seed: int, parts: Honesty, model: str) -> list[dict[str, Any]]:
+    return calibration(table, learn_transfer_prior(table, seed, parts), model)
+
+
 CALIBRATIONS: dict[str, Callable[[AnyTable, int], list[dict[str, Any]]]] = {
     "prior network": lambda table, seed: calibration(table, learn_prior(table, seed)),
+    "single network": lambda table, seed: _honest_calibration(table, seed, NONE, "single network"),
+    "transfer prior": lambda table, seed: _honest_calibration(table, seed, Honesty(), "transfer prior"),
     "gaussian process": lambda table, seed: process_calibration(table, learn_prior(table, seed), seed),
 }
 """How well each model predicts the tasks of a table that were held out from it."""

@@ -17,7 +17,12 @@ from mohb_jax.report.style import TRUE_FRONT_COLOUR, look
 
 CALIBRATION = "calibration"
 """File name stem of the figure on calibration."""
-_MODELS = {"prior network": (6, "o", -0.6), "gaussian process": (7, "s", 0.6)}
+_MODELS = {
+    "prior network": (6, "o", -0.6),
+    "gaussian process": (7, "s", 0.6),
+    "single network": (4, "v", -1.8),
+    "transfer prior": (2, "D", 1.8),
+}
 """Colour and marker, which are not those of a study's first methods, and a shift in % that parts the bars."""
 
 

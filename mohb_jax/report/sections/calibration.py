@@ -30,6 +30,8 @@ _CALIBRATION_NOTES = (
     "the values of the task held out, which the fit never saw. It is calibrated if its central 80 % interval "
     "holds 80 % of those values, and likewise for 50 % and 95 %. Fewer: it is overconfident, its intervals "
     "are too narrow. More: it is too cautious, its intervals are too wide.",
+    "A single network says of itself how far it may be off. The transfer prior mixes several that learnt "
+    "from different tasks, puts them right by how they did on other tasks, and doubts what few could test.",
     "The negative log-likelihood joins calibration and accuracy in one number, in nats per value: lower is "
     f"better. Values count after their transform to standard normal scores, so {KNOWS_NOTHING} is a "
     "prediction that knows nothing of the configuration. Numbers are means over held-out tasks [least, "
