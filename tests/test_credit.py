@@ -27,7 +27,7 @@ from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.results import load_study
 from mohb_jax.analysis.thinning import improving
 from mohb_jax.errors import InputError
-from mohb_jax.papers.reductions import tuning
+from mohb_jax.papers.reductions import selected, tuning
 from mohb_jax.papers.runs import unit_runs
 from mohb_jax.report.figures import progress
 from mohb_jax.report.page import page_html
@@ -92,9 +92,9 @@ def make_unit(table: Table, resumes: bool = True, seed: int = 0) -> Unit:
     return Unit(make_spec(table, "m", RUNS) | {"highest_fidelity": LEVELS - 1}, log)
 
 
-def earned(table: Table, log: RunLog, lane: int, credit: str) -> list[tuple[float, int, int]]:
-    """By definition: when a run had which row at which fidelity, following its workers forwards."""
-    found: list[tuple[float, int, int]] = []
+def earned(table: Table, log: RunLog, lane: int, credit: str) -> list[tuple[float, int, int, int]]:
+    """By definition: when a run had which row at which fidelity, and from which slot."""
+    found: list[tuple[float, int, int, int]] = []
     paid: dict[int, float] = {}
     for slot in range(SLOTS):
         row, level = int(log.row[lane, slot]), int(log.fidelity[lane, slot])
@@ -109,7 +109,7 @@ def earned(table: Table, log: RunLog, lane: int, credit: str) -> list[tuple[floa
             elif seconds[g] <= resumed:
                 continue  # reached by an earlier evaluation
             if table.mask[log.task[lane], row, g] and (credit != "full" or g == LEVELS - 1):
-                found.append((when, row, g))
+                found.append((when, row, g, slot))
         paid[row] = max(seconds[level], paid.get(row, 0.0))
     return found
 
@@ -151,7 +151,7 @@ def test_every_credit_is_its_definition(credit, resumable, resumes):
             got = earned(table, unit.log, task * RUNS + run, credit)
             for k in (0, 30, 60, 80, 99):
                 until = cell.grid[k] * (1 + 1e-9)  # times are sums here and differences there
-                here = [(row, g) for when, row, g in got if when <= until]
+                here = [(row, g) for when, row, g, _ in got if when <= until]
                 volume = moocore.hypervolume(scaled(table, task, credit, here), ref=REFERENCE) if here else 0
                 assert cell.hypervolume[run, k] == pytest.approx(volume / whole, abs=1e-9), (run, k)
                 share = np.mean([pair in here for pair in front])
@@ -405,26 +405,32 @@ def test_the_page_has_one_table_with_two_columns(folder):
     assert "lone-hypervolume-passed" not in drawn
 
 
+@pytest.mark.parametrize("resumes", [True, False])
 @pytest.mark.parametrize("credit", ["logged", "passed"])
-def test_papers_measure_what_counts(credit):
-    """When a run had an error, and what it had paid by then: of each row its dearest result."""
+def test_papers_measure_what_counts(credit, resumes):
+    """When a run had an error, what it had paid by then (of each training its dearest result; where nothing
+    is resumed each evaluation is one), and the cheapest of what it had."""
     table = make_table()
-    unit = make_unit(table)
+    unit = make_unit(table, resumes)
+    unit = unit._replace(spec=unit.spec | {"settings": {"resumable": resumes}})
     runs = unit_runs(counted(table, credit), unit)
     for lane in range(2 * RUNS):
         task = lane // RUNS
         got = sorted(earned(table, unit.log, lane, credit))
-        errors = [table.costs[task, row, g, 0] for _, row, g in got]
+        errors, costs = np.array([table.costs[task, row, g] for _, row, g, _ in got]).T
         assert runs.best[lane] == min(errors)
         for target in (1.0, 0.4, 0.1):
-            first = next((when for (when, _, _), e in zip(got, errors, strict=True) if e <= target), None)
+            fits = errors <= target
             value, reached, _ = tuning(runs, target, "runtime")
-            assert reached[lane] == (first is not None)
-            if first is None:
-                continue
-            assert value[lane] == pytest.approx(first)
+            least, _, error = selected(runs, target, "cost", 99.0)
+            assert reached[lane] == fits.any()
+            assert least[lane] == min(costs[fits], default=99.0)
+            assert error[lane] == min(errors[fits & (costs == least[lane])], default=np.inf)
+            until = got[fits.argmax()][0] if fits.any() else np.inf
+            assert not fits.any() or value[lane] == pytest.approx(until)
             dearest: dict[int, float] = {}
-            for when, row, g in got:
-                if when <= first * (1 + 1e-9):
-                    dearest[row] = max(dearest.get(row, 0.0), table.costs[task, row, g, 1])
+            for (when, row, _, slot), cost in zip(got, costs, strict=True):
+                if when <= until * (1 + 1e-9):
+                    of = row if resumes else slot
+                    dearest[of] = max(dearest.get(of, 0.0), cost)
             assert tuning(runs, target, "cost").value[lane] == pytest.approx(sum(dearest.values()))

@@ -98,8 +98,9 @@ def random_runs(seed: int, num_runs: int = 6) -> list[list[Evaluation]]:
                 error, runtime = generator.integers(1, 5) / 10, generator.integers(1, 6) * 10
                 costs = (math.inf,) * 3 if failed else (error, float(price), float(runtime))
                 evaluations.append((row, fidelity, float(end), *costs))
-        generator.shuffle(evaluations)
-        runs.append([tuple(part) for part in evaluations])
+        order = generator.permutation([row for row, *_ in evaluations])
+        own = {row: iter([part for part in evaluations if part[0] == row]) for row in order}
+        runs.append([next(own[row]) for row in order])  # a row's next one starts when the last has ended
     runs[0] = [(0, 2, 3.0, 0.2, 4.0, 20.0)]
     return runs
 

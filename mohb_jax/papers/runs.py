@@ -4,12 +4,12 @@ small."""
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mohb_jax.analysis.credit import is_result, results_of
 from mohb_jax.analysis.lanes import log_arrays, pays_difference
 from mohb_jax.analysis.results import FinishedStudy
-from mohb_jax.analysis.thinning import improving
+from mohb_jax.analysis.thinning import not_yet_beaten
 from mohb_jax.benchmarks.columns import SECONDS
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.credit import EveryFidelity
@@ -19,8 +19,8 @@ from mohb_jax.types import RunLog
 
 ENERGIES = ("J", "Wh", "kWh")
 
-CACHED_SLOTS = 2**16
-"""Slots of a log that are sorted together: a megabyte or so."""
+_SLOTS = 2**14
+"""Slots of a log that are looked at together: some megabytes, where each brings ten results."""
 
 Key = tuple[str, str]
 """Task and method."""
@@ -36,8 +36,9 @@ class Roles(NamedTuple):
 class Runs(NamedTuple):
     """The runs of one method on one task, ascending in their index.
 
-    Results are those that count, in order of their end; where every fidelity does, without those that an
-    earlier result equals or beats. Padding is ``+inf`` in ``error`` and ``end`` and 0 elsewhere. There is at
+    Results are those that count, in order of their end; where every fidelity does, those of them that any
+    definition needs: that lower the run's error, or that no other of the run beats in error and runtime, or
+    in error and cost. Padding is ``+inf`` in ``error`` and ``end`` and 0 elsewhere. There is at
     least one column.
     """
 
@@ -136,126 +137,163 @@ def unit_runs(table: ResultTable, unit: Unit) -> Runs:
         table: what of the unit's benchmark may count.
         unit: a finished work unit; a task without a stated horizon ends with the lane's last evaluation.
     """
-    stated = np.array([unit.spec["horizon"].get(name) or np.nan for name in unit.spec["tasks"]], np.float64)
-    about = _About(stated, unit.spec["highest_fidelity"], roles(table), pays_difference(table, unit))
+    names = unit.spec["tasks"]
+    stated = np.array([unit.spec["horizon"].get(name) or np.nan for name in names], np.float64)
+    about = _About(table, stated, unit.spec["highest_fidelity"], pays_difference(table, unit))
+    index = np.array([table.task_index(name) for name in names])[np.asarray(unit.log.task)]
     num_lanes, num_slots = unit.log.valid.shape
-    size = max(CACHED_SLOTS // max(num_slots, 1), 1)
-    blocks = [
-        RunLog(*(np.asarray(part)[at : at + size] for part in unit.log)) for at in range(0, num_lanes, size)
-    ]
-    if not isinstance(table, EveryFidelity):
-        return _stacked([_block_runs(block, about) for block in blocks])
-    index = np.array([table.task_index(name) for name in unit.spec["tasks"]])
-    opened = (_opened(table, block, index[block.task], about.highest_fidelity) for block in blocks)
-    return _stacked([_block_runs(block, about, thin=True) for block in opened])
-
-
-def _opened(table: EveryFidelity, log: RunLog, task: Int[np.ndarray, " lanes"], highest: int) -> RunLog:
-    """The log with a slot for every result that counts, as if each were an evaluation in full: what is paid
-    up to a fidelity on the way is the price of its cell."""
-    found = results_of(table, log, task, highest, every_one=True)
-    num_lanes, row = len(log.run), found.row // table.table.num_fidelities
-    costs = table.table.look_up(task[found.lane], row, found.row % table.table.num_fidelities)[0]
-    valid = _packed(found.lane, np.ones(row.size), num_lanes, 0).astype(bool)
-    end = _packed(found.lane, found.end, num_lanes, np.inf)
-    goals = [_packed(found.lane, costs[:, m], num_lanes, np.inf) for m in range(table.num_objectives)]
-    return log._replace(
-        row=_packed(found.lane, row.astype(np.float64), num_lanes, -1).astype(np.int64),
-        fidelity=np.where(valid, highest, -1),
-        costs=np.stack(goals, axis=-1),
-        start=end,
-        end=end,
-        worker=np.where(valid, 0, -1),
-        valid=valid,
-    )
+    size = max(_SLOTS // max(num_slots, 1), 1)
+    blocks = [slice(at, at + size) for at in range(0, num_lanes, size)]
+    logs = (RunLog(*(np.asarray(part)[block] for part in unit.log)) for block in blocks)
+    return _stacked([_block_runs(log, index[block], about) for log, block in zip(logs, blocks, strict=True)])
 
 
 class _About(NamedTuple):
     """What a unit's lanes have in common."""
 
+    table: ResultTable
     horizon: Float[np.ndarray, " tasks"]
     highest_fidelity: int
-    roles: Roles
     resumable: bool
 
 
-def _block_runs(log: RunLog, about: _About, thin: bool = False) -> Runs:
-    """Lanes few enough that their slots stay in the processor's cache."""
-    end, costs = np.where(log.valid, log.end, np.inf), np.asarray(log.costs)
-    order = np.argsort(end, axis=1)
-    end = np.take_along_axis(end, order, axis=1)
-    spent = _spent(log, order, end, about)
-    full = is_result(log, about.highest_fidelity)
-    lane, place = np.nonzero(np.take_along_axis(full, order, axis=1))
-    result = costs[lane, order[lane, place]]
-    horizon = about.horizon[log.task]
-    last = np.where(np.isfinite(end), end, 0.0).max(axis=1, initial=0.0)
-    values = {"error": result[:, 0], "end": end[lane, place], "spent": spent[lane, place]}
-    for name, role in about.roles._asdict().items():
-        values[name] = np.zeros(lane.size) if role is None else result[:, role]
-    if thin:
-        kept = improving(
-            lane, np.stack([values[name] for name in ("error", "runtime", "cost")], axis=1)
-        ).point
-        lane, values = lane[kept], {name: value[kept] for name, value in values.items()}
-    return Runs(
-        run=np.asarray(log.run, np.int64),
-        horizon=np.where(np.isnan(horizon), last, horizon),
-        total=spent.max(axis=1, initial=0.0),
-        **{name: _packed(lane, values[name], len(end), filler) for name, filler in _PADDING.items()},
+class _Cells(NamedTuple):
+    """What runs had and paid for, in order of lane, slot and fidelity."""
+
+    lane: Int[np.ndarray, " cells"]
+    slot: Int[np.ndarray, " cells"]
+    row: Int[np.ndarray, " cells"]
+    """Row of the table with all its fidelities."""
+    end: Float[np.ndarray, " cells"]
+    costs: Float[np.ndarray, "cells m"]
+
+    def take(self, some: np.ndarray) -> "_Cells":
+        """The cells at the given positions."""
+        return _Cells(*(column[some] for column in self))
+
+
+def _block_runs(log: RunLog, task: Int[np.ndarray, " lanes"], about: _About) -> Runs:
+    """Lanes few enough that what they had stays in the processor's cache.
+
+    Args:
+        log: of some lanes.
+        task: of each lane, an index into the table's tasks.
+        about: the unit.
+    """
+    paid, results = _cells(log, task, about)
+    role, num_lanes = roles(about.table), len(log.run)
+    found = {"error": results.costs[:, 0]}
+    for name, index in role._asdict().items():
+        found[name] = np.zeros(results.lane.size) if index is None else results.costs[:, index]
+    kept = _in_order(results, found, needed=isinstance(about.table, EveryFidelity))
+    found = {name: values[kept] for name, values in found.items()} | {"end": results.end[kept]}
+    packed = {name: _packed(results.lane[kept], found[name], num_lanes, _PADDING[name]) for name in found}
+    added = np.zeros(paid.lane.size) if role.cost is None else _additions(paid, role.cost, about.resumable)
+    spent, total = _spent(paid.lane, paid.end, added, packed["end"])
+    last, horizon = np.where(log.valid, log.end, 0.0).max(axis=1, initial=0.0), about.horizon[log.task]
+    horizon = np.where(np.isnan(horizon), last, horizon)
+    return Runs(np.asarray(log.run, np.int64), horizon, total, **packed, spent=spent)
+
+
+def _cells(log: RunLog, task: Int[np.ndarray, " lanes"], about: _About) -> tuple[_Cells, _Cells]:
+    """What runs had paid for, and what of it counts as a result.
+
+    In full that is every evaluation, and those at the highest fidelity. Where every fidelity counts it is all
+    that does: what is paid up to a fidelity on the way is the price of its cell.
+    """
+    if not isinstance(about.table, EveryFidelity):
+        lane, slot = np.nonzero(log.valid)
+        every = _Cells(lane, slot, *(np.asarray(part[lane, slot]) for part in (log.row, log.end, log.costs)))
+        return every, every.take(np.flatnonzero(is_result(log, about.highest_fidelity)[lane, slot]))
+    found = results_of(about.table, log, task, about.highest_fidelity, every_one=True)
+    whole = about.table.table
+    row, level = np.divmod(found.row, whole.num_fidelities)
+    every = _Cells(found.lane, found.slot, row, found.end, whole.look_up(task[found.lane], row, level)[0])
+    return every, every
+
+
+def _in_order(results: _Cells, values: dict[str, np.ndarray], needed: bool) -> Int[np.ndarray, " kept"]:
+    """Results by lane and end; if ``needed``, those that ``Runs`` names."""
+    kept = np.arange(results.lane.size)
+    if needed:  # before they are sorted: most go here
+        kept = not_yet_beaten(results.lane, results.end, np.stack([*values.values()], axis=1))
+    kept = kept[np.lexsort((results.end[kept], results.lane[kept]))]
+    return (
+        kept[_needed(results.lane[kept], *(column[kept] for column in values.values()))] if needed else kept
     )
 
 
-def _spent(
-    log: RunLog, order: Int[np.ndarray, "lanes slots"], end: Float[np.ndarray, "lanes slots"], about: _About
-) -> Float[np.ndarray, "lanes slots"]:
-    """``spent_by_end`` of the log's slots in the given order; failed evaluations have no price."""
-    if about.roles.cost is None:
-        return np.zeros(end.shape)
-    cost = np.asarray(log.costs)[..., about.roles.cost]
-    price = np.where(log.valid & np.isfinite(cost), cost, 0.0)
-    price, row = (np.take_along_axis(np.asarray(part), order, axis=1) for part in (price, log.row))
-    return spent_by_end(price, row, end, about.resumable)
-
-
-def spent_by_end(
-    price: Float[np.ndarray, "lanes slots"],
-    row: Int[np.ndarray, "lanes slots"],
-    end: Float[np.ndarray, "lanes slots"],
-    resumable: bool,
-) -> Float[np.ndarray, "lanes slots"]:
-    """What had been paid when each evaluation ended, evaluations that ended together included.
+def _needed(
+    lane: Int[np.ndarray, " results"],
+    error: Float[np.ndarray, " results"],
+    *others: Float[np.ndarray, " results"],
+) -> Bool[np.ndarray, " results"]:
+    """True for results that lower their lane's error, and for those of the final front of error and of one of
+    the others.
 
     Args:
-        price: of each evaluation from scratch; 0 for padding.
-        row: table row of each evaluation.
-        end: ascending in each lane.
-        resumable: True if an evaluation pays only what exceeds the row's dearest earlier one.
+        lane: ascending; within a lane the order of time.
+        error: minimised.
+        others: minimised.
     """
-    paid = np.cumsum(_increments(price, row) if resumable else price, axis=1)
-    last_of_moment = np.ones(end.shape, bool)
-    last_of_moment[:, :-1] = end[:, :-1] < end[:, 1:]
-    later = np.where(last_of_moment, paid, np.inf)[:, ::-1]
-    return np.minimum.accumulate(later, axis=1)[:, ::-1]
+    kept = _lowering(lane, error)
+    for value in others:
+        order = np.lexsort((value, error, lane))
+        kept[order] |= _lowering(lane[order], value[order])
+    return kept
 
 
-def _increments(
-    price: Float[np.ndarray, "lanes slots"], row: Int[np.ndarray, "lanes slots"]
-) -> Float[np.ndarray, "lanes slots"]:
-    """What each evaluation adds to the dearest earlier one of its row."""
-    num_slots = row.shape[1]
-    order = np.argsort(row.astype(np.int64) * num_slots + np.arange(num_slots), axis=1)
-    sorted_row, dearest = np.take_along_axis(row, order, axis=1), np.take_along_axis(price, order, axis=1)
-    same = sorted_row[:, 1:] == sorted_row[:, :-1]
+def _lowering(
+    lane: Int[np.ndarray, " results"], values: Float[np.ndarray, " results"]
+) -> Bool[np.ndarray, " results"]:
+    """True where a value is below all that come before it in its lane."""
+    packed = _packed(lane, values, int(lane.max(initial=0)) + 1, np.inf)
+    lower = np.ones(packed.shape, bool)
+    lower[:, 1:] = packed[:, 1:] < np.minimum.accumulate(packed, axis=1)[:, :-1]
+    return lower[np.isfinite(packed)]
+
+
+def _additions(cells: _Cells, cost: int, resumable: bool) -> Float[np.ndarray, " cells"]:
+    """What each cell adds to the bill: its price, or what exceeds the dearest earlier one of the same
+    training. A training is a row's, or an evaluation's where nothing is resumed; failures have no price."""
+    price = np.where(np.isfinite(cells.costs[:, cost]), cells.costs[:, cost], 0.0)
+    of = cells.row if resumable else cells.slot
+    order = np.argsort(cells.lane * (of.max(initial=0) + 1) + of, kind="stable")
+    lane, of, dearest = cells.lane[order], of[order], price[order]
+    same = (lane[1:] == lane[:-1]) & (of[1:] == of[:-1])
     before = np.zeros(price.shape)
-    while True:  # as many rounds as a row has evaluations: the rungs of a bracket
-        before[:, 1:] = np.where(same, dearest[:, :-1], 0.0)
+    while True:  # once, where a longer training is never cheaper
+        before[1:] = np.where(same, dearest[:-1], 0.0)
         if (before <= dearest).all():
             break
         dearest = np.maximum(before, dearest)
     added = np.empty(price.shape)
-    np.put_along_axis(added, order, dearest - before, axis=1)
+    added[order] = dearest - before
     return added
+
+
+def _spent(
+    payer: Int[np.ndarray, " payments"],
+    when: Float[np.ndarray, " payments"],
+    amount: Float[np.ndarray, " payments"],
+    end: Float[np.ndarray, "lanes results"],
+) -> tuple[Float[np.ndarray, "lanes results"], Float[np.ndarray, " lanes"]]:
+    """What each lane had paid at each end, payments of that very moment included, and in all.
+
+    Args:
+        payer: lane of each payment.
+        when: its moment.
+        amount: what is paid.
+        end: ascending in each lane, infinite for padding.
+    """
+    lane, place = np.nonzero(np.isfinite(end))
+    # Complex numbers are in order of their real part first: by lane, then by moment.
+    first = np.searchsorted(lane + 1j * end[lane, place], payer + 1j * when)
+    column = np.append(place, 0)[first]
+    column[np.append(lane, -1)[first] != payer] = end.shape[1]  # after the lane's last result
+    paid = np.bincount(payer * (end.shape[1] + 1) + column, amount, minlength=end.size + len(end))
+    paid = np.cumsum(paid.reshape(len(end), -1), axis=1)
+    return np.where(np.isfinite(end), paid[:, :-1], 0.0), paid[:, -1]
 
 
 def _packed(
