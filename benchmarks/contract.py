@@ -203,6 +203,15 @@ class AnyTable(ResultTable):
         costs, runtime = self.dense(range(self.num_fidelities))
         return costs[task, row, fidelity], runtime[task, row, fidelity]
 
+    def runtime_of(
+        self,
+        task: Int[np.ndarray, "..."] | int,
+        row: Int[np.ndarray, "..."],
+        fidelity: Int[np.ndarray, "..."] | int,
+    ) -> Float[np.ndarray, "..."]:
+        """The cumulative runtime of single cells, as ``look_up`` has it."""
+        return self.dense(range(self.num_fidelities))[1][task, row, fidelity]
+
     def task_cells(
         self, task: int
     ) -> tuple[Float[np.ndarray, "rows fidelities objectives"], Float[np.ndarray, "rows fidelities"]]:

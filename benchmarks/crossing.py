@@ -213,7 +213,17 @@ class CrossedTable(AnyTable):
         """See ``AnyTable``: only the cells asked for are made."""
         base, kind = np.divmod(row, self.num_types)
         costs = self.table.costs[task, base, fidelity][..., self.sources[:-1]] * self.factors[kind, :-1]
-        return costs, self.table.runtime[task, base, fidelity] * self.relative_times[kind]
+        return costs, self.runtime_of(task, row, fidelity)
+
+    def runtime_of(
+        self,
+        task: Int[np.ndarray, "..."] | int,
+        row: Int[np.ndarray, "..."],
+        fidelity: Int[np.ndarray, "..."] | int,
+    ) -> Float[np.ndarray, "..."]:
+        """See ``AnyTable``."""
+        base, kind = np.divmod(row, self.num_types)
+        return self.table.runtime[task, base, fidelity] * self.relative_times[kind]
 
     def costs_of(self, task: int, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some objectives"]:
         """See ``ResultTable``."""

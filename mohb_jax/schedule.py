@@ -1,5 +1,6 @@
 """Hyperband geometry in exact arithmetic: sizes and fidelities of every rung, known before the run starts."""
 
+import bisect
 import dataclasses
 from collections.abc import Sequence
 from decimal import Decimal
@@ -156,7 +157,7 @@ def _bracket(stored: list[Fraction], eta: Fraction, first_rung: str, s: int, s_m
 
 
 def _largest_not_above(stored: list[Fraction], wanted: Fraction) -> int:
-    return max(index for index, value in enumerate(stored) if value <= wanted * (1 + TOLERANCE))
+    return bisect.bisect_right(stored, wanted * (1 + TOLERANCE)) - 1
 
 
 def halved_stages(

@@ -7,6 +7,7 @@ are data, and nothing in them is executed.
 """
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -78,13 +79,19 @@ def changed(unit: AnyUnit, change: Callable[[RunLog], RunLog]) -> StoredUnit:
 def versions() -> dict[str, str]:
     """Versions of what computed a result."""
     return {
-        "mohb-jax": importlib.metadata.version("mohb-jax"),
+        "mohb-jax": _own_version(),
         "jax": jax.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "backend": jax.default_backend(),
         "dtype": str(jax.numpy.result_type(float)),
     }
+
+
+@functools.cache
+def _own_version() -> str:
+    """Found in files of the installation: once is enough."""
+    return importlib.metadata.version("mohb-jax")
 
 
 def content_hash(spec: Mapping[str, Any]) -> str:
@@ -277,9 +284,10 @@ def is_whole(path: Path) -> bool:
 
 
 class Manifest:
-    """Size and time of change of the units that were found whole: while both stay, a unit is not read again.
+    """Size and time of change of files that were found whole: while both stay, a unit is not read again and a
+    table is not written again.
 
-    A manifest that is lost or wrong costs a reading of all units, no more.
+    A manifest that is lost or wrong costs a reading of all units and a writing of all tables, no more.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -304,6 +312,19 @@ class Manifest:
     def add(self, path: Path) -> None:
         """Notes a file that is whole."""
         self._known[path.stem] = _mark(path)
+
+    def keep(self, path: Path, content: str, save: Callable[[Path], None]) -> None:
+        """Writes a file unless it lies there already.
+
+        Args:
+            path: of the file.
+            content: hash of what it holds.
+            save: writes it.
+        """
+        if path.is_file() and self._known.get(path.name) == [*_mark(path), content]:
+            return
+        write_atomically(path, save)
+        self._known[path.name] = [*_mark(path), content]
 
     def write(self) -> None:
         write_json(self._path, self._known)

@@ -301,6 +301,23 @@ def test_names_of_benchmarks_do_not_share_a_file(tmp_path):
     assert len({store.table_path(tmp_path, name) for name in names}) == len(names)
 
 
+def test_a_table_that_lies_there_is_not_written_again(tmp_path):
+    path, saved = store.table_path(tmp_path, "toy"), []
+
+    def keep(content: str) -> int:
+        manifest = store.Manifest(tmp_path)
+        manifest.keep(path, content, lambda part: saved.append(part.write_text(content)))
+        manifest.write()
+        return len(saved)
+
+    assert [keep("one"), keep("one"), keep("two"), keep("two")] == [1, 1, 2, 2]
+    path.write_text("damaged")
+    assert keep("two") == 3
+    path.unlink()
+    assert keep("two") == 4
+    assert path.read_text() == "two"
+
+
 def write_study(folder: Path, content: str) -> Path:
     (folder / "study.json").write_text(content)
     return folder

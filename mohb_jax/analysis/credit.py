@@ -11,8 +11,8 @@ from mohb_jax.benchmarks.credit import EveryFidelity
 from mohb_jax.errors import InputError
 from mohb_jax.types import RunLog
 
-_BLOCK = 1 << 20
-"""Cells that are looked up together: some tens of megabytes."""
+_BLOCK = 1 << 18
+"""Cells that are looked up together: some megabytes."""
 _SLACK = 1e-9
 """Share of a time within which moments are the same: times of a resumed training are sums and differences."""
 
@@ -35,7 +35,19 @@ def results_of(
     highest: int,
     every_one: bool = False,
 ) -> Results:
-    """What counts of a log.
+    """What counts of a log; see ``blocks_of``."""
+    parts = blocks_of(table, log, task, highest, every_one)
+    return Results(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def blocks_of(
+    table: ResultTable,
+    log: RunLog,
+    task: Int[np.ndarray, " lanes"],
+    highest: int,
+    every_one: bool = False,
+) -> Iterator[Results]:
+    """What counts of a log, some of it at a time; at least one block, maybe empty.
 
     In full, an evaluation counts that ended at the highest fidelity and did not fail. Where every fidelity
     counts, each evaluation that did not fail does so when it ends. Where those count that it went through, an
@@ -62,17 +74,18 @@ def results_of(
         lane, slot = np.nonzero(is_result(log, highest))
         row = np.asarray(log.row[lane, slot], np.int64)
         check_rows(table.name, table.num_rows, row)
-        return Results(lane, slot, row, np.asarray(log.end[lane, slot], np.float64))
+        yield Results(lane, slot, row, np.asarray(log.end[lane, slot], np.float64))
+        return
     ended = log.valid if table.passed else log.valid & np.isfinite(log.costs).all(axis=-1)
     lane, slot = np.nonzero(ended)
     row, fidelity = (np.asarray(part[lane, slot], np.int64) for part in (log.row, log.fidelity))
     check_rows(table.name, table.table.num_rows, row)
     if not table.passed:
         own = row * table.table.num_fidelities + fidelity
-        return Results(lane, slot, own, np.asarray(log.end[lane, slot], np.float64))
+        yield Results(lane, slot, own, np.asarray(log.end[lane, slot], np.float64))
+        return
     wanted = table.available if every_one else table.worthwhile
-    parts = list(_blocks(table.table, wanted, log, task, Results(lane, slot, row, fidelity)))
-    return Results(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    yield from _passed(table.table, wanted, log, task, Results(lane, slot, row, fidelity))
 
 
 def is_result(log: RunLog, highest_fidelity: int) -> Bool[np.ndarray, "lanes slots"]:
@@ -86,7 +99,7 @@ def check_rows(name: str, num_rows: int, row: Int[np.ndarray, "..."]) -> None:
         raise InputError(f"a result names row {row.max()} of benchmark {name!r} with {num_rows}")
 
 
-def _blocks(
+def _passed(
     table: AnyTable,
     wanted: Bool[np.ndarray, "tasks rows fidelities"],
     log: RunLog,
@@ -104,8 +117,8 @@ def _blocks(
         level = np.arange(at.size) - np.repeat(np.cumsum(fidelity + 1) - fidelity - 1, fidelity + 1)
         kept = wanted[task[lane[at]], row[at], level]
         at, level = at[kept], level[kept]
-        whole = table.look_up(task[lane], row, fidelity)[1]
-        seconds = table.look_up(task[lane[at]], row[at], level)[1]
+        whole = table.runtime_of(task[lane], row, fidelity)
+        seconds = table.runtime_of(task[lane[at]], row[at], level)
         when, reached = went_through(whole[at] - seconds, start[at], end[at])
         at, level, when = at[reached], level[reached], when[reached]
         yield Results(lane[at], slot[at], row[at] * num_levels + level, when)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.analysis.credit import have_used_up, is_result, results_of
+from mohb_jax.analysis.credit import Results, blocks_of, have_used_up, is_result
 from mohb_jax.analysis.thinning import not_yet_beaten
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import normalisation
@@ -101,9 +101,7 @@ def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> La
     """One work unit's lanes, with what counts of them in order of lane and slot."""
     log, highest = log_arrays(unit), unit.spec["highest_fidelity"]
     task = np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task]
-    found = results_of(table, log, task, highest)
-    costs = _costs(table, task[found.lane], found.row)
-    kept = not_yet_beaten(found.lane, found.end, costs)
+    found, costs = _counting(table, log, task, highest)
     return Lanes(
         method=np.full(log.run.size, _index("method", unit.spec["method"], methods)),
         task=task,
@@ -113,11 +111,27 @@ def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> La
         spent=_spent(table, log, pays_difference(table, unit)),
         full=is_result(log, highest).sum(axis=1),
         used_up=have_used_up(table, log, task, highest),
-        lane=found.lane[kept],
-        row=found.row[kept],
-        end=found.end[kept],
-        costs=costs[kept],
+        lane=found.lane,
+        row=found.row,
+        end=found.end,
+        costs=costs,
     )
+
+
+def _counting(
+    table: ResultTable, log: RunLog, task: Int[np.ndarray, " lanes"], highest: int
+) -> tuple[Results, Float[np.ndarray, "events objectives"]]:
+    """What counts of a log, and its normalised costs, without most that earlier results of a run dominate.
+
+    Block by block, each of which stays in the processor's cache: what is thrown away never leaves it.
+    """
+    results, costs = [], []
+    for block in blocks_of(table, log, task, highest):
+        own = _costs(table, task[block.lane], block.row)
+        kept = not_yet_beaten(block.lane, block.end, own)
+        results.append(Results(*(column[kept] for column in block)))
+        costs.append(own[kept])
+    return Results(*(np.concatenate(column) for column in zip(*results, strict=True))), np.concatenate(costs)
 
 
 def _costs(

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
+import scipy  # its parts load when they are first used: `scipy.stats` takes half a second
 from jaxtyping import Float
 
 from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison

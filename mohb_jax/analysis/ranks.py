@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy  # its parts load when they are first used: `scipy.stats` takes half a second
 from jaxtyping import Float, Int
 
 from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison, complete, places

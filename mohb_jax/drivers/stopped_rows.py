@@ -45,12 +45,9 @@ def may_use_up(table: AnyTable, tasks: Sequence[int], plan: Plan, horizon: Seque
 
 def _seconds_of_all(table: AnyTable, task: int, level: int, num_workers: int) -> float:
     """Seconds before which the workers cannot have launched all rows, each at a level or above."""
-    held = table.cells([level])
-    seconds = held.values[task, :, 0, held.sources[-1]].astype(float)
-    factors = np.ones(1) if held.factors is None else np.asarray(held.factors)[:, -1]
-    offered = np.asarray(table.measured(task)).reshape(seconds.size, factors.size)
-    total = float((seconds[:, None] * factors * offered).sum()) if offered.any() else 0.0
-    return total / num_workers - float(seconds.max(initial=0) * factors.max())
+    seconds = table.runtime_of(task, np.arange(table.num_rows), level)
+    total = float(seconds[table.measured(task)].sum())
+    return total / num_workers - float(seconds.max(initial=0))
 
 
 class _Ladder(NamedTuple):

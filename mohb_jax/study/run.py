@@ -87,8 +87,8 @@ def run_study(
     require_folder(directory)
     num_run = {table.name: 0 for _, table in tables}
     with store.alone_in(directory), store.log_to(directory), Compilation() as compilation:
-        _prepare(study, tables, units, directory, command)
         manifest = store.Manifest(directory)
+        _prepare(study, tables, units, directory, command, manifest)
         missing = [unit for unit in units if not _found(unit, directory, reuse, manifest, on_unit)]
         _LOG.info("%s: %d of %d units to run", command, len(missing), len(units))
         with contextlib.closing(engine(missing)) as results:
@@ -158,7 +158,12 @@ def _models(study: Study, table: AnyTable) -> list[str]:
 
 
 def _prepare(
-    study: Study, tables: list[StudyTable], units: list[WorkUnit], directory: Path, command: str
+    study: Study,
+    tables: list[StudyTable],
+    units: list[WorkUnit],
+    directory: Path,
+    command: str,
+    manifest: store.Manifest,
 ) -> None:
     """Writes what the report needs beside the units; clears what a killed run was writing."""
     for partial in directory.glob(f"**/*{store.PARTIAL}"):
@@ -166,7 +171,7 @@ def _prepare(
     # First of all study.json: it is what makes the folder a study that may be continued.
     store.write_json(directory / "study.json", _description(study, tables, units, command))
     for _, table in tables:
-        store.write_atomically(store.table_path(directory, table.name), table.save)
+        manifest.keep(store.table_path(directory, table.name), table.fingerprint, table.save)
 
 
 HOW: dict[str, Any] = {"engine": None, "memory": None, "credit": None}
