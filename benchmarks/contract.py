@@ -242,6 +242,16 @@ class AnyTable(ResultTable):
         """Number of stored fidelities."""
         return len(self.fidelities)
 
+    @property
+    def num_missing(self) -> int:
+        """Number of cells (task, row, fidelity) that are unavailable."""
+        rows = np.arange(self.num_rows)
+        return sum(
+            int(np.isinf(self.look_up(task, rows, level)[0][:, 0]).sum())
+            for task in range(self.num_tasks)
+            for level in range(self.num_fidelities)
+        )
+
     def fidelity_index(self, value: float | int) -> int:
         """Index of a stored fidelity; ``InputError`` with the stored ones if it is not among them."""
         near = [math.isclose(value, stored, rel_tol=SAME_FIDELITY) for stored in self.fidelities]

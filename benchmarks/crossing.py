@@ -162,6 +162,11 @@ class CrossedTable(AnyTable):
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
+    @property
+    def num_missing(self) -> int:
+        """See ``AnyTable``."""
+        return self.table.num_missing * self.num_types
+
     def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:
         """See ``AnyTable``."""
         return self._crossed(self.table.costs[task, :, -1])

@@ -84,7 +84,7 @@ class Table(checks.HeldTable):
 
     @property
     def num_missing(self) -> int:
-        """Number of cells (task, row, fidelity) that are unavailable."""
+        """See ``AnyTable``."""
         return int(np.count_nonzero(~self.mask))
 
     def final_costs(self, task: int) -> Float[np.ndarray, "rows objectives"]:

@@ -20,11 +20,12 @@ from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
 from mohb_jax.analysis.prices import marked, price_frame, prices_json
 from mohb_jax.analysis.ranks import RankCurves, Ranking, rank_curves, ranking
-from mohb_jax.analysis.results import FinishedStudy
+from mohb_jax.analysis.results import FinishedStudy, not_whole
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.analysis.tables import curve_frame, effect_row, front_frame, plain_json, rank_rows, summary_row
 from mohb_jax.analysis.used_up import used_up_notes
 from mohb_jax.benchmarks.credit import Credit, effective
+from mohb_jax.description import Description, describe
 
 
 class Analysis:
@@ -40,6 +41,17 @@ class Analysis:
         which analyses of one study share."""
         self.study = study
         self._known = {} if known is None else known
+
+    @functools.cached_property
+    def descriptions(self) -> dict[str, Description]:
+        """What each table is like, of those that the folder keeps with all their fidelities."""
+        study = self.study
+        whole = [
+            name
+            for name, table in study.stored.items()
+            if not not_whole({name: table}, [unit for unit in study.units if unit.spec["benchmark"] == name])
+        ]
+        return {name: describe(study.stored[name]) for name in whole}
 
     @functools.cached_property
     def side_by_side(self) -> tuple["Analysis", ...]:

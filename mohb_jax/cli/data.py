@@ -75,6 +75,7 @@ def import_table(
 
 def _import(file: Path, spec: Path, out: Path, study: str | None) -> None:
     from mohb_jax.benchmarks.frames import imported
+    from mohb_jax.description import describe, lines
 
     if out.suffix != ".npz":
         raise InputError(f"--out is {out}: its name must end in .npz")
@@ -86,8 +87,7 @@ def _import(file: Path, spec: Path, out: Path, study: str | None) -> None:
     if before:
         print(f"{out} held {before}: replaced")
     print("\n".join(seen))
-    if table.num_missing:
-        print(f"{table.num_missing:,} of {table.mask.size:,} cells are missing; evaluating one fails")
+    print("\n".join(["", *lines(describe(table))]))
     for remark in _remarks(table):
         print(f"Note: {remark}")
     methods = "mo-hb" if table.num_fidelities > 1 else "nsga2"

@@ -12,6 +12,7 @@ from mohb_jax.report.sections import (
     progress,
     ranks,
     reading,
+    tables,
     tasks,
 )
 
@@ -25,6 +26,7 @@ SECTIONS: tuple[Builder, ...] = (
     contributions.build,
     calibration.build,
     prices.build,
+    tables.build,
     reading.build,
     making.build,
 )

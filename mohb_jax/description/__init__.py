@@ -1,0 +1,6 @@
+"""What a table is like, before a study of it: one description for the terminal, imports and pages."""
+
+from mohb_jax.description.measures import Description, Level, describe
+from mohb_jax.description.words import lines
+
+__all__ = ["Description", "Level", "describe", "lines"]
