@@ -75,9 +75,9 @@ def run_study(
     from_file = isinstance(study, str | os.PathLike)
     chosen = load_study(Path(study)) if from_file else make_study(study, "study")  # type: ignore[arg-type]
     directory = Path("runs") / chosen.name if out is None else Path(out)
-    command = ["mohb", "run", os.fspath(study)] if from_file else ["mohb_jax.run_study(...)"]  # type: ignore[arg-type]
+    typed = shlex.join(["mohb", "run", os.fspath(study)]) if from_file else "mohb_jax.run_study(...)"  # type: ignore[arg-type]
     tables = load_tables(chosen, data)
-    run_with_progress(chosen, tables, directory, shlex.join(command), [Path(at) for at in reuse], progress)
+    run_with_progress(chosen, tables, directory, typed, [Path(at) for at in reuse], progress)
     return load_results(directory)
 
 

@@ -59,11 +59,12 @@ def section_html(study: FinishedStudy, section: Section, folder: Path) -> str:
 
 def figure_html(study: FinishedStudy, figure: Figure, folder: Path) -> str:
     """A picture in the page with its caption, files and command."""
-    picture = base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode()
+    data = base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode()
     caption = html.escape(figure.caption)
+    picture = f'<img class="figure" alt="{caption}" src="data:image/png;base64,{data}">'
     return (
         f"<figure{marks(study, figure.benchmark)}>"
-        f'<img class="figure" alt="{caption}" src="data:image/png;base64,{picture}">'
+        f'<div class="picture">{picture}</div>'
         f'<figcaption>{caption}<span class="unfiltered"> The picture shows all methods.</span></figcaption>'
         f"{made(study, downloads(figure.stem))}</figure>"
     )

@@ -22,7 +22,7 @@ def front_sizes(table: ResultTable, tasks: Sequence[str]) -> str:
 def summary_table(
     study: FinishedStudy, caption: str, rows: Sequence[Row], beside: Mapping[str, Sequence[Row]] | None = None
 ) -> str:
-    """Methods of one task, the best mean hypervolume in bold.
+    """Methods of one task, the highest mean of each column of hypervolumes in bold.
 
     Args:
         study: whose table it is.
@@ -44,32 +44,24 @@ def summary_table(
         "Simulated time",
     ]
     heads += ["Spent [USD]"] * money + ["Seeds"]
-    best = max(row["hypervolume"]["mean"] for row in rows)
-    leading = [row["hypervolume"]["mean"] == best for row in rows]
-    attributes = [
-        marks(study, method=row["method"]) + " class=best" * first
-        for row, first in zip(rows, leading, strict=True)
-    ]
-    cells = [
-        _table_row(
-            study, row, [spread_text(own[row["method"]]["hypervolume"]) for own in others.values()], money
-        )
-        for row in rows
-    ]
+    methods = [row["method"] for row in rows]
+    columns = [bold_best({row["method"]: row["hypervolume"] for row in rows})]
+    columns += [bold_best({name: own[name]["hypervolume"] for name in methods}) for own in others.values()]
+    cells = [_table_row(study, row, [own[row["method"]] for own in columns], money) for row in rows]
+    attributes = [marks(study, method=name) for name in methods]
     note = ' <span class="interval">(bold: highest mean)</span>'
     return table_html(study, caption, heads, cells, "summary.csv", rows[0]["benchmark"], attributes, note)
 
 
-def _table_row(study: FinishedStudy, row: Row, others: Sequence[str], money: bool) -> list[str]:
+def _table_row(study: FinishedStudy, row: Row, hypervolumes: Sequence[str], money: bool) -> list[str]:
     """Cells as HTML."""
     colour = look(looks_of(study)[row["method"]]).colour
     method = html.escape(row["method"])
     title = html.escape(study.summaries.get(row["method"], "") or row["method"])
     fields = [
         f'<span class="dot" style="background:{colour}"></span><span title="{title}">{method}</span>',
-        *([] if others else [f"{row['hypervolume']['median']:.3f}"]),
-        spread_text(row["hypervolume"]),
-        *others,
+        *([] if len(hypervolumes) > 1 else [f"{row['hypervolume']['median']:.3f}"]),
+        *hypervolumes,
         f"{100 * row['front_found']['mean']:.1f} %",
         signed_text(row["difference"]),
         f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
@@ -77,6 +69,16 @@ def _table_row(study: FinishedStudy, row: Row, others: Sequence[str], money: boo
     ]
     fields += [number(row["spent_usd"])] if money else []
     return [*fields, str(row["num_seeds"])]
+
+
+def bold_best(summaries: Mapping[str, Row]) -> dict[str, str]:
+    """Mean and interval of each method as HTML, the highest mean in bold."""
+    best = max(summary["mean"] for summary in summaries.values())
+    texts = {name: spread_text(summary) for name, summary in summaries.items()}
+    return {
+        name: f"<strong>{text}</strong>" if summaries[name]["mean"] == best else text
+        for name, text in texts.items()
+    }
 
 
 def spread_text(summary: Row) -> str:
