@@ -802,12 +802,12 @@ def test_what_methods_make_of_the_fidelities_is_told(content, tmp_path):
     assert studies.remarks(units_of(content)) == []
     path = changed_table(tmp_path, fidelities=(1, 5, 9))
     units = units_of(content, benchmarks=[path], methods=["random", "hb", "mo-hb"])
-    assert studies.remarks(units) == [f"hb, mo-hb never uses {TABLE.fidelity_name} 5 of tiny (eta 3)"]
+    assert studies.remarks(units) == [f"no rung of hb, mo-hb lies at {TABLE.fidelity_name} 5 of tiny (eta 3)"]
     assert studies.remarks(units_of(content, benchmarks=[path], settings={"eta": 1.5})) == []
     TABLE.at_maximum().save(tmp_path / "one.npz")
     units = units_of(content, benchmarks=[str(tmp_path / "one.npz")])
     assert studies.remarks(units) == [
-        "tiny has one fidelity: without a model, mo-hb is random search there",
+        "tiny has one fidelity: only a model tells mo-hb from random search there",
         "random, mo-hb are one method on tiny, by construction",
     ]
 

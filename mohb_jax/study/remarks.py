@@ -39,12 +39,12 @@ def _remark(unit: WorkUnit, benchmark: str) -> str | None:
     if not isinstance(how.settings, ReductionSettings) or table.num_fidelities > FEW_FIDELITIES:
         return None
     if table.num_fidelities == 1:
-        return f"{benchmark} has one fidelity: without a model, {_METHODS} is random search there"
+        return f"{benchmark} has one fidelity: only a model tells {_METHODS} from random search there"
     used = make_plan(table, how.method, how.settings, how.conditions).levels()
     stored = range(min(used), table.num_fidelities)
     unused = ", ".join(f"{table.fidelities[level]:g}" for level in stored if level not in used)
     where = f"{table.fidelity_name} {unused} of {benchmark} (eta {how.settings.eta:g})"
-    return f"{_METHODS} never uses {where}" if unused else None
+    return f"no rung of {_METHODS} lies at {where}" if unused else None
 
 
 OFTEN = 10
