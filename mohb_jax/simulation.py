@@ -43,6 +43,7 @@ def simulate(
     workers: int = 4,
     resumable: bool | None = None,
     prior: Prior | None = None,
+    sources: AnyTable | None = None,
     **settings: Any,
 ) -> RunLog:
     """Simulates ``num_seeds`` tuning runs on each task, all together, on all local devices.
@@ -66,6 +67,8 @@ def simulate(
         workers: simulated workers.
         resumable: True if promotion pays only the difference in runtime; None for what the table says.
         prior: the transfer prior of this table, from ``learn_prior``; learnt here if None.
+        sources: what methods that transfer learn from in place of this table's other tasks: a table of the
+            same space and tasks, whose results of the task that a run is on stay unread, too.
         **settings: the method's own; ``mohb list methods --json`` names them with their defaults.
 
     Returns:
@@ -84,6 +87,7 @@ def simulate(
     chosen = method_named(method) if isinstance(method, str) else method
     own = make_settings(chosen, **settings)
     names = table.tasks if tasks is None else tuple(tasks)
+    learnt_from = table if sources is None else _same_space(sources, table)
     indices = np.array([table.task_index(name) for name in names], np.int32)
     require_count("num_seeds", num_seeds)
     if not len(indices):
@@ -99,7 +103,7 @@ def simulate(
             rule, cuts = _rule_to_try(plan, chosen, own)
             for sizes in cuts:
                 try_rule(rule, chosen.label, sizes, table.num_objectives)
-        context = plan.prepare(table, tuple(indices.tolist()), seed, prior)
+        context = plan.prepare(learnt_from, tuple(indices.tolist()), seed, prior)
         used = plan.levels()
         shown = table if names == table.tasks else table.select(tasks=names)
         cells = cells_of(shown, used, conditions.resumable)
@@ -113,6 +117,17 @@ def simulate(
     if small:
         log = with_stopped_rows(log, table, plan, np.asarray(lanes.horizon), bool(cells.resumable))
     return log
+
+
+def _same_space(sources: AnyTable, table: AnyTable) -> AnyTable:
+    """The sources; ``InputError`` unless rows, tasks and objectives are those of the table."""
+    for what in ("columns", "objectives", "tasks", "num_rows", "fidelities"):
+        own, other = getattr(table, what), getattr(sources, what)
+        if own != other:
+            raise InputError(
+                f"sources is {sources.name!r}, of other {what.replace('num_', '')} than {table.name!r}"
+            )
+    return sources
 
 
 def _rule_to_try(plan: Plan, method: Method, settings: Any) -> tuple[Any, list[tuple[int, int]]]:
