@@ -215,7 +215,8 @@ def honest_prior(table: AnyTable, examples: Examples, members: Members, parts: H
             for m, (scale, doubt) in enumerate(zip(scales, doubts, strict=True)):
                 told = _told(members, varied, task, m, parts)
                 if told is not None:
-                    mu[task, m], sigma[task, m] = doubted(*scale(*told), doubt)
+                    mean, deviation = mixed(*scale(*told), tested=scale is not UNCHANGED)
+                    mu[task, m], sigma[task, m] = doubted(mean, deviation, doubt)
             if parts.correlated:
                 correlation[task] = _correlation(held_out, scales, doubts)
     return Prior(table.name, table.tasks, table.columns, table.objectives, mu, sigma, correlation)
@@ -248,13 +249,13 @@ def _evenly(tasks: Int[np.ndarray, " n"], task: int) -> Int[np.ndarray, " some"]
 
 def _told(
     members: Members, varied: Array, task: int, m: int, parts: Honesty
-) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]] | None:
+) -> tuple[Float[np.ndarray, "members rows"], Float[np.ndarray, "members rows"]] | None:
     """What the networks that never saw a task say of one objective; None if none of them learnt anything."""
     chosen = np.flatnonzero(~members.learns_from[:, task] & (members.learns_from @ varied)[:, m])
     if not chosen.size:
         return None
     chosen = chosen if parts.ensemble else chosen[:1]
-    return mixed(members.mu[chosen, m].astype(np.float64), members.sigma[chosen, m].astype(np.float64))
+    return members.mu[chosen, m].astype(np.float64), members.sigma[chosen, m].astype(np.float64)
 
 
 def _scale(held_out: HeldOut, m: int, parts: Honesty) -> Scale:

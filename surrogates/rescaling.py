@@ -9,6 +9,9 @@ NUM_ITERATIONS = 60
 LEAST_VARIANCE = 1e-6
 """Floor of a rescaled variance, as of the networks' own (``LEAST_SIGMA`` squared)."""
 
+MOST_AVERAGED = 0.75
+"""Of a tested variance, that averaging may take away."""
+
 
 class Scale(NamedTuple):
     """What predictions are off by on average: the mean is multiplied, the variance made of three parts."""
@@ -66,21 +69,38 @@ def fit_scale(
     return Scale(slope, *(float(part) for part in share))
 
 
+def mixed(
+    mu: Float[np.ndarray, "members *rows"], sigma: Float[np.ndarray, "members *rows"], tested: bool = False
+) -> tuple[Float[np.ndarray, "*rows"], Float[np.ndarray, "*rows"]]:
+    """Mean and deviation of an ensemble's mean.
+
+    Args:
+        mu: means by member.
+        sigma: deviations by member.
+        tested: whether these are what members were found to be off by. If not, they are what members say of
+            themselves, and how far members disagree is added: moments of the mixture, as in
+            ``prior_network.pool``. If so, a member's own error is in them already, and what averaging takes
+            away of it is subtracted: the members' variance, but never more than ``MOST_AVERAGED``.
+    """
+    mean, own = mu.mean(axis=0), (sigma**2).mean(axis=0)
+    spread = ((mu - mean) ** 2).mean(axis=0)
+    return mean, np.sqrt(own - np.minimum(spread, MOST_AVERAGED * own) if tested else own + spread)
+
+
 def doubted(
     mu: Float[np.ndarray, "*rows"], sigma: Float[np.ndarray, "*rows"], doubt: float
 ) -> tuple[Float[np.ndarray, "*rows"], Float[np.ndarray, "*rows"]]:
-    """Moments of the mixture of predictions with the standard normal, which has the share ``doubt``."""
-    trust = 1 - doubt
-    variance = trust * sigma**2 + doubt + trust * doubt * mu**2
-    return trust * mu, np.sqrt(variance)
+    """Predictions pooled with the standard normal, which has the share ``doubt``.
 
+    The pool is logarithmic, whose precision is the mean of both. Moments of a mixture would make a prediction
+    that is right to a hundredth wrong to a third, for a doubt of a tenth.
 
-def mixed(
-    mu: Float[np.ndarray, "members *rows"], sigma: Float[np.ndarray, "members *rows"]
-) -> tuple[Float[np.ndarray, "*rows"], Float[np.ndarray, "*rows"]]:
-    """Moments of the equal mixture of an ensemble: ``prior_network.pool`` on the host."""
-    mean = mu.mean(axis=0)
-    return mean, np.sqrt((sigma**2 + (mu - mean) ** 2).mean(axis=0))
+    References:
+        Genest, Zidek, "Combining probability distributions: a critique and an annotated bibliography", 1986.
+    """
+    own = (1 - doubt) / sigma**2
+    precision = own + doubt
+    return own * mu / precision, 1 / np.sqrt(precision)
 
 
 def residual_correlation(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from mohb_jax.surrogates.rescaling import Scale, doubted, fit_scale
+from mohb_jax.surrogates.rescaling import Scale, doubted, fit_scale, mixed
 
 pytestmark = pytest.mark.fast
 
@@ -60,11 +60,34 @@ def test_predictions_that_are_right_to_the_last_digit_keep_a_deviation():
     np.testing.assert_allclose(mean, mu, atol=1e-6)
 
 
-def test_doubt_gives_the_moments_of_the_mixture():
+def test_the_error_of_a_mean_is_what_members_share():
+    """Members that were each off by 0.5, of which they share 0.4 in common."""
     rng = np.random.default_rng(0)
-    knows = rng.random(200_000) > 0.25
-    drawn = np.where(knows, 0.8 + 0.3 * rng.normal(size=knows.size), rng.normal(size=knows.size))
-    mean, deviation = doubted(np.array([0.8]), np.array([0.3]), 0.25)
+    shared = 0.4 * rng.normal(size=20_000)
+    members = shared + 0.3 * rng.normal(size=(6, 20_000))
+    mean, deviation = mixed(members, np.full_like(members, 0.5), tested=True)
+    assert np.sqrt((deviation**2).mean()) == pytest.approx(mean.std(), rel=0.02)
+    assert (mixed(members, np.full_like(members, 0.01), tested=True)[1] > 0.004).all()
+
+
+def test_untested_members_that_disagree_are_less_certain():
+    """By definition: the moments of draws from a member taken at random."""
+    mu, sigma = np.array([[0.0], [1.0], [2.0]]), np.array([[0.1], [0.2], [0.3]])
+    rng = np.random.default_rng(0)
+    member = rng.integers(3, size=300_000)
+    drawn = mu[member, 0] + sigma[member, 0] * rng.normal(size=member.size)
+    mean, deviation = mixed(mu, sigma)
     assert mean[0] == pytest.approx(drawn.mean(), abs=0.01)
     assert deviation[0] == pytest.approx(drawn.std(), abs=0.01)
-    np.testing.assert_allclose(doubted(np.array([0.8]), np.array([0.3]), 1.0), ([0.0], [1.0]))
+
+
+@pytest.mark.parametrize("doubt", [0.0, 0.25, 1.0])
+def test_doubt_is_a_mean_of_logarithms_of_densities(doubt):
+    def log_density(z, mean, deviation):
+        return -0.5 * ((z - mean) / deviation) ** 2
+
+    z = np.linspace(-2, 2, 9)
+    mean, deviation = doubted(np.array([0.8]), np.array([0.3]), doubt)
+    expected = (1 - doubt) * log_density(z, 0.8, 0.3) + doubt * log_density(z, 0.0, 1.0)
+    difference = expected - log_density(z, mean, deviation)
+    np.testing.assert_allclose(difference, difference[0], atol=1e-9)
