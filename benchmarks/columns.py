@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -65,6 +65,12 @@ SYNONYMS = {
     **dict.fromkeys(("none", "number", "unitless"), "1"),
 }
 """Other words for a unit, in lower case: errors suggest the unit itself."""
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Names as text: as many as ``most``, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def require_choice(what: str, value: object, accepted: Iterable[object], more: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from mohb_jax.benchmarks.columns import MOST_COMPARED, Objective
+from mohb_jax.benchmarks.columns import MOST_COMPARED, Objective, listed
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax.benchmarks.table import Table
 
@@ -802,6 +802,7 @@ def test_what_methods_make_of_the_fidelities_is_told(content, tmp_path):
     assert studies.remarks(units_of(content)) == []
     path = changed_table(tmp_path, fidelities=(1, 5, 9))
     units = units_of(content, benchmarks=[path], methods=["random", "hb", "mo-hb"])
+    assert listed(["a", "b", "c"], 2) == "a, b and 1 more"  # of names that a sweep makes
     assert studies.remarks(units) == [f"no rung of hb, mo-hb lies at {TABLE.fidelity_name} 5 of tiny (eta 3)"]
     assert studies.remarks(units_of(content, benchmarks=[path], settings={"eta": 1.5})) == []
     TABLE.at_maximum().save(tmp_path / "one.npz")

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from mohb_jax.benchmarks.columns import listed
 from mohb_jax.methods import make_plan
 from mohb_jax.methods.schedules import PriorSettings, ReductionSettings
 from mohb_jax.schedule import FEW_FIDELITIES
@@ -20,7 +21,7 @@ def remarks(units: Sequence[WorkUnit]) -> list[str]:
         for remark in (_remark(own[0], benchmark), _sharing(own, benchmark)):
             if remark:
                 found.setdefault(remark, []).append(label)
-    told = [remark.replace(_METHODS, ", ".join(labels)) for remark, labels in found.items()]
+    told = [remark.replace(_METHODS, listed(labels, _NAMED)) for remark, labels in found.items()]
     same = [(benchmark, group) for benchmark, groups in alike(units).items() for group in groups]
     return [
         *told,
@@ -28,6 +29,8 @@ def remarks(units: Sequence[WorkUnit]) -> list[str]:
     ]
 
 
+_NAMED = 6
+"""Methods that a remark names: a sweep makes hundreds."""
 _METHODS = "\0"
 """Stands for the names of all methods of which a remark is true."""
 

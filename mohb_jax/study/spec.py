@@ -1,5 +1,6 @@
 """Study files: read, checked, and every error at its line."""
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from mohb_jax.benchmarks.columns import listed
 from mohb_jax.errors import InputError, UserCodeError, yaml_reason
 from mohb_jax.study.entries import MethodEntry, Study, wrong_entry
 from mohb_jax.study.sweep import require_takers, spelt_out
@@ -88,9 +90,11 @@ def make_study(
         place = where(("methods",))
         raise InputError(f"{source}{place}: method {repeated!r} stands there twice: give each a name")
     if study.reference is not None and study.reference not in labels:
+        alike = difflib.get_close_matches(study.reference, labels)
+        nearest = sorted(labels, key=lambda label: label not in alike)
         raise InputError(
             f"{source}{where(('reference',))}: reference {study.reference!r} is no method: "
-            f"accepted are {', '.join(labels)}"
+            f"accepted are {listed(nearest, 12)}"
         )
     return study
 
