@@ -85,12 +85,14 @@ def assert_inside(figure: Figure) -> None:
 
 
 def test_figures_are_written_and_equal_studies_give_equal_files(tmp_path):
-    settings = {
-        name: {"eta": eta, "mode": mode} for name, eta, mode in [("x", 2, "a"), ("y", 3, "a"), ("z", 2, "b")]
-    }
+    swept = [(2, "a"), (3, "a"), (2, "b")]
+    settings = {f"x eta={eta} mode={mode}": {"eta": eta, "mode": mode} for eta, mode in swept}
+    by_hand = Analysis(small_study())
+    by_hand.settings = dict(zip("xyz", settings.values(), strict=True))
+    assert not by_hand.effects  # what was given under a name of its own is part of what a method is
     with whole_figures():
-        drawn = write(small_study(), tmp_path / "one", settings=settings)
-        again = write(small_study(), tmp_path / "two", settings=settings)
+        drawn = write(small_study(names=tuple(settings)), tmp_path / "one", settings=settings)
+        again = write(small_study(names=tuple(settings)), tmp_path / "two", settings=settings)
     stems = ["ranks", "ranks-over-time", "profiles", "toy-attained-error-cost", "main-effects"]
     assert [path.name for path in drawn.files] == [stem + end for stem in stems for end in (".pdf", ".png")]
     reason = "no two settings were tried at all pairs of levels while the others stayed equal"
@@ -106,7 +108,7 @@ def test_one_task_has_no_figures_across_tasks(tmp_path):
         "toy-attained-error-cost.png",
     ]
     assert set(drawn.left_out) == {"ranks", "ranks-over-time", "profiles", "main-effects", "interactions"}
-    assert drawn.left_out["main-effects"] == "no setting differs between the methods"
+    assert drawn.left_out["main-effects"] == "no setting was swept"
     assert "there are 3 methods on 1 tasks" in drawn.left_out["ranks"]
 
 
@@ -119,11 +121,11 @@ def test_without_moocore_only_its_figures_are_left_out(tmp_path, monkeypatch):
 
 def test_settings_are_those_of_the_units(tmp_path):
     """Two base methods at two settings each, and one that was not swept: its block is incomplete for eta."""
-    study = small_study(names=tuple("abcde"))
     swept = [("x", 2), ("x", 3), ("y", 2), ("y", 3), ("z", 3)]
+    study = small_study(names=tuple(f"{name} eta={eta}" for name, eta in swept))
     for unit, (method, eta) in zip(study.units, swept, strict=True):
         unit.spec.update(method_name=method, settings={"eta": eta, "workers": 1})
-    assert unit_settings(study.units)["b"] == {"method": "x", "eta": 3}  # workers did not vary
+    assert unit_settings(study.units)["x eta=3"] == {"method": "x", "eta": 3}  # workers did not vary
     drawn = write(study, tmp_path)
     assert "main-effects.pdf" in [path.name for path in drawn.files]
     assert "interactions" in drawn.left_out
@@ -133,8 +135,8 @@ def test_methods_without_swept_settings_do_not_enter_sensitivity(tmp_path, monke
     """Otherwise a baseline would be averaged with the variant whose settings are all at their defaults."""
     seen = []
     monkeypatch.setattr(analysis, "effects", lambda *args: seen.append(args) or effects(*args))
-    study = small_study()
-    write(study, tmp_path, settings={"z": {"eta": 2}, "x": {}})
+    study = small_study(names=("x", "y", "z eta=2"))
+    write(study, tmp_path, settings={"z eta=2": {"eta": 2}, "x": {}})
     variants, responses, order = seen[0]
     data = comparison(study_cells(study), study.methods)
     assert (variants, order) == ([{}, {"eta": 2}], 1)

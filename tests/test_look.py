@@ -52,7 +52,7 @@ def test_the_best_of_the_family_answers_and_who_is_ahead_of_it_is_named():
 
 
 def test_other_studies_begin_with_their_best_method():
-    assert said({"a<b": 9, "random": 1}).startswith("The highest mean hypervolume, relative to")
+    assert "has the highest mean hypervolume" in said({"a<b": 9, "random": 1})
     assert "a<b" not in why(Analysis(study_of({"a<b": 9, "random": 1})))  # names are data
     assert said({"random": 1}) == ""
 

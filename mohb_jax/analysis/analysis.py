@@ -126,8 +126,12 @@ class Analysis:
 
     @property
     def is_sweep(self) -> bool:
-        """True if some setting differs between the methods."""
-        return bool(swept(self._variants()[1]).keys() - {METHOD})
+        """True if a sweep made methods, which are named after their values (``mo-hb eta=2``).
+
+        What a method was given by hand, under a name of its own, is part of what it is.
+        """
+        names = swept(self._variants()[1]).keys() - {METHOD}
+        return any(f" {name}=" in method for method in self.comparison.methods for name in names)
 
     @functools.cached_property
     def effects(self) -> list[Effect]:

@@ -47,7 +47,7 @@ def draw(analysis: Analysis) -> Named:
         if found:
             yield stem, say_prices(analysis.study, effect_figure(found, analysis.comparison))
         else:
-            yield stem, reason if analysis.is_sweep else "no setting differs between the methods"
+            yield stem, reason if analysis.is_sweep else "no setting was swept"
 
 
 def effect_figure(found: Sequence[Effect], data: Comparison) -> Figure:

@@ -107,11 +107,12 @@ def _ahead(found: list[Scores], method: str, others: list[str]) -> str:
 
 def _best(found: list[Scores]) -> str:
     """Who has the highest mean, where the study does not ask for multi-objective Hyperband."""
-    said = []
+    levels: dict[str, list[str]] = {}
     for one in found:
         best = max(one.methods, key=one.mean)
-        said.append(f"{best} with {one.mean(best):.3f}{_in(one, found)}")
+        levels.setdefault(best, []).append(f"{one.mean(best):.3f}{_in(one, found)}")
+    said = [f"<strong>{html.escape(best)}</strong> with {' and '.join(own)}" for best, own in levels.items()]
     return (
-        f"The highest mean hypervolume, relative to the true front's, has {html.escape(listed(said))}; what "
-        "these runs do not tell apart is said below."
+        f"{listed(said)} {'has' if len(said) == 1 else 'have'} the highest mean hypervolume, relative to the "
+        "true front's; what these runs do not tell apart is said below."
     )
