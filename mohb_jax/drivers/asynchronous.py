@@ -31,6 +31,7 @@ from mohb_jax.drivers.asynchronous_lanes import (
     repeated,
     slots_of,
     start,
+    with_trial,
 )
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns
@@ -38,7 +39,7 @@ from mohb_jax.drivers.lanes import Cells, Lanes, next_asker, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung
 from mohb_jax.kernels.fronts import Fronts, of_rung, with_newcomer
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Searcher
+from mohb_jax.searchers.base import Context, Searcher, Seen
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -56,7 +57,7 @@ class AsynchronousPlan:
 
     Attributes:
         brackets: rungs of each bracket; levels ascend and end in the highest, sizes mean nothing.
-        searcher: must not learn within a run.
+        searcher: learns within a run by ``learn`` alone.
         arrival: finds the results that are good enough to go on.
         promotes: True if idle workers promote any trial that deserves it, False if a trial that is not good
             enough on arrival ends.
@@ -167,7 +168,9 @@ def _run_batch(
     state = start(program, numbers, cells, context, lanes)
     while True:
         state = grown(program, capacity, numbers, context, lanes, state)
-        state, goes_on = _segment(program, numbers, cells, lanes, state)
+        # Whoever does not learn has proposed already, and programs are the same without what it knows.
+        known = context if program.searcher.learns else None
+        state, goes_on = _segment(program, numbers, cells, known, lanes, state)
         if not goes_on:
             break
         capacity = GROWTH * capacity
@@ -180,7 +183,7 @@ def _run_batch(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _segment(
-    program: Program, numbers: Numbers, cells: Cells, lanes: Lanes, state: Lane
+    program: Program, numbers: Numbers, cells: Cells, context: Context, lanes: Lanes, state: Lane
 ) -> tuple[Lane, Array]:
     """Events until all lanes have ended, or one has no room for another job."""
     capacity = state.capacity
@@ -189,7 +192,7 @@ def _segment(
         return jnp.any(_goes_on(state)) & jnp.all(state.num_launched < capacity)
 
     def events(state: Lane) -> Lane:
-        step = functools.partial(_event, program, numbers, cells)
+        step = functools.partial(_event, program, numbers, cells, context)
         return jax.vmap(step)(lanes.task, lanes.key, lanes.horizon, state)
 
     state = jax.lax.while_loop(unfinished, events, state)
@@ -204,6 +207,7 @@ def _event(
     program: Program,
     numbers: Numbers,
     cells: Cells,
+    context: Context,
     task: Array,
     key: Key,
     horizon: Array,
@@ -231,11 +235,17 @@ def _event(
         goes_on, rung = found < NONE, rung + 1
     else:
         state, goes_on, trial, rung = _promoted(program, numbers, key, state, trial, own, place)
+    if program.searcher.learn is not None:
+        is_full = level == cells.num_levels - 1
+        seen = Seen(row[None], level, costs[None], arrives[None], is_full)
+        learnt = program.searcher.learn(context, task, state.searcher, seen)
+        state = state._replace(searcher=learnt)
+        state = with_trial(program, numbers, context, task, state, (arrives | asks) & ~goes_on)
     fresh, there = next_trial(state)
     trial, rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung, 0)
     wanted = (arrives | asks) & (goes_on | there)
     after = launch(numbers, cells, task, horizon, state, worker, time, trial, rung, wanted)
-    return _asked(after, after.num_launched > state.num_launched, time)
+    return _asked(program, after, after.num_launched > state.num_launched, time)
 
 
 def _registered(state: Lane, costs: Array, own: Array, place: Array) -> Lane:
@@ -308,10 +318,12 @@ def _promoted(
     return state, result < NONE, queue.trial[result], results.rung[result] + 1
 
 
-def _asked(state: Lane, launched: Array, time: Array) -> Lane:
+def _asked(program: Program, state: Lane, launched: Array, time: Array) -> Lane:
     """After a launch the first idle worker asks, too; where one got nothing, others would not either.
 
-    Where trials stop rather than wait, it asks only for a new one.
+    Where trials stop rather than wait, it asks only for a new one, of which a searcher that learns does not
+    know yet whether there is any.
     """
-    asks = launched if state.queue is not None else launched & next_trial(state)[1]
+    may_be = state.queue is not None or program.searcher.learns
+    asks = launched if may_be else launched & next_trial(state)[1]
     return state._replace(asker=next_asker(state.free, asks), time=jnp.asarray(time))

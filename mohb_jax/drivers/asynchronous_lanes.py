@@ -184,7 +184,10 @@ def grown(
 def _offered(
     program: Program, more: int, numbers: Numbers, context: Context, task: Array, state: Lane
 ) -> Lane:
-    """Rows and brackets for as many trials as there may be jobs: no result changes what is proposed."""
+    """Rows and brackets for as many trials as there may be jobs, where no result changes what is proposed;
+    else room for them."""
+    if program.searcher.learns:
+        return state._replace(trials=jnp.pad(state.trials, ((0, more), (0, 0))))
     searcher, row, valid = program.searcher.suggest(context, task, state.searcher, more)
     number = state.capacity + jnp.arange(more, dtype=jnp.int32)
     offered = state.num_offered + jnp.sum(valid, dtype=jnp.int32)
@@ -194,6 +197,26 @@ def _offered(
         searcher=searcher,
         trials=jnp.concatenate([state.trials, jnp.stack([row, bracket], axis=1)]),
         num_offered=jnp.minimum(offered, numbers.num_trials),
+    )
+
+
+def with_trial(
+    program: Program, numbers: Numbers, context: Context, task: Array, state: Lane, wanted: Array
+) -> Lane:
+    """A row for the next trial, if it is wanted and there is none yet, from a searcher that learns."""
+    asks = wanted & (state.num_offered == state.num_started) & (state.num_offered < numbers.num_trials)
+    suggest = program.searcher.suggest_up_to
+    assert suggest is not None
+    searcher, row, valid = suggest(context, task, state.searcher, 1, asks.astype(jnp.int32))
+    number = state.num_offered[None]
+    key = state.bracket_key
+    bracket = jnp.zeros_like(row) if key is None else _brackets(numbers.num_rungs, key, number)
+    there = asks & valid[0]
+    place = jnp.where(there, number, state.capacity)
+    return state._replace(
+        searcher=searcher,
+        trials=state.trials.at[place].set(jnp.stack([row, bracket], axis=1), mode="drop"),
+        num_offered=state.num_offered + there,
     )
 
 

@@ -21,10 +21,10 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
-from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
+from mohb_jax.kernels.clock import Known, Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
-from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Searcher, Seen, State
+from mohb_jax.schedule import Bracket, known_before
+from mohb_jax.searchers.base import Context, LearnFn, Searcher, Seen, State
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -123,6 +123,11 @@ class SynchronousPlan:
             return self.opening, 1
         return self.brackets, 1 + len(self.opening) + number * len(self.brackets)
 
+    def brackets_until(self, number: int) -> tuple[Bracket, ...]:
+        """Brackets of a run up to the one of that number, counted from 0."""
+        passes = 1 + max(0, number - len(self.opening)) // len(self.brackets)
+        return (self.opening + self.brackets * passes)[: number + 1]
+
 
 class _Rung(NamedTuple):
     """Candidates of a rung, and the seconds that were already paid for each."""
@@ -140,6 +145,10 @@ class _Slots(NamedTuple):
     costs: Float[Array, "n m"]
     duration: Float[Array, " n"]
     valid: Bool[Array, " n"]
+
+
+Late = list[tuple[int, int, _Slots]]
+"""Rungs that a searcher is not yet told of: number of the bracket, of the rung in it, and results."""
 
 
 def simulate_lanes(
@@ -167,10 +176,11 @@ def simulate_lanes(
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     passes: list[Any] = []
     may_go_on: list[Array] = []
+    late: Late = []
     for number in range(-bool(plan.opening), max_passes(plan, most_rows)):
         if plan.budget is None and len(may_go_on) > 1 and not may_go_on[-2]:
             break
-        state, rungs = _pass(plan, cells, context, lanes, state, number)
+        state, late, rungs = _pass(plan, cells, context, lanes, state, late, number)
         brackets = plan.brackets_of(number)[0]
         sizes = tuple(size for bracket in brackets for size in bracket.sizes)
         free, part, time_left = _timed(
@@ -250,26 +260,64 @@ def _init(
 
 
 def _pass(
-    plan: SynchronousPlan, cells: Cells, context: Context, lanes: Lanes, state: State, number: int
-) -> tuple[State, list[_Slots]]:
+    plan: SynchronousPlan,
+    cells: Cells,
+    context: Context,
+    lanes: Lanes,
+    state: State,
+    late: Late,
+    number: int,
+) -> tuple[State, Late, list[_Slots]]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     rungs = []
-    room, learns = plan.rooms, plan.searcher.learns
-    observe = plan.searcher.observe if learns else None
+    room, observes = plan.rooms, plan.searcher.observes
+    observe = plan.searcher.observe if observes else None
     promotion = plan.promotion if isinstance(plan.promotion, RungRule) else Partial(plan.promotion)
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
         state, rung = _first_rung(plan, room, bracket.sizes[0], context, lanes.task, state)
-        seen = state if learns else None
+        seen, walked = state if observes else None, []
         for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
             seen, launched, rung = _rung_step(
                 observe, room[cut[1]], promotion if cut[1] else None, Cut(*np.array(cut, np.int32)), cells,
                 lanes.task, lanes.key, seen, rung, np.int32(level), bracket_number,
             )  # fmt: skip
-            rungs.append(launched)
-        state = seen if learns else state
-    return state, rungs
+            walked.append(launched)
+        rungs += walked
+        if plan.searcher.learn is not None:
+            known, late = _known(plan, late, first + index - 1, walked)
+            for launched in known:
+                state = _told(plan.searcher.learn, cells, context, lanes.task, state, launched)
+        state = seen if observes else state
+    return state, late, rungs
+
+
+def _known(plan: SynchronousPlan, late: Late, number: int, rungs: list[_Slots]) -> tuple[list[_Slots], Late]:
+    """Rungs that a searcher is told of after it was told of others, and which it is not: before the bracket
+    that follows the given one."""
+    late = late + [(number, index, rung) for index, rung in enumerate(rungs)]
+    until, first_rung = number, True
+    if plan.overlap:
+        until, first_rung = known_before(plan.brackets_until(number), plan.num_workers)
+
+    def is_known(bracket: int, rung: int) -> bool:
+        return bracket <= until or (bracket == number and rung == 0 and first_rung)
+
+    known = [launched for bracket, rung, launched in late if is_known(bracket, rung)]
+    return known, [entry for entry in late if not is_known(*entry[:2])]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _told(learn: LearnFn, cells: Cells, context: Context, task: Array, state: State, rung: _Slots) -> State:
+    """Searchers that know of another rung."""
+
+    def lane(task: Array, state: State, rung: _Slots) -> State:
+        level = rung.level[0]
+        seen = Seen(rung.row, level, rung.costs, rung.valid, level == cells.num_levels - 1)
+        return learn(context, task, state, seen)
+
+    return jax.vmap(lane)(task, state, rung)
 
 
 def _first_rung(
@@ -433,6 +481,8 @@ def _overlapped(
     capacity = 1 << (len(passes) - 1).bit_length()
     brackets = plan.opening + plan.brackets * (len(passes) - bool(plan.opening))
     layout = _layout(brackets, len(plan.opening) + len(plan.brackets) * capacity)
+    if plan.searcher.learn is not None:
+        layout = layout._replace(known=_waits(brackets, len(layout.size), plan.num_workers))
     filled = passes + passes[-1:] * (capacity - len(passes))
     return _overlap(plan.num_workers, filled, layout, np.int32(num_slots), until)
 
@@ -445,6 +495,13 @@ def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
     size[: len(sizes)] = sizes
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).reshape(size.shape).astype(np.int32)
     return Layout(first, size)
+
+
+def _waits(brackets: tuple[Bracket, ...], room: int, num_workers: int) -> Known:
+    """What each bracket of a searcher with ``learn`` waits for."""
+    known = [known_before(brackets[:number], num_workers) for number in range(len(brackets))]
+    known += [(-1, False)] * (room - len(known))
+    return Known(np.array([until for until, _ in known], np.int32), np.array([first for _, first in known]))
 
 
 @functools.partial(jax.jit, static_argnums=0)

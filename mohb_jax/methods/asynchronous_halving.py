@@ -5,10 +5,11 @@ import dataclasses
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.methods.base import Asynchronous
-from mohb_jax.methods.schedules import PriorSettings, ReductionSettings, TrialSettings
+from mohb_jax.methods.schedules import PriorSettings, ReductionSettings, TransferSettings, TrialSettings
 from mohb_jax.promotions import PromotionSettings
 from mohb_jax.schedule import Bracket, asha_rungs
 from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.transfer import transfer
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.settings import count, one_of, setting
 
@@ -48,6 +49,11 @@ class StoppingSettings(LadderSettings):
 @dataclasses.dataclass(frozen=True)
 class StoppingPriorSettings(PriorSettings, StoppingSettings):
     """Of the stopping variant with configurations from the transfer prior."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoppingTransferSettings(TransferSettings, StoppingSettings):
+    """Of the stopping variant whose configurations come from sources that it learns to trust."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +110,16 @@ METHODS = (
     _stopping_with_prior("asha+prior", "asha with configurations proposed by the transfer prior"),
     _stopping_with_prior(
         "mo-asha+prior", "mo-asha with configurations proposed by the transfer prior", promotion="net"
+    ),
+    Asynchronous(
+        "mo-asha+transfer",
+        "mo-asha with configurations from other tasks as far as results bear them out",
+        settings=StoppingTransferSettings,
+        schedule=ladder,
+        searcher=lambda own: transfer(own.draws, one_by_one=True),
+        promotion="net",
+        transfers=True,
+        models=("prior network",),
     ),
     PROMOTE,
     Asynchronous(

@@ -134,8 +134,8 @@ class Synchronous(_Promoting):
             searcher=searcher,
             promotion=self.rule(settings).rule(settings),
             num_workers=conditions.workers,
-            # What learns within the run waits for its results: idle workers cannot go on without them.
-            overlap=overlaps and not searcher.learns,
+            # What observes each rung waits for its results: idle workers cannot go on without them.
+            overlap=overlaps and (not searcher.learns or searcher.learn is not None),
             budget=conditions.evaluations,
             opening=() if self.opening is None else self.opening(table, settings, conditions),
         )

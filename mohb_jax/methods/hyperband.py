@@ -3,8 +3,9 @@
 import dataclasses
 
 from mohb_jax.methods.base import Synchronous
-from mohb_jax.methods.schedules import BracketSettings, PriorSettings, hyperband_brackets
+from mohb_jax.methods.schedules import BracketSettings, PriorSettings, TransferSettings, hyperband_brackets
 from mohb_jax.promotions import PromotionSettings
+from mohb_jax.searchers.transfer import transfer
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.settings import one_of, setting
 
@@ -33,6 +34,11 @@ class HyperbandPriorSettings(PriorSettings, HyperbandSettings):
     """Of Hyperband with configurations from the transfer prior."""
 
 
+@dataclasses.dataclass(frozen=True)
+class HyperbandTransferSettings(TransferSettings, HyperbandSettings):
+    """Of Hyperband whose configurations come from sources that it learns to trust."""
+
+
 def _plain(name: str, summary: str, promotion: str) -> Synchronous:
     return Synchronous(
         name, summary, settings=HyperbandSettings, schedule=hyperband_brackets, promotion=promotion
@@ -53,6 +59,16 @@ def _with_prior(name: str, summary: str, promotion: str) -> Synchronous:
 
 
 METHODS = (
+    Synchronous(
+        "mo-hb+transfer",
+        "mo-hb with configurations from other tasks as far as results bear them out: recommended",
+        settings=HyperbandTransferSettings,
+        schedule=hyperband_brackets,
+        searcher=lambda own: transfer(own.draws),
+        promotion="net",
+        transfers=True,
+        models=("prior network",),
+    ),
     _plain("hb", "Hyperband on the first objective alone (Li et al. 2018)", "single"),
     _plain(
         "mo-hb",

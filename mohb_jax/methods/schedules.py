@@ -88,6 +88,17 @@ class PriorSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class TransferSettings(Settings):
+    """Of methods that learn in the run whom to trust.
+
+    Attributes:
+        draws: joint draws from each source per task, which the proposals of all runs share.
+    """
+
+    draws: int = setting(128, "joint draws from each source per task", check=count(MAX_DRAWS))
+
+
+@dataclasses.dataclass(frozen=True)
 class TrialSettings(Settings):
     """Of methods that start one configuration after another.
 

@@ -1,13 +1,23 @@
 """Search at full fidelity in which knowledge of other tasks replaces chance."""
 
-from mohb_jax.methods.base import Synchronous
+from mohb_jax.methods.base import Steady, Synchronous
 from mohb_jax.methods.random_search import RandomSettings, full_blocks
-from mohb_jax.methods.schedules import PriorSettings
+from mohb_jax.methods.schedules import PriorSettings, TransferSettings, one_full
 from mohb_jax.searchers.bounding_box import bounding_box
+from mohb_jax.searchers.transfer import transfer_policy
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.searchers.zero_shot import zero_shot
 
 METHODS = (
+    Steady(
+        "random+transfer",
+        "configurations from other tasks as far as results bear them out, at full fidelity",
+        settings=TransferSettings,
+        levels=one_full,
+        policy=lambda table, own, conditions: transfer_policy(own.draws),
+        transfers=True,
+        models=("prior network",),
+    ),
     Synchronous(
         "random+prior",
         "draws from the transfer prior, one by one, at full fidelity",

@@ -7,6 +7,7 @@ has a bank of lists, made once, and each proposal of a lane takes one of them at
 
 import functools
 import weakref
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from mohb_jax.kernels.epsilon_net import epsilon_net_order, scale_costs
 from mohb_jax.kernels.sortable import to_sortable
 from mohb_jax.searchers.base import Searcher
 from mohb_jax.searchers.prepared_lists import LIST_LENGTH, Lists, list_searcher
-from mohb_jax.searchers.random import all_candidates, random_subset
+from mohb_jax.searchers.random import Candidates, all_candidates, random_subset
 from mohb_jax.threads import map_in_threads
 from mohb_jax.transfer import PRIOR_STREAM, Prior, learn_prior
 from mohb_jax.types import Array, Key
@@ -83,7 +84,7 @@ def transfer_prior(
 
 
 @jax.jit
-def _shared_noise(key: Key) -> Float[Array, " noise"]:
+def shared_noise(key: Key) -> Float[Array, " noise"]:
     return jax.random.normal(key, (NOISE,), jnp.float32)
 
 
@@ -203,25 +204,50 @@ def _make_bank(table: AnyTable, prior: Prior, tasks: tuple[int, ...], seed: int,
     candidates = all_candidates(table, tasks)
     root = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM + 1)
     chosen = slice(None) if order.objective is None else slice(order.objective, order.objective + 1)
-    rows = [
-        np.arange(table.num_rows) if candidates.rows is None else np.asarray(candidates.rows[position])
-        for position in range(len(tasks))
-    ]
-    keys = [jax.random.fold_in(root, task) for task in tasks]
-    noises = [_shared_noise(key) for key in keys]
-    numbers = np.arange(order.draws, dtype=np.int32)
-    size = min(DRAWS_PER_CALL, order.draws)
+    beliefs = []
+    for position, task in enumerate(tasks):
+        mu, sigma = prior.mu[task, chosen], prior.sigma[task, chosen] / order.strength
+        key = jax.random.fold_in(root, task)
+        beliefs.append(Belief(position, key, shared_noise(key), mu, sigma, prior.noise_factor(task, chosen)))
+    return Lists(candidates, jnp.asarray(make_lists(candidates, beliefs, order.draws)), table.num_rows)
 
-    def some_lists(item: tuple[int, int]) -> np.ndarray:
-        position, start = item
-        task, row = tasks[position], rows[position]
-        mu, sigma = prior.mu[task, chosen][:, row], prior.sigma[task, chosen][:, row] / order.strength
+
+class Belief(NamedTuple):
+    """What a bank of lists is drawn from.
+
+    Attributes:
+        position: of the task among the candidates.
+        key: of the draws.
+        noise: what they share.
+        mu: mean of each objective of each row of the table.
+        sigma: their deviations.
+        factor: makes the noise of objectives correlated.
+    """
+
+    position: int
+    key: Key
+    noise: Float[Array, " noise"]
+    mu: Float[np.ndarray, "m rows"]
+    sigma: Float[np.ndarray, "m rows"]
+    factor: Float[np.ndarray, "m m"]
+
+
+def make_lists(
+    candidates: Candidates, beliefs: Sequence[Belief], draws: int
+) -> Int[np.ndarray, "beliefs draws length"]:
+    """A bank of lists for each belief, on all processors; -1 where a list has ended."""
+    numbers = np.arange(draws, dtype=np.int32)
+    size = min(DRAWS_PER_CALL, draws)
+
+    def some_lists(item: tuple[Belief, int]) -> np.ndarray:
+        belief, start = item
+        row: Any = slice(None) if candidates.rows is None else np.asarray(candidates.rows[belief.position])
         own = np.resize(numbers[start : start + size], size)  # the last call has the shape of the others
-        key, noise, factor = keys[position], noises[position], prior.noise_factor(task, chosen)
-        place = np.asarray(_draw_lists(key, noise, mu, sigma, factor, candidates.num_rows[position], own))
-        return np.where(place < 0, -1, row[place]).astype(np.int32)
+        mu, sigma, count = belief.mu[:, row], belief.sigma[:, row], candidates.num_rows[belief.position]
+        place = np.asarray(_draw_lists(belief.key, belief.noise, mu, sigma, belief.factor, count, own))
+        listed = place if candidates.rows is None else row[place]
+        return np.where(place < 0, -1, listed).astype(np.int32)
 
-    starts = range(0, order.draws, size)
-    parts = map_in_threads(some_lists, [(p, start) for p in range(len(tasks)) for start in starts])
-    lists = np.concatenate(parts).reshape(len(tasks), len(starts) * size, -1)[:, : order.draws]
-    return Lists(candidates, jnp.asarray(lists), table.num_rows)
+    starts = range(0, draws, size)
+    parts = map_in_threads(some_lists, [(belief, start) for belief in beliefs for start in starts])
+    return np.concatenate(parts).reshape(len(beliefs), len(starts) * size, -1)[:, :draws]

@@ -1,0 +1,280 @@
+"""Proposals from several sources, of which a run learns whom to trust.
+
+A source is what was learnt elsewhere: from all other tasks together, with every choice of objectives that it
+is believed about, or from a few tasks that are alike; and random rows. Each has a bank of lists, as the prior
+has. A lane holds, for every predictor and objective, how much better than chance it foretold which of two
+results at one fidelity is the better one. Proposals take sources by the weights that follow, and a share of
+random rows never vanishes.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int, UInt32
+
+from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, Seen, ignore
+from mohb_jax.searchers.random import RandomState, permuted, round_keys_of
+from mohb_jax.searchers.random import init as init_random
+from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
+from mohb_jax.searchers.transfer_sources import Sources, prepared_sources
+from mohb_jax.types import Array, Key
+
+LANES = 1024
+"""That advance together."""
+RANDOM_SHARE = 0.1
+"""Of the proposals: it never vanishes."""
+FORGETTING = 0.98
+"""What earlier evidence is multiplied by with each rung."""
+NEIGHBOURS = 4
+"""Results of a rung that each is compared with."""
+FORGETTING_ONE = 0.998
+"""The same with each result, where these come one by one."""
+LEVELS = 8
+"""Fidelities at which the last results are remembered, where these come one by one."""
+REMEMBERED = 3
+"""Results at each of them."""
+LOGISTIC = 1.702
+"""The logistic function of so many deviations is the normal distribution, to a hundredth."""
+
+
+class Memory(NamedTuple):
+    """The last results at each fidelity, the newest first; row -1 where there is none."""
+
+    row: Int[Array, "levels remembered"]
+    costs: Float[Array, "levels remembered m"]
+
+
+class TransferState(NamedTuple):
+    """What a lane has seen, and how well each predictor had foretold it."""
+
+    random: RandomState
+    list_keys: UInt32[Array, " rounds"]
+    key: Key
+    num_used: Int[Array, ""]
+    seen: UInt32[Array, " words"]
+    """One bit per row of the table."""
+    evidence: Float[Array, "predictors m"]
+    """Logarithm of how much likelier results are made than by chance."""
+    memory: Memory | None
+    """Where results come one by one."""
+
+
+@functools.cache
+def transfer(draws: int, one_by_one: bool = False) -> Searcher:
+    """Proposes from several sources and learns in the run whom to trust.
+
+    Args:
+        draws: lists per source and task.
+        one_by_one: for schedules that ask for one configuration, and tell one result, at a time.
+    """
+    prepare = functools.partial(prepared_sources, draws)
+    if one_by_one:
+        return Searcher(
+            prepare, _init_one_by_one, _propose_one_by_one, ignore, LANES,
+            suggest_up_to=_one_by_one_up_to, learn=_learn_result,
+        )  # fmt: skip
+    return Searcher(
+        prepare, _init, _propose, ignore, LANES,
+        suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn_rung,
+    )  # fmt: skip
+
+
+@functools.cache
+def transfer_policy(draws: int) -> Policy:
+    """``transfer`` for workers that ask one by one, at the highest fidelity alone."""
+    searcher = transfer(draws, one_by_one=True)
+
+    def propose(
+        context: Sources, task: Int[Array, ""], state: TransferState, moment: Moment
+    ) -> tuple[TransferState, Job]:
+        del moment
+        state, row, valid = searcher.suggest(context, task, state, 1)
+        return state, Job(row[0], jnp.int32(0), jnp.int32(-1), valid[0])
+
+    def observe(
+        context: Sources, task: Int[Array, ""], state: TransferState, result: Result
+    ) -> TransferState:
+        seen = Seen(result.row[None], result.level, result.costs[None], result.valid[None], jnp.bool_(True))
+        return _learn_result(context, task, state, seen)
+
+    return Policy(searcher.prepare, searcher.init, propose, observe, lanes_per_batch=LANES)
+
+
+def _init(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
+    # The same permutation as random search takes: methods are paired as far as that goes.
+    random = init_random(context.candidates, task, key)
+    list_keys = round_keys_of(jax.random.fold_in(key, 1), context.rows.shape[2])
+    seen = jnp.zeros(-(-context.num_rows // 32), jnp.uint32)
+    evidence = jnp.zeros(context.predictions.shape[2:4], jnp.float32)
+    return TransferState(random, list_keys, jax.random.fold_in(key, 2), jnp.int32(0), seen, evidence, None)
+
+
+def _init_one_by_one(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
+    shape = (LEVELS, REMEMBERED)
+    m = context.predictions.shape[3]
+    memory = Memory(jnp.full(shape, -1, jnp.int32), jnp.zeros((*shape, m), jnp.result_type(float)))
+    return _init(context, task, key)._replace(memory=memory)
+
+
+def weights(
+    context: Sources, task: Int[Array, ""], evidence: Float[Array, "predictors m"]
+) -> Float[Array, " sources"]:
+    """Share of the proposals that each source has; the first is random rows."""
+    believed = jnp.sum(context.uses * evidence[None], axis=(1, 2))
+    share = jax.nn.softmax(context.log_prior[task] + believed)
+    return (1 - RANDOM_SHARE) * share + RANDOM_SHARE * (jnp.arange(share.shape[0]) == 0)
+
+
+def _chosen(context: Sources, task: Array, state: TransferState, count: int) -> Int[Array, " count"]:
+    """A source for each of some proposals."""
+    upto = jnp.cumsum(weights(context, task, state.evidence))
+    key = jax.random.fold_in(state.key, state.num_used)
+    draw = jax.random.uniform(key, (count,), jnp.float32)
+    return jnp.sum(upto[None, :-1] <= draw[:, None], axis=1, dtype=jnp.int32)
+
+
+def _propose(
+    context: Sources, task: Int[Array, ""], state: TransferState, num_suggestions: int
+) -> tuple[TransferState, Array, Array]:
+    return _propose_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
+
+
+def _propose_up_to(
+    context: Sources, task: Int[Array, ""], state: TransferState, room: int, num_suggestions: Int[Array, ""]
+) -> tuple[TransferState, Array, Array]:
+    """Each source's next list gives its first unseen rows to the places that took the source."""
+    wanted = jnp.arange(room) < num_suggestions
+    source = jnp.where(wanted, _chosen(context, task, state, room), 0)
+    number = _next_list(context, state)
+
+    def from_list(source_number: Array, carry: tuple) -> tuple:
+        seen, row = carry
+        mine = source == source_number
+        first, _ = first_unseen(context.rows[task, source_number - 1, number], seen, room)
+        own = jnp.where(mine, first[jnp.maximum(jnp.cumsum(mine) - 1, 0)], -1)
+        return marked(seen, own), jnp.where(mine, own, row)
+
+    nothing = (state.seen, jnp.full(room, -1, jnp.int32))
+    seen, row = jax.lax.fori_loop(1, context.uses.shape[0], from_list, nothing)
+    state = state._replace(seen=seen, num_used=state.num_used + (num_suggestions > 0))
+    return _filled(context, task, state, row, num_suggestions)
+
+
+def _next_list(context: Sources, state: TransferState) -> Int[Array, ""]:
+    draws = context.rows.shape[2]
+    return permuted(state.list_keys, state.num_used % draws, draws, draws)
+
+
+def _filled(
+    context: Sources,
+    task: Array,
+    state: TransferState,
+    row: Int[Array, " room"],
+    num_suggestions: Int[Array, ""],
+) -> tuple[TransferState, Array, Array]:
+    """Random rows in the places that no list has filled, which stay where they are."""
+    found = row >= 0
+    num_found = jnp.sum(found, dtype=jnp.int32)
+    place = jnp.where(found, jnp.cumsum(found) - 1, num_found + jnp.cumsum(~found) - 1)
+    packed = jnp.full_like(row, -1).at[place].set(row)
+    state, packed, valid = filled_up(context.candidates, task, state, packed, num_found, num_suggestions)
+    return state, packed[place], valid[place]
+
+
+def _propose_one_by_one(
+    context: Sources, task: Int[Array, ""], state: TransferState, num_suggestions: int
+) -> tuple[TransferState, Array, Array]:
+    return _one_by_one_up_to(context, task, state, num_suggestions, jnp.int32(num_suggestions))
+
+
+def _one_by_one_up_to(
+    context: Sources, task: Int[Array, ""], state: TransferState, room: int, num_suggestions: Int[Array, ""]
+) -> tuple[TransferState, Array, Array]:
+    """Each suggestion from a list of its own."""
+    if room == 1:
+        return _single(context, task, state, num_suggestions > 0)
+
+    def single(number: Array, carry: tuple) -> tuple:
+        state, rows, valid = carry
+        state, row, is_valid = _single(context, task, state, jnp.bool_(True))
+        return state, rows.at[number].set(row[0]), valid.at[number].set(is_valid[0])
+
+    nothing = (jnp.zeros(room, jnp.int32), jnp.zeros(room, bool))
+    return jax.lax.fori_loop(0, num_suggestions, single, (state, *nothing))
+
+
+def _single(
+    context: Sources, task: Array, state: TransferState, wanted: Bool[Array, ""]
+) -> tuple[TransferState, Array, Array]:
+    source = _chosen(context, task, state, 1)[0]
+    listed = context.rows[task, jnp.maximum(source - 1, 0), _next_list(context, state)]
+    row, _ = first_unseen(listed, state.seen, 1)
+    row = jnp.where(wanted & (source > 0), row, -1)
+    state = state._replace(seen=marked(state.seen, row), num_used=state.num_used + wanted)
+    found = jnp.sum(row >= 0, dtype=jnp.int32)
+    return filled_up(context.candidates, task, state, row, found, wanted.astype(jnp.int32))
+
+
+def foretold(
+    costs: Float[Array, "*n m"],
+    others: Float[Array, "*n m"],
+    predicted: Float[Array, "2 *n predictors m"],
+    predicted_others: Float[Array, "2 *n predictors m"],
+) -> Float[Array, "*n predictors m"]:
+    """How much likelier than a coin's each predictor makes which of two results is better; logarithms.
+
+    Of equal results nothing was foretold. Means and deviations are independent from row to row.
+    """
+    better = (others > costs).astype(jnp.float32) - (others < costs)
+    (mu, sigma), (mu_others, sigma_others) = predicted, predicted_others
+    distance = (mu_others - mu) * jax.lax.rsqrt(sigma**2 + sigma_others**2)
+    gain = jnp.log(2.0) - jnp.log1p(jnp.exp(-LOGISTIC * better[..., None, :] * distance))
+    return jnp.where(better[..., None, :] != 0, gain, 0).astype(jnp.float32)
+
+
+def _learn_rung(context: Sources, task: Int[Array, ""], state: TransferState, seen: Seen) -> TransferState:
+    """Each result of a rung is compared with some that stand behind it."""
+    predicted = _predictions(context, task, seen.row)
+    gain = jnp.zeros_like(state.evidence)
+    for by in range(1, NEIGHBOURS + 1):
+        other = jax.tree.map(lambda part, by=by: jnp.roll(part, -by, axis=0), (seen.costs, seen.valid))
+        found = foretold(seen.costs, other[0], predicted, jnp.roll(predicted, -by, axis=1))
+        gain += jnp.sum(jnp.where((seen.valid & other[1])[:, None, None], found, 0), axis=0)
+    return state._replace(evidence=FORGETTING * state.evidence + gain / NEIGHBOURS)
+
+
+def _learn_result(context: Sources, task: Int[Array, ""], state: TransferState, seen: Seen) -> TransferState:
+    """A result is compared with the last ones at its fidelity, and remembered."""
+    memory, level = state.memory, jnp.minimum(seen.level, LEVELS - 1)
+    assert memory is not None
+
+    def single(carry: tuple, entry: tuple) -> tuple:
+        evidence, memory = carry
+        row, costs, valid = entry
+        past = memory.row[level]
+        rows = jnp.concatenate([row[None], jnp.maximum(past, 0)])
+        predicted = _predictions(context, task, rows)
+        found = foretold(costs[None], memory.costs[level], predicted[:, :1], predicted[:, 1:])
+        there = (past >= 0) & valid
+        gain = jnp.sum(jnp.where(there[:, None, None], found, 0), axis=0) / jnp.maximum(jnp.sum(there), 1)
+        kept = jnp.where(valid, FORGETTING_ONE, 1)
+        memory = Memory(
+            memory.row.at[level].set(jnp.where(valid, jnp.concatenate([row[None], past[:-1]]), past)),
+            memory.costs.at[level].set(
+                jnp.where(
+                    valid, jnp.concatenate([costs[None], memory.costs[level, :-1]]), memory.costs[level]
+                )
+            ),
+        )
+        return (kept * evidence + gain.astype(jnp.float32), memory), None
+
+    carry = (state.evidence, memory)
+    (evidence, memory), _ = jax.lax.scan(single, carry, (seen.row, seen.costs, seen.valid))
+    return state._replace(evidence=evidence, memory=memory)
+
+
+def _predictions(context: Sources, task: Array, row: Int[Array, " n"]) -> Float[Array, "2 n predictors m"]:
+    """Mean and deviation that predictors had for some rows."""
+    return jnp.moveaxis(context.predictions[task, row].astype(jnp.float32), -1, 0)
