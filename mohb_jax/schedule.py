@@ -75,28 +75,6 @@ def full_fidelity(fidelities: Sequence[float | int], num_configs: int) -> tuple[
     return (Bracket((num_configs,), (len(fidelities) - 1,)),)
 
 
-def known_before(brackets: Sequence[Bracket], num_workers: int) -> tuple[int, bool]:
-    """What a bracket may know that begins after some others, if workers are hardly ever to be idle for it.
-
-    It waits for results that are nearly always in by then: of brackets behind which two configurations for
-    each worker were begun, and of the first rung before it, if that is as large and others follow it.
-
-    Args:
-        brackets: all that began before, in order.
-        num_workers: simulated workers.
-
-    Returns:
-        Index of the last bracket that it waits for, with all before that one, -1 for none; and whether it
-        waits for the first rung of the bracket just before it.
-    """
-    enough, behind, until = 2 * num_workers, 0, len(brackets) - 1
-    while until >= 0 and behind < enough:
-        behind += brackets[until].sizes[0]
-        until -= 1
-    last = brackets[-1].sizes if brackets else ()
-    return until, len(last) > 1 and last[0] >= enough
-
-
 def smallest_within(fidelities: Sequence[float | int], ratio: float | int) -> Fraction:
     """The smallest fidelity that leaves the highest within a ratio, but no smaller than the stored ones."""
     return max(_exact(fidelities[0]), _exact(fidelities[-1]) / _exact(ratio))

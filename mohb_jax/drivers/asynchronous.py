@@ -39,7 +39,7 @@ from mohb_jax.drivers.lanes import Cells, Lanes, next_asker, with_slots
 from mohb_jax.kernels.arrival import ArrivalRule, Rung
 from mohb_jax.kernels.fronts import Fronts, of_rung, with_newcomer
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Searcher, Seen
+from mohb_jax.searchers.base import Context, Result, Searcher
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -236,9 +236,8 @@ def _event(
     else:
         state, goes_on, trial, rung = _promoted(program, numbers, key, state, trial, own, place)
     if program.searcher.learn is not None:
-        is_full = level == cells.num_levels - 1
-        seen = Seen(row[None], level, costs[None], arrives[None], is_full)
-        learnt = program.searcher.learn(context, task, state.searcher, seen)
+        result = Result(row, level, costs, state.job[worker], arrives)
+        learnt = program.searcher.learn(context, task, state.searcher, result)
         state = state._replace(searcher=learnt)
         state = with_trial(program, numbers, context, task, state, (arrives | asks) & ~goes_on)
     fresh, there = next_trial(state)

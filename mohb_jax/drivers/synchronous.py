@@ -18,13 +18,14 @@ from jax.tree_util import Partial
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.drivers.arrivals import Clock, Jobs, advanced, entered, new_clock, told
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
-from mohb_jax.kernels.clock import Known, Layout, Timeline, list_schedule, overlap_schedule
+from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
-from mohb_jax.schedule import Bracket, known_before
-from mohb_jax.searchers.base import Context, LearnFn, Searcher, Seen, State
+from mohb_jax.schedule import Bracket
+from mohb_jax.searchers.base import Context, ObserveResultFn, Searcher, Seen, State
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -110,6 +111,13 @@ class SynchronousPlan:
         return {size: SMALL_RUNG if shared and size in small else size for size in sizes} | {0: 0}
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Workers, and evaluations and rungs that a bracket has at most."""
+        brackets = self.opening + self.brackets
+        most = max(bracket.num_evaluations for bracket in brackets)
+        return self.num_workers, most, max(len(bracket.sizes) for bracket in brackets)
+
+    @property
     def slots_per_pass(self) -> int:
         return sum(bracket.num_evaluations for bracket in self.brackets)
 
@@ -122,11 +130,6 @@ class SynchronousPlan:
         if number < 0:
             return self.opening, 1
         return self.brackets, 1 + len(self.opening) + number * len(self.brackets)
-
-    def brackets_until(self, number: int) -> tuple[Bracket, ...]:
-        """Brackets of a run up to the one of that number, counted from 0."""
-        passes = 1 + max(0, number - len(self.opening)) // len(self.brackets)
-        return (self.opening + self.brackets * passes)[: number + 1]
 
 
 class _Rung(NamedTuple):
@@ -145,10 +148,6 @@ class _Slots(NamedTuple):
     costs: Float[Array, "n m"]
     duration: Float[Array, " n"]
     valid: Bool[Array, " n"]
-
-
-Late = list[tuple[int, int, _Slots]]
-"""Rungs that a searcher is not yet told of: number of the bracket, of the rung in it, and results."""
 
 
 def simulate_lanes(
@@ -176,11 +175,11 @@ def simulate_lanes(
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     passes: list[Any] = []
     may_go_on: list[Array] = []
-    late: Late = []
+    clock: Clock | None = None
     for number in range(-bool(plan.opening), max_passes(plan, most_rows)):
         if plan.budget is None and len(may_go_on) > 1 and not may_go_on[-2]:
             break
-        state, late, rungs = _pass(plan, cells, context, lanes, state, late, number)
+        state, clock, rungs = _pass(plan, cells, context, lanes, state, clock, number)
         brackets = plan.brackets_of(number)[0]
         sizes = tuple(size for bracket in brackets for size in bracket.sizes)
         free, part, time_left = _timed(
@@ -265,59 +264,59 @@ def _pass(
     context: Context,
     lanes: Lanes,
     state: State,
-    late: Late,
+    clock: Clock | None,
     number: int,
-) -> tuple[State, Late, list[_Slots]]:
+) -> tuple[State, Clock | None, list[_Slots]]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     rungs = []
-    room, observes = plan.rooms, plan.searcher.observes
+    room, observes, learn = plan.rooms, plan.searcher.observes, plan.searcher.learn
     observe = plan.searcher.observe if observes else None
     promotion = plan.promotion if isinstance(plan.promotion, RungRule) else Partial(plan.promotion)
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
         state, rung = _first_rung(plan, room, bracket.sizes[0], context, lanes.task, state)
-        seen, walked = state if observes else None, []
+        seen = state if observes else None
         for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
             seen, launched, rung = _rung_step(
                 observe, room[cut[1]], promotion if cut[1] else None, Cut(*np.array(cut, np.int32)), cells,
                 lanes.task, lanes.key, seen, rung, np.int32(level), bracket_number,
             )  # fmt: skip
-            walked.append(launched)
-        rungs += walked
-        if plan.searcher.learn is not None:
-            known, late = _known(plan, late, first + index - 1, walked)
-            for launched in known:
-                state = _told(plan.searcher.learn, cells, context, lanes.task, state, launched)
+            rungs.append(launched)
         state = seen if observes else state
-    return state, late, rungs
+        if learn is not None:
+            own = rungs[-len(bracket.sizes) :]
+            state, clock = _learnt(
+                learn, plan.shape, bracket.sizes, plan.overlap, context, lanes.task, state, clock,
+                bracket_number, own,
+            )  # fmt: skip
+    return state, clock, rungs
 
 
-def _known(plan: SynchronousPlan, late: Late, number: int, rungs: list[_Slots]) -> tuple[list[_Slots], Late]:
-    """Rungs that a searcher is told of after it was told of others, and which it is not: before the bracket
-    that follows the given one."""
-    late = late + [(number, index, rung) for index, rung in enumerate(rungs)]
-    until, first_rung = number, True
-    if plan.overlap:
-        until, first_rung = known_before(plan.brackets_until(number), plan.num_workers)
-
-    def is_known(bracket: int, rung: int) -> bool:
-        return bracket <= until or (bracket == number and rung == 0 and first_rung)
-
-    known = [launched for bracket, rung, launched in late if is_known(bracket, rung)]
-    return known, [entry for entry in late if not is_known(*entry[:2])]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _told(learn: LearnFn, cells: Cells, context: Context, task: Array, state: State, rung: _Slots) -> State:
-    """Searchers that know of another rung."""
-
-    def lane(task: Array, state: State, rung: _Slots) -> State:
-        level = rung.level[0]
-        seen = Seen(rung.row, level, rung.costs, rung.valid, level == cells.num_levels - 1)
-        return learn(context, task, state, seen)
-
-    return jax.vmap(lane)(task, state, rung)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _learnt(
+    learn: ObserveResultFn,
+    shape: tuple[int, int, int],
+    sizes: tuple[int, ...],
+    overlap: bool,
+    context: Context,
+    task: Array,
+    state: State,
+    clock: Clock | None,
+    number: Array,
+    rungs: list[_Slots],
+) -> tuple[State, Clock | None]:
+    """Searchers that know what is in when the next bracket begins: all of this one, unless brackets
+    overlap."""
+    slots = _concatenated(_trimmed(sizes, rungs))
+    jobs = Jobs(*slots)
+    if not overlap:
+        return jax.vmap(functools.partial(told, learn, context))(task, state, jobs), None
+    if clock is None:
+        clock = jax.vmap(functools.partial(new_clock, *shape))(jobs)
+    padded = np.array(sizes + (0,) * (shape[2] - len(sizes)), np.int32)
+    clock = jax.vmap(entered, (0, None, None, 0))(clock, number, padded, jobs)
+    return advanced(learn, context, task, state, clock)
 
 
 def _first_rung(
@@ -435,12 +434,16 @@ def _timed(
         When workers are free again; the pass, as ``_Slots`` if brackets overlap and else as it stands in the
         log; whether any lane may still launch in the next pass.
     """
-    parts = [jax.tree.map(lambda part, n=n: part[:, :n], rung) for n, rung in zip(sizes, rungs, strict=True)]
-    slots = _concatenated(parts)
+    slots = _concatenated(_trimmed(sizes, rungs))
     schedule = jax.vmap(list_schedule, in_axes=(0, 0, None, 0))
     free, timeline = schedule(slots.duration, slots.valid & counts[None], waits, free)
     time_left = jnp.any(jnp.min(free, axis=1) < horizon)
     return free, slots if overlap else _logged(slots, timeline, until), time_left
+
+
+def _trimmed(sizes: tuple[int, ...], rungs: list[_Slots]) -> list[_Slots]:
+    """Rungs without the places that none of their jobs has."""
+    return [jax.tree.map(lambda part, n=n: part[:, :n], rung) for n, rung in zip(sizes, rungs, strict=True)]
 
 
 def _concatenated(parts: Sequence[_Slots]) -> _Slots:
@@ -481,8 +484,6 @@ def _overlapped(
     capacity = 1 << (len(passes) - 1).bit_length()
     brackets = plan.opening + plan.brackets * (len(passes) - bool(plan.opening))
     layout = _layout(brackets, len(plan.opening) + len(plan.brackets) * capacity)
-    if plan.searcher.learn is not None:
-        layout = layout._replace(known=_waits(brackets, len(layout.size), plan.num_workers))
     filled = passes + passes[-1:] * (capacity - len(passes))
     return _overlap(plan.num_workers, filled, layout, np.int32(num_slots), until)
 
@@ -495,13 +496,6 @@ def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
     size[: len(sizes)] = sizes
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).reshape(size.shape).astype(np.int32)
     return Layout(first, size)
-
-
-def _waits(brackets: tuple[Bracket, ...], room: int, num_workers: int) -> Known:
-    """What each bracket of a searcher with ``learn`` waits for."""
-    known = [known_before(brackets[:number], num_workers) for number in range(len(brackets))]
-    known += [(-1, False)] * (room - len(known))
-    return Known(np.array([until for until, _ in known], np.int32), np.array([first for _, first in known]))
 
 
 @functools.partial(jax.jit, static_argnums=0)

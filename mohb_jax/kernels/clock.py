@@ -57,15 +57,6 @@ def list_schedule(
     return from_sortable(bits), timeline
 
 
-class Known(NamedTuple):
-    """What must be known before each bracket begins."""
-
-    until: Int[Array, " brackets"]
-    """All results of the brackets up to this one; -1 for none."""
-    first_rung: Bool[Array, " brackets"]
-    """Whether the first rung of the bracket before it, too."""
-
-
 class Layout(NamedTuple):
     """Where the jobs of each rung lie in a run's launch slots, bracket by bracket; brackets have R rungs at
     most."""
@@ -74,17 +65,6 @@ class Layout(NamedTuple):
     """Slot of the rung's first job."""
     size: Int[Array, "brackets rungs"]
     """Number of jobs; 0 for rungs that the bracket does not have."""
-    known: Known | None = None
-    """What brackets wait for that depend on the results of others; None where none does."""
-
-
-class _Ends(NamedTuple):
-    """When what other brackets wait for has ended; infinite until all of it was launched."""
-
-    first_rung: Float[Array, " brackets"]
-    bracket: Float[Array, " brackets"]
-    num_begun: Int[Array, ""]
-    """Brackets that have begun, the first ones."""
 
 
 class _Progress(NamedTuple):
@@ -97,8 +77,6 @@ class _Progress(NamedTuple):
     """Time from which the current rung may run; infinite when the bracket has no job left."""
     rung_end: Float[Array, " brackets"]
     """Latest end among the launched jobs of the current rung."""
-    ends: _Ends | None
-    """Of layouts with ``known``."""
 
 
 @functools.partial(jax.jit, static_argnames="num_workers")
@@ -113,8 +91,7 @@ def overlap_schedule(
 
     A free worker takes the next job of the first bracket, in order, whose current rung may run; a rung may
     run from the moment when the last result of the rung before it is in. Only when no bracket has such a job
-    does it wait. Where brackets depend on the results of others (``layout.known``), one begins when these are
-    in.
+    does it wait.
 
     Args:
         durations: seconds per job; slots in bracket, rung and launch order.
@@ -157,44 +134,21 @@ def overlap_schedule(
         done = here & (launched == layout.size[brackets, progress.rung])
         following = jnp.minimum(rung + 1, num_rungs - 1)
         more = (rung + 1 < num_rungs) & (layout.size[brackets, following] > 0)
-        ready = jnp.where(done, jnp.where(more, rung_end, jnp.inf), progress.ready)
-        ends = progress.ends
-        if ends is not None and layout.known is not None:
-            ends = _Ends(
-                jnp.where(done & (rung == 0), rung_end, ends.first_rung),
-                jnp.where(done & ~more, rung_end, ends.bracket),
-                jnp.maximum(ends.num_begun, jnp.max(jnp.where(here, brackets + 1, 0))),
-            )
-            opens = _opens(ends, layout.known)
-            ready = jnp.where((brackets == ends.num_begun) & (layout.size[:, 0] > 0), opens, ready)
         return _Progress(
             rung=jnp.where(done, following, progress.rung),
             num_launched=jnp.where(done, 0, launched),
-            ready=ready,
+            ready=jnp.where(done, jnp.where(more, rung_end, jnp.inf), progress.ready),
             rung_end=rung_end,
-            ends=ends,
         )
 
-    def _opens(ends: _Ends, known: Known) -> Array:
-        """When the next bracket may begin, as far as that is known."""
-        following = jnp.minimum(ends.num_begun, num_brackets - 1)
-        needed = brackets <= jnp.asarray(known.until)[following]
-        before = ends.first_rung[jnp.maximum(following - 1, 0)]
-        waits = jnp.asarray(known.first_rung)[following]
-        return jnp.maximum(jnp.max(jnp.where(needed, ends.bracket, 0)), jnp.where(waits, before, 0))
-
-    never = jnp.full(num_brackets, jnp.inf, durations.dtype)
-    ends = None if layout.known is None else _Ends(never, never, jnp.int32(0))
-    waits = jnp.asarray(layout.size[:, 0] == 0) | ((brackets > 0) & (ends is not None))
     nothing = jnp.zeros_like(durations)
     start = (
         jnp.zeros(num_workers, durations.dtype),
         _Progress(
             rung=jnp.zeros(num_brackets, jnp.int32),
             num_launched=jnp.zeros(num_brackets, jnp.int32),
-            ready=jnp.where(waits, jnp.inf, 0).astype(durations.dtype),
+            ready=jnp.where(layout.size[:, 0] > 0, 0, jnp.inf).astype(durations.dtype),
             rung_end=jnp.zeros(num_brackets, durations.dtype),
-            ends=ends,
         ),
         Timeline(nothing, nothing, jnp.zeros(durations.shape, jnp.int32)),
     )

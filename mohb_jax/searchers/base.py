@@ -98,12 +98,6 @@ class ObserveFn(Protocol):
         """
 
 
-@runtime_checkable
-class LearnFn(Protocol):
-    def __call__(self, context: Context, task: Int[Array, ""], state: State, seen: Seen) -> State:
-        """State after the results of one rung, or of one evaluation, judged by what was prepared."""
-
-
 def ignore(state: State, seen: Seen) -> State:
     """``observe`` of a searcher that does not learn within a run."""
     del seen
@@ -134,8 +128,8 @@ class Searcher(NamedTuple):
             compiled program is to serve brackets of several sizes; None where ``suggest`` is compiled for
             each. Whoever replaces ``suggest`` replaces both.
         tags: what it does not promise, for ``mohb_jax.testing``.
-        learn: ``(context, task, state, seen) -> state``, in place of ``observe``, of a searcher that judges
-            results by what it prepared and can do without the latest: see below.
+        learn: ``(context, task, state, result) -> state`` after a ``Result``, in place of ``observe``, of a
+            searcher that can do without the latest results: see below.
 
     Shapes and types of the state never change.
     """
@@ -152,10 +146,9 @@ class Searcher(NamedTuple):
     tags: tuple[str, ...] = ()
     """What it does not promise, for ``mohb_jax.testing``: ``lists`` if each call takes rows of its own list,
     so that four rows and then three are not the seven of one call."""
-    learn: LearnFn | None = None
-    """``observe`` of one that is not in want of every result: it is told of those that are in when a bracket
-    begins, so that brackets overlap, and where runs are asynchronous of each as it arrives. ``observe`` is
-    ``ignore`` then."""
+    learn: "ObserveResultFn | None" = None
+    """In place of ``observe``, of one that can do without the latest results: it is told of each as it
+    arrives, so that brackets overlap and runs may be asynchronous."""
 
     @property
     def learns(self) -> bool:

@@ -14,27 +14,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
-from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, Seen, ignore
+from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, ignore
 from mohb_jax.searchers.random import RandomState, permuted, round_keys_of
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
 from mohb_jax.searchers.transfer_sources import Sources, prepared_sources
 from mohb_jax.types import Array, Key
 
-LANES = 1024
+LANES = 256
 """That advance together."""
 RANDOM_SHARE = 0.1
 """Of the proposals: it never vanishes."""
-FORGETTING = 0.98
-"""What earlier evidence is multiplied by with each rung."""
-NEIGHBOURS = 4
-"""Results of a rung that each is compared with."""
-FORGETTING_ONE = 0.998
-"""The same with each result, where these come one by one."""
+FORGETTING = 0.998
+"""What earlier evidence is multiplied by with each result."""
+TEMPER = 1.0
+"""What evidence is multiplied by."""
 LEVELS = 8
-"""Fidelities at which the last results are remembered, where these come one by one."""
+"""Fidelities at which the last results are remembered."""
 REMEMBERED = 3
-"""Results at each of them."""
+"""Results at each of them, with which a new one is compared."""
 LOGISTIC = 1.702
 """The logistic function of so many deviations is the normal distribution, to a hundredth."""
 
@@ -57,8 +55,7 @@ class TransferState(NamedTuple):
     """One bit per row of the table."""
     evidence: Float[Array, "predictors m"]
     """Logarithm of how much likelier results are made than by chance."""
-    memory: Memory | None
-    """Where results come one by one."""
+    memory: Memory
 
 
 @functools.cache
@@ -72,12 +69,12 @@ def transfer(draws: int, one_by_one: bool = False) -> Searcher:
     prepare = functools.partial(prepared_sources, draws)
     if one_by_one:
         return Searcher(
-            prepare, _init_one_by_one, _propose_one_by_one, ignore, LANES,
-            suggest_up_to=_one_by_one_up_to, learn=_learn_result,
+            prepare, _init, _propose_one_by_one, ignore, LANES,
+            suggest_up_to=_one_by_one_up_to, learn=_learn,
         )  # fmt: skip
     return Searcher(
         prepare, _init, _propose, ignore, LANES,
-        suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn_rung,
+        suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn,
     )  # fmt: skip
 
 
@@ -93,13 +90,7 @@ def transfer_policy(draws: int) -> Policy:
         state, row, valid = searcher.suggest(context, task, state, 1)
         return state, Job(row[0], jnp.int32(0), jnp.int32(-1), valid[0])
 
-    def observe(
-        context: Sources, task: Int[Array, ""], state: TransferState, result: Result
-    ) -> TransferState:
-        seen = Seen(result.row[None], result.level, result.costs[None], result.valid[None], jnp.bool_(True))
-        return _learn_result(context, task, state, seen)
-
-    return Policy(searcher.prepare, searcher.init, propose, observe, lanes_per_batch=LANES)
+    return Policy(searcher.prepare, searcher.init, propose, _learn, lanes_per_batch=LANES)
 
 
 def _init(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
@@ -108,14 +99,10 @@ def _init(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
     list_keys = round_keys_of(jax.random.fold_in(key, 1), context.rows.shape[2])
     seen = jnp.zeros(-(-context.num_rows // 32), jnp.uint32)
     evidence = jnp.zeros(context.predictions.shape[2:4], jnp.float32)
-    return TransferState(random, list_keys, jax.random.fold_in(key, 2), jnp.int32(0), seen, evidence, None)
-
-
-def _init_one_by_one(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
     shape = (LEVELS, REMEMBERED)
-    m = context.predictions.shape[3]
-    memory = Memory(jnp.full(shape, -1, jnp.int32), jnp.zeros((*shape, m), jnp.result_type(float)))
-    return _init(context, task, key)._replace(memory=memory)
+    costs = jnp.zeros((*shape, evidence.shape[1]), jnp.result_type(float))
+    memory = Memory(jnp.full(shape, -1, jnp.int32), costs)
+    return TransferState(random, list_keys, jax.random.fold_in(key, 2), jnp.int32(0), seen, evidence, memory)
 
 
 def weights(
@@ -234,44 +221,22 @@ def foretold(
     return jnp.where(better[..., None, :] != 0, gain, 0).astype(jnp.float32)
 
 
-def _learn_rung(context: Sources, task: Int[Array, ""], state: TransferState, seen: Seen) -> TransferState:
-    """Each result of a rung is compared with some that stand behind it."""
-    predicted = _predictions(context, task, seen.row)
-    gain = jnp.zeros_like(state.evidence)
-    for by in range(1, NEIGHBOURS + 1):
-        other = jax.tree.map(lambda part, by=by: jnp.roll(part, -by, axis=0), (seen.costs, seen.valid))
-        found = foretold(seen.costs, other[0], predicted, jnp.roll(predicted, -by, axis=1))
-        gain += jnp.sum(jnp.where((seen.valid & other[1])[:, None, None], found, 0), axis=0)
-    return state._replace(evidence=FORGETTING * state.evidence + gain / NEIGHBOURS)
-
-
-def _learn_result(context: Sources, task: Int[Array, ""], state: TransferState, seen: Seen) -> TransferState:
+def _learn(context: Sources, task: Int[Array, ""], state: TransferState, result: Result) -> TransferState:
     """A result is compared with the last ones at its fidelity, and remembered."""
-    memory, level = state.memory, jnp.minimum(seen.level, LEVELS - 1)
-    assert memory is not None
-
-    def single(carry: tuple, entry: tuple) -> tuple:
-        evidence, memory = carry
-        row, costs, valid = entry
-        past = memory.row[level]
-        rows = jnp.concatenate([row[None], jnp.maximum(past, 0)])
-        predicted = _predictions(context, task, rows)
-        found = foretold(costs[None], memory.costs[level], predicted[:, :1], predicted[:, 1:])
-        there = (past >= 0) & valid
-        gain = jnp.sum(jnp.where(there[:, None, None], found, 0), axis=0) / jnp.maximum(jnp.sum(there), 1)
-        kept = jnp.where(valid, FORGETTING_ONE, 1)
-        memory = Memory(
-            memory.row.at[level].set(jnp.where(valid, jnp.concatenate([row[None], past[:-1]]), past)),
-            memory.costs.at[level].set(
-                jnp.where(
-                    valid, jnp.concatenate([costs[None], memory.costs[level, :-1]]), memory.costs[level]
-                )
-            ),
-        )
-        return (kept * evidence + gain.astype(jnp.float32), memory), None
-
-    carry = (state.evidence, memory)
-    (evidence, memory), _ = jax.lax.scan(single, carry, (seen.row, seen.costs, seen.valid))
+    memory, level, valid = state.memory, jnp.minimum(result.level, LEVELS - 1), result.valid
+    past, past_costs = memory.row[level], memory.costs[level]
+    predicted = _predictions(context, task, jnp.concatenate([result.row[None], jnp.maximum(past, 0)]))
+    found = foretold(result.costs[None], past_costs, predicted[:, :1], predicted[:, 1:])
+    there = (past >= 0) & valid
+    gain = jnp.sum(jnp.where(there[:, None, None], found, 0), axis=0) / jnp.maximum(jnp.sum(there), 1)
+    rows = jnp.concatenate([result.row[None], past[:-1]])
+    costs = jnp.concatenate([result.costs[None], past_costs[:-1]])
+    memory = Memory(
+        memory.row.at[level].set(jnp.where(valid, rows, past)),
+        memory.costs.at[level].set(jnp.where(valid, costs, past_costs)),
+    )
+    kept = jnp.where(valid, FORGETTING, 1).astype(jnp.float32)
+    evidence = (kept * state.evidence + TEMPER * gain).astype(jnp.float32)
     return state._replace(evidence=evidence, memory=memory)
 
 
