@@ -6,6 +6,7 @@ and each bracket is proposed knowing just what is in by then.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,8 @@ _NONE = np.iinfo(np.int32).max
 
 
 class Jobs(NamedTuple):
-    """The jobs of a bracket, rung by rung; places of a clock have them in front."""
+    """Launched evaluations before they have a place in time, rung by rung. In a clock its places, in a pass
+    the lanes stand in front."""
 
     row: Int[Array, "*places slots"]
     level: Int[Array, "*places slots"]
@@ -36,53 +38,113 @@ class Clock(NamedTuple):
     has a job with one of the others.
     """
 
-    free: Float[Array, " workers"]
-    slot: Int[Array, " workers"]
+    free: Float[jax.Array, " workers"]
+    slot: Int[jax.Array, " workers"]
     """Place and slot, as one number, of a job whose result is not told; -1 for none."""
-    number: Int[Array, " workers"]
+    number: Int[jax.Array, " workers"]
     """That job in launch order."""
-    num_launched: Int[Array, ""]
+    num_launched: Int[jax.Array, ""]
     jobs: Jobs
-    bracket: Int[Array, " places"]
+    bracket: Int[jax.Array, " places"]
     """Which one is there."""
-    size: Int[Array, "places rungs"]
+    size: Int[jax.Array, "places rungs"]
     """Jobs of its rungs."""
-    rung: Int[Array, " places"]
-    in_rung: Int[Array, " places"]
+    rung: Int[jax.Array, " places"]
+    in_rung: Int[jax.Array, " places"]
     """Jobs launched of the current rung."""
-    ready: Float[Array, " places"]
+    ready: Float[jax.Array, " places"]
     """When the current rung may run; infinite when no job is left."""
-    rung_end: Float[Array, " places"]
+    rung_end: Float[jax.Array, " places"]
 
 
-def new_clock(num_workers: int, num_slots: int, num_rungs: int, jobs: Jobs) -> Clock:
-    """A lane at time zero.
+def trimmed(sizes: tuple[int, ...], rungs: list[Jobs]) -> list[Jobs]:
+    """Rungs without the places that none of their jobs has; lanes in front."""
+    return [jax.tree.map(lambda part, n=n: part[:, :n], rung) for n, rung in zip(sizes, rungs, strict=True)]
+
+
+def concatenated(parts: Sequence[Jobs]) -> Jobs:
+    """Jobs one after another; lanes in front."""
+    return jax.tree.map(lambda *fields: jnp.concatenate(fields, axis=1), *parts)
+
+
+def in_one(
+    shape: tuple[int, int, int], sizes: tuple[int, ...], rungs: list[Jobs]
+) -> tuple[Jobs, Int[np.ndarray, " rungs"]]:
+    """The jobs of a bracket and the sizes of its rungs, in the shape that all brackets have."""
+    _, num_slots, num_rungs = shape
+    size = np.zeros(num_rungs, np.int32)
+    size[: len(sizes)] = sizes
+    return _in_one(num_slots, sizes, rungs), size
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _in_one(num_slots: int, sizes: tuple[int, ...], rungs: list[Jobs]) -> Jobs:
+    jobs = concatenated(trimmed(sizes, rungs))
+    more = num_slots - jobs.row.shape[1]
+    return jax.tree.map(lambda part: jnp.pad(part, [(0, 0), (0, more)] + [(0, 0)] * (part.ndim - 2)), jobs)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def started(shape: tuple[int, int, int], jobs: Jobs) -> Clock:
+    """Lanes at time zero.
 
     Args:
-        num_workers: simulated.
-        num_slots: jobs that a bracket has at most.
-        num_rungs: rungs that a bracket has at most.
-        jobs: of any bracket, for the types.
+        shape: workers, and jobs and rungs that a bracket has at most.
+        jobs: of any bracket of these lanes, for the types.
     """
-    none = jnp.zeros(num_workers, jnp.int32)
-    places = jax.tree.map(lambda part: jnp.zeros((num_workers, num_slots, *part.shape[1:]), part.dtype), jobs)
-    time = jnp.zeros(num_workers, jobs.duration.dtype)
-    return Clock(
-        free=time,
-        slot=none - 1,
-        number=none,
-        num_launched=jnp.int32(0),
-        jobs=places,
-        bracket=none + _NONE,
-        size=jnp.zeros((num_workers, num_rungs), jnp.int32),
-        rung=none,
-        in_rung=none,
-        ready=time + jnp.inf,
-        rung_end=time,
-    )
+    num_workers, _, num_rungs = shape
+
+    def lane(jobs: Jobs) -> Clock:
+        none, time = jnp.zeros(num_workers, jnp.int32), jnp.zeros(num_workers, jobs.duration.dtype)
+        return Clock(
+            free=time,
+            slot=none - 1,
+            number=none,
+            num_launched=jnp.int32(0),
+            jobs=jax.tree.map(lambda part: jnp.zeros((num_workers, *part.shape), part.dtype), jobs),
+            bracket=none + _NONE,
+            size=jnp.zeros((num_workers, num_rungs), jnp.int32),
+            rung=none,
+            in_rung=none,
+            ready=time + jnp.inf,
+            rung_end=time,
+        )
+
+    return jax.vmap(lane)(jobs)
 
 
-def entered(clock: Clock, bracket: Array, size: Int[Array, " rungs"], jobs: Jobs) -> Clock:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def learnt(
+    learn: ObserveResultFn,
+    wait: bool,
+    context: Context,
+    task: Array,
+    state: State,
+    clock: Clock,
+    bracket: Array,
+    size: Int[Array, " rungs"],
+    jobs: Jobs,
+) -> tuple[State, Clock]:
+    """Searchers that know what is in when the bracket after this one begins; lanes in front.
+
+    Args:
+        learn: of the searcher; static.
+        wait: whether all of this bracket is waited for; static. The clock then stands still.
+        context: what the searcher prepared.
+        task: of each lane.
+        state: of each lane's searcher.
+        clock: of each lane, at the beginning of this bracket.
+        bracket: its number.
+        size: of its rungs.
+        jobs: its jobs.
+    """
+    if wait:
+        return jax.vmap(functools.partial(_told, learn, context))(task, state, jobs), clock
+    clock = jax.vmap(_entered, (0, None, None, 0))(clock, bracket, size, jobs)
+    return _advanced(learn, context, task, state, clock)
+
+
+def _entered(clock: Clock, bracket: Array, size: Int[Array, " rungs"], jobs: Jobs) -> Clock:
     """The clock with one more bracket, in a place whose bracket is over."""
     num_slots = clock.jobs.row.shape[1]
     running = jnp.where(clock.slot >= 0, clock.slot // num_slots, -1)
@@ -90,8 +152,7 @@ def entered(clock: Clock, bracket: Array, size: Int[Array, " rungs"], jobs: Jobs
     place = jnp.argmax(over)
 
     def put(part: Array, own: Array) -> Array:
-        padded = jnp.pad(own, [(0, part.shape[1] - own.shape[0])] + [(0, 0)] * (own.ndim - 1))
-        return part.at[place].set(padded)
+        return jnp.asarray(part).at[place].set(own)
 
     return clock._replace(
         jobs=jax.tree.map(put, clock.jobs, jobs),
@@ -104,18 +165,10 @@ def entered(clock: Clock, bracket: Array, size: Int[Array, " rungs"], jobs: Jobs
     )
 
 
-def advanced(
+def _advanced(
     learn: ObserveResultFn, context: Context, task: Array, state: State, clock: Clock
 ) -> tuple[State, Clock]:
-    """All lanes at the moments when their next brackets begin, and searchers that were told of what arrived.
-
-    Args:
-        learn: of a searcher.
-        context: what it prepared.
-        task: of each lane.
-        state: of each lane's searcher.
-        clock: of each lane.
-    """
+    """All lanes at the moments when their next brackets begin."""
 
     def unfinished(carry: tuple) -> Array:
         return jnp.any(jax.vmap(_may_go_on)(carry[1]))
@@ -126,7 +179,7 @@ def advanced(
     return jax.lax.while_loop(unfinished, step, (state, clock))
 
 
-def told(learn: ObserveResultFn, context: Context, task: Array, state: State, jobs: Jobs) -> State:
+def _told(learn: ObserveResultFn, context: Context, task: Array, state: State, jobs: Jobs) -> State:
     """A lane's searcher that was told of all jobs of a bracket, in order."""
 
     def tell(state: State, job: tuple[Jobs, Array]) -> tuple[State, None]:

@@ -18,14 +18,14 @@ from jax.tree_util import Partial
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.drivers.arrivals import Clock, Jobs, advanced, entered, new_clock, told
+from mohb_jax.drivers.arrivals import Clock, Jobs, concatenated, in_one, learnt, started, trimmed
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, ObserveResultFn, Searcher, Seen, State
+from mohb_jax.searchers.base import Context, Searcher, Seen, State
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -138,16 +138,6 @@ class _Rung(NamedTuple):
     row: Int[Array, " n"]
     valid: Bool[Array, " n"]
     paid: Float[Array, " n"]
-
-
-class _Slots(NamedTuple):
-    """Launched evaluations before they have a place in time."""
-
-    row: Int[Array, " n"]
-    level: Int[Array, " n"]
-    costs: Float[Array, "n m"]
-    duration: Float[Array, " n"]
-    valid: Bool[Array, " n"]
 
 
 def simulate_lanes(
@@ -266,7 +256,7 @@ def _pass(
     state: State,
     clock: Clock | None,
     number: int,
-) -> tuple[State, Clock | None, list[_Slots]]:
+) -> tuple[State, Clock | None, list[Jobs]]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     rungs = []
     room, observes, learn = plan.rooms, plan.searcher.observes, plan.searcher.learn
@@ -285,38 +275,11 @@ def _pass(
             rungs.append(launched)
         state = seen if observes else state
         if learn is not None:
-            own = rungs[-len(bracket.sizes) :]
-            state, clock = _learnt(
-                learn, plan.shape, bracket.sizes, plan.overlap, context, lanes.task, state, clock,
-                bracket_number, own,
-            )  # fmt: skip
+            jobs, size = in_one(plan.shape, bracket.sizes, rungs[-len(bracket.sizes) :])
+            clock = started(plan.shape, jobs) if clock is None else clock
+            wait = not plan.overlap
+            state, clock = learnt(learn, wait, context, lanes.task, state, clock, bracket_number, size, jobs)
     return state, clock, rungs
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _learnt(
-    learn: ObserveResultFn,
-    shape: tuple[int, int, int],
-    sizes: tuple[int, ...],
-    overlap: bool,
-    context: Context,
-    task: Array,
-    state: State,
-    clock: Clock | None,
-    number: Array,
-    rungs: list[_Slots],
-) -> tuple[State, Clock | None]:
-    """Searchers that know what is in when the next bracket begins: all of this one, unless brackets
-    overlap."""
-    slots = _concatenated(_trimmed(sizes, rungs))
-    jobs = Jobs(*slots)
-    if not overlap:
-        return jax.vmap(functools.partial(told, learn, context))(task, state, jobs), None
-    if clock is None:
-        clock = jax.vmap(functools.partial(new_clock, *shape))(jobs)
-    padded = np.array(sizes + (0,) * (shape[2] - len(sizes)), np.int32)
-    clock = jax.vmap(entered, (0, None, None, 0))(clock, number, padded, jobs)
-    return advanced(learn, context, task, state, clock)
 
 
 def _first_rung(
@@ -375,7 +338,7 @@ def _rung_step(
     rung: _Rung,
     level: Array,
     bracket_number: Array,
-) -> tuple[State, _Slots, _Rung | None]:
+) -> tuple[State, Jobs, _Rung | None]:
     """Looks a rung up, tells the searcher, and promotes: one step of all lanes.
 
     Args:
@@ -392,10 +355,10 @@ def _rung_step(
         bracket_number: in the run.
     """
 
-    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, _Slots, _Rung | None]:
+    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, Jobs, _Rung | None]:
         costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
-        slots = _Slots(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
+        slots = Jobs(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
         if observe is not None:
             state = observe(state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1))
         if promotion is None:
@@ -421,7 +384,7 @@ def _ordered(promotion: Any, key: Key, costs: Array, valid: Array, room: int, cu
 def _timed(
     sizes: tuple[int, ...],
     overlap: bool,
-    rungs: list[_Slots],
+    rungs: list[Jobs],
     free: Array,
     horizon: Array,
     until: Array,
@@ -431,26 +394,17 @@ def _timed(
     """A pass with the times of the slots that count.
 
     Returns:
-        When workers are free again; the pass, as ``_Slots`` if brackets overlap and else as it stands in the
+        When workers are free again; the pass, as ``Jobs`` if brackets overlap and else as it stands in the
         log; whether any lane may still launch in the next pass.
     """
-    slots = _concatenated(_trimmed(sizes, rungs))
+    slots = concatenated(trimmed(sizes, rungs))
     schedule = jax.vmap(list_schedule, in_axes=(0, 0, None, 0))
     free, timeline = schedule(slots.duration, slots.valid & counts[None], waits, free)
     time_left = jnp.any(jnp.min(free, axis=1) < horizon)
     return free, slots if overlap else _logged(slots, timeline, until), time_left
 
 
-def _trimmed(sizes: tuple[int, ...], rungs: list[_Slots]) -> list[_Slots]:
-    """Rungs without the places that none of their jobs has."""
-    return [jax.tree.map(lambda part, n=n: part[:, :n], rung) for n, rung in zip(sizes, rungs, strict=True)]
-
-
-def _concatenated(parts: Sequence[_Slots]) -> _Slots:
-    return jax.tree.map(lambda *fields: jnp.concatenate(fields, axis=1), *parts)
-
-
-def _logged(slots: _Slots, timeline: Timeline, until: Array) -> tuple[Array, ...]:
+def _logged(slots: Jobs, timeline: Timeline, until: Array) -> tuple[Array, ...]:
     """The log's arrays, cut at some moment of each lane, as a rule its horizon."""
     valid = slots.valid & (timeline.end <= until[:, None])
     return blanked(valid, slots.row, slots.level, slots.costs, timeline.start, timeline.end, timeline.worker)
@@ -474,9 +428,7 @@ def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[
     return np.array(waits), np.array(counts)
 
 
-def _overlapped(
-    plan: SynchronousPlan, num_slots: int, until: Array, passes: list[_Slots]
-) -> tuple[Array, ...]:
+def _overlapped(plan: SynchronousPlan, num_slots: int, until: Array, passes: list[Jobs]) -> tuple[Array, ...]:
     """The log's arrays of a run whose brackets overlap: who runs when is known only at its end.
 
     There is room for a power of two of passes, so that few programs are compiled.
@@ -500,10 +452,10 @@ def _layout(brackets: tuple[Bracket, ...], room: int) -> Layout:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _overlap(
-    num_workers: int, passes: list[_Slots], layout: Layout, num_slots: Array, until: Array
+    num_workers: int, passes: list[Jobs], layout: Layout, num_slots: Array, until: Array
 ) -> tuple[Array, ...]:
     """The log's arrays in launch order; only the first slots count."""
-    slots = _concatenated(passes)
+    slots = concatenated(passes)
     slots = slots._replace(valid=slots.valid & (jnp.arange(slots.valid.shape[1]) < num_slots))
     schedule = functools.partial(overlap_schedule, layout=layout, num_workers=num_workers, num_jobs=num_slots)
     timeline = jax.vmap(schedule)(slots.duration, slots.valid)

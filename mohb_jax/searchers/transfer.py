@@ -40,8 +40,8 @@ LOGISTIC = 1.702
 class Memory(NamedTuple):
     """The last results at each fidelity, the newest first; row -1 where there is none."""
 
-    row: Int[Array, "levels remembered"]
-    costs: Float[Array, "levels remembered m"]
+    row: Int[jax.Array, "levels remembered"]
+    costs: Float[jax.Array, "levels remembered m"]
 
 
 class TransferState(NamedTuple):
@@ -205,20 +205,27 @@ def _single(
 
 
 def foretold(
-    costs: Float[Array, "*n m"],
-    others: Float[Array, "*n m"],
-    predicted: Float[Array, "2 *n predictors m"],
-    predicted_others: Float[Array, "2 *n predictors m"],
-) -> Float[Array, "*n predictors m"]:
+    costs: Float[Array, " m"],
+    others: Float[Array, "k m"],
+    predicted: Float[Array, "predictors m 2"],
+    predicted_others: Float[Array, "k predictors m 2"],
+) -> Float[Array, "k predictors m"]:
     """How much likelier than a coin's each predictor makes which of two results is better; logarithms.
 
-    Of equal results nothing was foretold. Means and deviations are independent from row to row.
+    Nothing was foretold of equal results.
+
+    Args:
+        costs: of a result.
+        others: of some others at the same fidelity.
+        predicted: mean and deviation of each objective; independent from row to row.
+        predicted_others: the same for the others.
     """
-    better = (others > costs).astype(jnp.float32) - (others < costs)
-    (mu, sigma), (mu_others, sigma_others) = predicted, predicted_others
-    distance = (mu_others - mu) * jax.lax.rsqrt(sigma**2 + sigma_others**2)
-    gain = jnp.log(2.0) - jnp.log1p(jnp.exp(-LOGISTIC * better[..., None, :] * distance))
-    return jnp.where(better[..., None, :] != 0, gain, 0).astype(jnp.float32)
+    better = (others > costs[None]).astype(jnp.float32) - (others < costs[None])
+    distance = predicted_others[..., 0] - predicted[None, ..., 0]
+    variance = predicted_others[..., 1] ** 2 + predicted[None, ..., 1] ** 2
+    share = jnp.exp(-LOGISTIC * better[:, None] * distance * jax.lax.rsqrt(variance))
+    gain = jnp.log(2.0) - jnp.log1p(share)
+    return jnp.where(better[:, None] != 0, gain, 0).astype(jnp.float32)
 
 
 def _learn(context: Sources, task: Int[Array, ""], state: TransferState, result: Result) -> TransferState:
@@ -226,7 +233,7 @@ def _learn(context: Sources, task: Int[Array, ""], state: TransferState, result:
     memory, level, valid = state.memory, jnp.minimum(result.level, LEVELS - 1), result.valid
     past, past_costs = memory.row[level], memory.costs[level]
     predicted = _predictions(context, task, jnp.concatenate([result.row[None], jnp.maximum(past, 0)]))
-    found = foretold(result.costs[None], past_costs, predicted[:, :1], predicted[:, 1:])
+    found = foretold(result.costs, past_costs, predicted[0], predicted[1:])
     there = (past >= 0) & valid
     gain = jnp.sum(jnp.where(there[:, None, None], found, 0), axis=0) / jnp.maximum(jnp.sum(there), 1)
     rows = jnp.concatenate([result.row[None], past[:-1]])
@@ -240,6 +247,6 @@ def _learn(context: Sources, task: Int[Array, ""], state: TransferState, result:
     return state._replace(evidence=evidence, memory=memory)
 
 
-def _predictions(context: Sources, task: Array, row: Int[Array, " n"]) -> Float[Array, "2 n predictors m"]:
+def _predictions(context: Sources, task: Array, row: Int[Array, " n"]) -> Float[Array, "n predictors m 2"]:
     """Mean and deviation that predictors had for some rows."""
-    return jnp.moveaxis(context.predictions[task, row].astype(jnp.float32), -1, 0)
+    return context.predictions[task, row].astype(jnp.float32)

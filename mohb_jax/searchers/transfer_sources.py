@@ -13,12 +13,15 @@ from jaxtyping import Bool, Float, Float16, Int
 from scipy.cluster import hierarchy
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.honest_prior import learn_members, learn_transfer_prior, pool
+from mohb_jax.honest_prior import Honesty, learn_members, learn_transfer_prior
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.transfer_prior import Belief, make_lists, shared_noise
+from mohb_jax.surrogates.rescaling import mixed
 from mohb_jax.transfer import PRIOR_STREAM, Prior, informative, z_values
 from mohb_jax.types import Array
 
+JOINT = Honesty(doubt=False)
+"""Of the prior from all other tasks together: runs doubt it themselves, by their results."""
 MOST_CLUSTERS = 4
 """Groups of other tasks that are predictors of their own."""
 MOST_CHOSEN = 3
@@ -96,7 +99,7 @@ def prepared_sources(
     Raises:
         InputError: if the table has one task alone, or the prior is one of another space.
     """
-    joint = learn_transfer_prior(table, seed) if prior is None else prior
+    joint = learn_transfer_prior(table, seed, JOINT) if prior is None else prior
     joint.require_space(table)
     kept = _KEPT.setdefault(joint, {})
     if (tasks, seed, draws) not in kept:
@@ -156,14 +159,14 @@ def log_prior(
 ) -> Float[np.ndarray, "tasks sources"]:
     """How likely each source is before a run: objectives are foretold independently of one another, and
     predictors beside the first one share ``SHARE_ALONE``."""
-    about = uses.any(axis=1)
+    about = np.any(uses, axis=1)
     likely = np.where(about[None], np.log(trust)[:, None], np.log1p(-trust)[:, None]).sum(axis=2)
     num_alone = uses.shape[1] - 1
     share = np.zeros(len(uses))
     if num_alone:
-        alone = uses[:, 1:].any(axis=(1, 2))
+        alone = np.any(uses[:, 1:], axis=(1, 2))
         share = np.log(
-            np.where(alone, SHARE_ALONE / num_alone, np.where(about.any(axis=1), 1 - SHARE_ALONE, 1))
+            np.where(alone, SHARE_ALONE / num_alone, np.where(np.any(about, axis=1), 1 - SHARE_ALONE, 1))
         )
     return likely + share
 
@@ -172,8 +175,8 @@ def _believed(
     predictors: list[Predictor], use: Bool[np.ndarray, "predictors m"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, deviation and factor of a source: standard normal numbers where it believes nothing."""
-    own = predictors[int(np.argmax(use.any(axis=1)))]
-    about = use.any(axis=0)
+    own = predictors[int(np.argmax(np.any(use, axis=1)))]
+    about = np.any(use, axis=0)
     mu, sigma = np.where(about[:, None], own.mu, 0), np.where(about[:, None], own.sigma, 1)
     correlation = np.where(np.outer(about, about), own.correlation, np.eye(len(about)))
     return mu, sigma, np.linalg.cholesky(correlation).astype(np.float32)
@@ -255,5 +258,5 @@ def _pooled(alone: Alone, tasks: Int[np.ndarray, " some"]) -> Predictor:
     for objective in range(m):
         own = tasks[alone.informative[tasks, objective]]
         if own.size:
-            mu[objective], sigma[objective] = pool(alone.mu[own, objective], alone.sigma[own, objective])
+            mu[objective], sigma[objective] = mixed(alone.mu[own, objective], alone.sigma[own, objective])
     return Predictor(mu, sigma, np.eye(m))
