@@ -7,7 +7,7 @@ transfers to and from the device are counted in.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from mohb_jax.bench.command_rows import baselines, memory, ray, study
+from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
 from mohb_jax.bench.row import MissingPeerError, Row
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "memory": memory,
     "study": study,
     "ray": ray,
+    "papers": papers,
     "demo": demo,
     "compilation": compilation,
     "ablation": ablation,

@@ -182,3 +182,12 @@ def ray(num_seeds: int = 6000) -> Iterator[Row]:
             seconds[name], _ = _command(["run", str(file), "--out", str(Path(folder) / name)], environment)
         ratio = seconds["one"] / seconds["two"]
         yield Row("ray-2-workers", seconds["two"], "s", "one worker", ratio, ">= 1.6 x as fast", ratio >= 1.6)
+
+
+def papers() -> Iterator[Row]:
+    """Reproductions of papers that are about something else than tuning, from an empty compilation cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "programs")}
+        command = ["reproduce", "mohan2022", "--out", str(Path(folder) / "out")]
+        seconds, _ = _command(command, environment)
+        yield Row("mohan2022", seconds, "s", "none", None, "<= 120 s", seconds <= 120)

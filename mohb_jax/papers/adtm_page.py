@@ -72,7 +72,7 @@ def _table(scores: Sequence[Any], sources: Sequence[str]) -> str:
         cells = [score.benchmark, score.method, None, *published, score.place or "–"]
         texts = [f"{number(score.improvement)}{span}" if c is None else html.escape(c) for c in cells]
         rows.append("".join(f"<td>{text}</td>" for text in texts))
-    return _html_table("Relative improvement over random search, mean over tasks and evaluations", head, rows)
+    return html_table("Relative improvement over random search, mean over tasks and evaluations", head, rows)
 
 
 def _tasks(scores: Sequence[Any], benchmark: str) -> str:
@@ -81,11 +81,12 @@ def _tasks(scores: Sequence[Any], benchmark: str) -> str:
     for task in own[0].by_task:
         values = "".join(f"<td>{number(score.by_task[task])}</td>" for score in own)
         rows.append(f"<td>{html.escape(task)}</td>{values}")
-    table = _html_table(benchmark, ("Task", *(score.method for score in own)), rows)
+    table = html_table(benchmark, ("Task", *(score.method for score in own)), rows)
     return f"<details><summary>{html.escape(benchmark)} by task</summary>{table}</details>"
 
 
-def _html_table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
+def html_table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    """A table of text and ready rows, see ``page.css``."""
     heads = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in head)
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return (

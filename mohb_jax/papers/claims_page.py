@@ -251,7 +251,11 @@ def making(reproduction: Reproduction, files: Sequence[str]) -> str:
         (
             f"<pre>{html.escape(reproduction.command)}</pre>",
             f"<p>Versions: {html.escape(versions)}.</p>",
-            f"<p>Curves, fronts and settings of each benchmark: {_links(reports)}</p>",
+            *(
+                [f"<p>Curves, fronts and settings of each benchmark: {_links(reports)}</p>"]
+                if reports
+                else []
+            ),
             *(f"<p>{html.escape(text)}</p>" for text in _tables(reproduction)),
             f'<p class="note">Files beside this page: {_links(links)}</p>',
         )

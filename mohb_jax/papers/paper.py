@@ -1,4 +1,5 @@
-"""What every reproduction has: one study per benchmark, in a folder that can be gone on with."""
+"""What every reproduction has: a folder that can be gone on with, and one study per benchmark where a paper
+has any."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Reproduction:
     command: str
     """What the user typed."""
     parts: tuple[Part, ...]
+    data: str | None = None
+    """Folder that holds the published files."""
 
     @property
     def about(self) -> dict[str, Any]:
@@ -59,16 +62,17 @@ class Paper:
     Attributes:
         name: what users type.
         title: authors, title and identifier.
-        benchmarks: names that ``--benchmark`` accepts; all of them by default.
-        study: makes the study of one benchmark with a number of seeds.
+        benchmarks: names that ``--benchmark`` accepts; all of them by default. None where the paper is about
+            something else than tuning.
+        study: makes the study of one benchmark with a number of seeds; None without benchmarks.
         write: analyses the finished studies, fills ``Reproduction.claims`` and returns the page's path.
-        seeds: runs per method and task unless the user says otherwise.
+        seeds: runs per method and task, or what else is repeated, unless the user says otherwise.
     """
 
     name: str
     title: str
     benchmarks: tuple[str, ...]
-    study: Callable[[str, int], Study]
+    study: Callable[[str, int], Study] | None
     write: Callable[[Reproduction], Path]
     seeds: int = 1000
 
@@ -95,17 +99,19 @@ def prepare(
     Raises:
         InputError: an unknown benchmark, missing data or a missing extra, a folder that holds something else.
     """
+    if benchmarks and not paper.benchmarks:
+        raise InputError(f"{paper.name} runs on no benchmark: leave --benchmark out")
     for name in benchmarks or ():
         require_choice(f"benchmark of {paper.name}", name, paper.benchmarks)
     chosen = [name for name in paper.benchmarks if not benchmarks or name in benchmarks]
-    studies = [paper.study(name, seeds) for name in chosen]
+    studies = [] if paper.study is None else [paper.study(name, seeds) for name in chosen]
     parts = [
         Part(name, study, load_tables(study, data), directory / name)
         for name, study in zip(chosen, studies, strict=True)
     ]
     for part in parts:
         work_units(part.study, part.tables)
-    reproduction = Reproduction(paper, directory, seeds, command, tuple(parts))
+    reproduction = Reproduction(paper, directory, seeds, command, tuple(parts), data)
     _claim_folder(reproduction)
     for part in parts:
         require_folder(part.directory)

@@ -1,0 +1,183 @@
+"""Mohan et al. 2022 (Synergy): what a cluster gains by a schedule that knows how many processors and how much
+memory a training needs. docs/reproduction.md says what is published and what is ours."""
+
+import csv
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from mohb_jax import store
+from mohb_jax.analysis.statistics import intervals
+from mohb_jax.papers.mohan2022_page import page_html, write_figure
+from mohb_jax.papers.paper import Paper, Reproduction
+from mohb_jax.scheduling import MODES, POLICIES, Jobs, generated_jobs, simulate_rounds
+from mohb_jax.scheduling.jobs import KINDS, trace
+from mohb_jax.scheduling.profiles import MODELS
+from mohb_jax.threads import map_in_threads
+
+TRACES = {"static": 1.0, "dynamic": 300.0}
+"""Published lists of jobs, and the second at which the published simulator begins its first round."""
+SERVERS = 4
+PUBLISHED = {
+    ("static", "fifo"): ((5.6311, 5.8753, 15.2503), (5.4944, 5.8753, 12.3336), (5.0828, 5.2503, 11.0003)),
+    ("static", "srtf"): ((4.4119, 2.9169, 14.0836), (4.3078, 2.8753, 14.6669), (4.1069, 2.8336, 12.9169)),
+    ("static", "las"): ((5.6253, 4.9169, 11.4169), (6.1853, 6.1253, 13.1669), (5.1711, 4.6253, 10.6669)),
+    ("dynamic", "fifo"): ((4.6226, 4.1175, 16.7500), (3.8817, 3.4254, 15.2500), (3.6751, 3.1586, 14.8333)),
+    ("dynamic", "srtf"): ((3.9067, 2.1293, 19.5000), (3.2326, 1.7471, 13.9167), (3.1884, 1.8628, 13.2500)),
+    ("dynamic", "las"): ((4.5551, 3.4694, 17.1667), (4.0534, 3.5806, 12.2500), (3.6701, 3.0096, 11.4167)),
+}
+"""Hours: mean and median time of a job, and time of all jobs, under each of ``MODES``, as the published
+simulator answers (github.com/msr-fiddle/synergy, commit 1bb2bed6, executed)."""
+LOADS = {(20, 70, 10): (4.0, 6.0, 8.0, 10.0, 12.0), (50, 0, 50): (4.0, 7.0)}
+"""Percent of jobs on images, language and speech, and jobs per hour."""
+LOAD_SERVERS = 16
+NUM_JOBS = 900
+COUNTED = slice(300, 600)
+"""Jobs of a made list that are counted: those before them find the cluster emptier than the others."""
+
+
+class TraceRow(NamedTuple):
+    """One way of scheduling one published list; hours."""
+
+    trace: str
+    policy: str
+    mode: str
+    mean: float
+    median: float
+    percentile_99: float
+    makespan: float
+    published_mean: float
+    published_median: float
+    published_makespan: float
+    gpus_used: float
+    cpus_used: float
+    memory_used: float
+    above_fair: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether mean, median and makespan are the published ones to all digits."""
+        own = (self.mean, self.median, self.makespan)
+        theirs = (self.published_mean, self.published_median, self.published_makespan)
+        return tuple(round(value, 4) for value in own) == theirs
+
+
+class LoadRow(NamedTuple):
+    """Made lists of one kind: the mean time of a job at its fair share over that under ``tune``."""
+
+    split: str
+    per_hour: float
+    gain: float
+    low: float | None
+    high: float | None
+    empty_cluster: float
+    """The same where no job ever waits and each gets what it demands."""
+
+
+def trace_rows(data: str | None = None) -> list[TraceRow]:
+    """All policies and modes on the two published lists.
+
+    Args:
+        data: folder that holds the published files.
+    """
+    return [row for name in TRACES for row in _trace_rows(name, trace(name, data))]
+
+
+def _trace_rows(name: str, jobs: Jobs) -> Iterator[TraceRow]:
+    ways = list(itertools.product(POLICIES, MODES))
+    lanes = Jobs(*(np.broadcast_to(part, (len(ways), *part.shape)) for part in jobs))
+    policies, modes = zip(*ways, strict=True)
+    found = simulate_rounds(lanes, policies, modes, SERVERS, first_round=TRACES[name])
+    for lane, (policy, mode) in enumerate(ways):
+        hours = (found.finish[lane] - jobs.arrival) / 3600
+        mean, median, makespan = PUBLISHED[name, policy][MODES.index(mode)]
+        yield TraceRow(
+            trace=name,
+            policy=policy,
+            mode=mode,
+            mean=float(hours.mean()),
+            median=float(np.median(hours)),
+            percentile_99=float(np.percentile(hours, 99)),
+            makespan=float(found.finish[lane].max()) / 3600,
+            published_mean=mean,
+            published_median=median,
+            published_makespan=makespan,
+            gpus_used=float(found.used[lane, 0]),
+            cpus_used=float(found.used[lane, 1]),
+            memory_used=float(found.used[lane, 2]),
+            above_fair=float(found.above_fair[lane]),
+        )
+
+
+def load_rows(seeds: int) -> list[LoadRow]:
+    """What ``tune`` gains over ``fair`` on made lists under ``fifo``; intervals over lists."""
+    cells = [(split, load) for split, loads in LOADS.items() for load in loads]
+    gains = map_in_threads(lambda cell: gain(seeds, *cell), cells)
+    return [_load_row(split, load, own) for (split, load), own in zip(cells, gains, strict=True)]
+
+
+def gain(seeds: int, split: tuple[int, ...], per_hour: float) -> Float[np.ndarray, " seeds"]:
+    """Of each list."""
+    jobs = generated_jobs(0, seeds, NUM_JOBS, per_hour, split)
+    both = Jobs(*(np.concatenate([part, part]) for part in jobs))
+    modes = ["fair"] * seeds + ["tune"] * seeds
+    found = simulate_rounds(both, ["fifo"] * len(modes), modes, LOAD_SERVERS)
+    mean = (found.finish - both.arrival)[:, COUNTED].mean(axis=1)
+    return np.asarray(mean[:seeds] / mean[seeds:])
+
+
+def _load_row(split: tuple[int, ...], per_hour: float, gains: Float[np.ndarray, " seeds"]) -> LoadRow:
+    low, high = (None, None) if gains.size < 2 else intervals(gains[None])[0].tolist()
+    return LoadRow(split_text(split), per_hour, float(gains.mean()), low, high, empty_cluster_gain(split))
+
+
+def split_text(split: Sequence[int]) -> str:
+    """``20 / 70 / 10``, in the order of ``KINDS``."""
+    return " / ".join(map(str, split))
+
+
+def empty_cluster_gain(split: Sequence[int]) -> float:
+    """Mean time at speed 1 over mean time at full speed: one over the mean of 1 / speedup, models of a kind
+    being as frequent as each other."""
+    share = 0.0
+    for weight, kind in zip(split, KINDS, strict=True):
+        slower = [1 / model.speedup for model in MODELS.values() if model.kind == kind]
+        share += weight / sum(split) * sum(slower) / len(slower)
+    return 1 / share
+
+
+def write_schedules(reproduction: Reproduction) -> Path:
+    """Runs the simulations and writes tables, figure and page; returns the page's path."""
+    traces, loads = trace_rows(reproduction.data), load_rows(reproduction.seeds)
+    out = reproduction.claims
+    out.mkdir(parents=True, exist_ok=True)
+    for stem, rows in (("traces", traces), ("loads", loads)):
+        _write_csv(out / f"{stem}.csv", rows)
+    results = {"traces": [row._asdict() for row in traces], "loads": [row._asdict() for row in loads]}
+    store.write_json(out / "results.json", reproduction.about | results)
+    figures = write_figure(loads, out / "figures")
+    page = out / "index.html"
+    page.write_text(page_html(reproduction, traces, loads, figures), encoding="utf-8")
+    return page
+
+
+def _write_csv(path: Path, rows: Sequence[Any]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(rows[0]._fields)
+        writer.writerows(rows)
+
+
+PAPER = Paper(
+    name="mohan2022",
+    title="Mohan, Phanishayee, Kulkarni, Chidambaram: Looking beyond GPUs for DNN scheduling on multi-tenant "
+    "clusters (Synergy), OSDI 2022",
+    benchmarks=(),
+    study=None,
+    write=write_schedules,
+    seeds=10,
+)

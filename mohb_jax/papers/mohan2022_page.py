@@ -1,0 +1,114 @@
+"""Schedules of published and of made lists of jobs, as one self-contained page."""
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mohb_jax.papers.adtm_page import html_table
+from mohb_jax.papers.claims_figures import STYLE, save_figure
+from mohb_jax.papers.claims_page import making
+from mohb_jax.papers.paper import Reproduction
+from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
+from mohb_jax.report.style import look, number, seeds_text
+from mohb_jax.scheduling.jobs import KINDS
+
+HEAD = ("List", "Order", "Way", "Mean", "Median", "99th percentile", "All jobs", "Published simulator")
+
+KINDS_TEXT = f"{' / '.join(KINDS)}, %"
+
+
+def write_figure(rows: Sequence[Any], out: Path) -> list[Path]:
+    """Gain against load, a line per mixture of jobs, as PDF and PNG."""
+    out.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+        panel = figure.subplots()
+        for place, split in enumerate(dict.fromkeys(row.split for row in rows)):
+            own, drawn = [row for row in rows if row.split == split], look(place)
+            loads = [row.per_hour for row in own]
+            panel.plot(loads, [row.gain for row in own], color=drawn.colour, marker=drawn.marker, label=split)
+            if all(row.low is not None for row in own):
+                ends = [row.low for row in own], [row.high for row in own]
+                panel.fill_between(loads, *ends, color=drawn.colour, alpha=0.2, lw=0)
+            panel.axhline(own[0].empty_cluster, color=drawn.colour, lw=0.8, ls=":")
+        panel.set(xlabel="jobs per hour on 128 GPUs", ylabel="mean time of a job, fair / tune")
+        panel.set_ylim(bottom=1)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, title=KINDS_TEXT)
+        return save_figure(figure, out / "load")
+
+
+def page_html(
+    reproduction: Reproduction, traces: Sequence[Any], loads: Sequence[Any], figures: Sequence[Path]
+) -> str:
+    """The page's HTML; it needs no network and has no script, and nothing from data is read as markup."""
+    template = (Path(__file__).parent / "mohan2022.html").read_text(encoding="utf-8")
+    files = ["traces.csv", "loads.csv", "results.json", *(f"figures/{path.name}" for path in figures)]
+    return Template(template).substitute(
+        title=html.escape(f"{reproduction.paper.name} · reproduction"),
+        paper=html.escape(reproduction.paper.name),
+        style=(REPORT_FOLDER / "page.css").read_text(encoding="utf-8"),
+        lead=html.escape(f"{reproduction.paper.title}. {_answer(traces, loads)}"),
+        traces=_traces(traces),
+        loads=_loads(loads),
+        lists=html.escape(seeds_text([reproduction.seeds]).replace("seed", "list")),
+        picture=base64.b64encode(figures[-1].read_bytes()).decode(),
+        making=making(reproduction, files),
+    )
+
+
+def _answer(traces: Sequence[Any], loads: Sequence[Any]) -> str:
+    """What was found, in numbers of this call."""
+    mean = {(row.trace, row.policy, row.mode): row.mean for row in traces}
+    ratios = [
+        mean[name, policy, "fair"] / mean[name, policy, "tune"]
+        for name, policy, mode in mean
+        if mode == "tune"
+    ]
+    agree = sum(row.agrees for row in traces)
+    gains = [row.gain for row in loads]
+    return (
+        f"On the two published lists of jobs, {agree} of {len(traces)} rows are those of the published "
+        f"simulator to all digits, and tune takes a job to its end {min(ratios):.2f} to {max(ratios):.2f} "
+        f"times as soon as fair shares do, on average. On lists made at random it is {min(gains):.2f} to "
+        f"{max(gains):.2f} times."
+    )
+
+
+def _traces(rows: Sequence[Any]) -> str:
+    body = []
+    for row in rows:
+        theirs = " / ".join(
+            f"{v:.4f}" for v in (row.published_mean, row.published_median, row.published_makespan)
+        )
+        verdict = "equal" if row.agrees else f"differs: {theirs}"
+        own = [f"{value:.4f}" for value in (row.mean, row.median, row.percentile_99, row.makespan)]
+        cells = [row.trace, row.policy.upper(), row.mode, *own, verdict]
+        body.append("".join(f"<td>{html.escape(text)}</td>" for text in cells))
+    return html_table(
+        "Hours from a job's arrival to its end, and until all jobs have ended; 32 GPUs", HEAD, body
+    )
+
+
+def _loads(rows: Sequence[Any]) -> str:
+    body = []
+    for row in rows:
+        ends = (
+            ""
+            if row.low is None
+            else f' <span class="interval">[{number(row.low)}, {number(row.high)}]</span>'
+        )
+        cells = [
+            html.escape(row.split),
+            number(row.per_hour),
+            f"{number(row.gain)}{ends}",
+            number(row.empty_cluster),
+        ]
+        body.append("".join(f"<td>{text}</td>" for text in cells))
+    head = (KINDS_TEXT.capitalize(), "Per hour", "Fair / tune [95 %]", "Where no job waits")
+    return html_table("Mean time of a job at its fair share over that under tune, FIFO, 128 GPUs", head, body)

@@ -1,0 +1,20 @@
+"""Scheduling of training jobs on a cluster whose processors and memory they need to different degrees."""
+
+from mohb_jax.scheduling.allocation import MODES, Placement, allocate
+from mohb_jax.scheduling.jobs import Jobs, generated_jobs, jobs_of
+from mohb_jax.scheduling.profiles import MODELS, Model
+from mohb_jax.scheduling.rounds import POLICIES, Outcome, simulate_rounds
+
+__all__ = [
+    "MODELS",
+    "MODES",
+    "POLICIES",
+    "Jobs",
+    "Model",
+    "Outcome",
+    "Placement",
+    "allocate",
+    "generated_jobs",
+    "jobs_of",
+    "simulate_rounds",
+]
