@@ -12,6 +12,8 @@ from mohb_jax.arrays import hypervolume_monte_carlo as hypervolume_monte_carlo
 from mohb_jax.arrays import igd_plus as igd_plus
 from mohb_jax.arrays import pareto_rank as pareto_rank
 from mohb_jax.errors import InputError as InputError
+from mohb_jax.honest_prior import Honesty as Honesty
+from mohb_jax.honest_prior import learn_transfer_prior as learn_transfer_prior
 from mohb_jax.methods import METHODS as METHODS
 from mohb_jax.methods import register as register
 from mohb_jax.results import Results as Results

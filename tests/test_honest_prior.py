@@ -16,6 +16,7 @@ from mohb_jax.honest_prior import (
     training_examples,
     who_learns_from_whom,
 )
+from mohb_jax.transfer import calibration
 from tests.transfer_tables import poisoned, related_tasks
 
 SHORT = Training(num_phases=1, steps_per_phase=200, steps_per_validation=100)
@@ -99,6 +100,16 @@ def test_one_other_task_says_nothing_that_was_tested():
     assert (prior.mu == 0).all()
     assert (prior.sigma == 1).all()
     np.testing.assert_array_equal(prior.correlation, np.tile(np.eye(2), (2, 1, 1)))
+
+
+def test_its_calibration_leaves_out_what_is_constant():
+    table = constant_in(related_tasks(), 1, 0)
+    prior = honest_prior(table, *made_up(table), Honesty())
+    rows = calibration(table, prior, "transfer prior")
+    assert [(row["task"], row["objective"]) for row in rows] == [
+        *(("task-0", "f0"), ("task-0", "f1"), ("task-1", "f1"), ("task-2", "f0"), ("task-2", "f1")),
+    ]
+    assert {row["model"] for row in rows} == {"transfer prior"}
 
 
 def test_what_objectives_share_is_drawn_together():

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import matplotlib.image
 import numpy as np
@@ -18,7 +18,9 @@ from mohb_jax.analysis.results import load_study
 from mohb_jax.calibration import CalibrationRow, read_calibration
 from mohb_jax.errors import InputError
 from mohb_jax.report import write_report
+from mohb_jax.report.figures.calibration import _MODELS
 from mohb_jax.report.sections.calibration import build
+from mohb_jax.study.run import CALIBRATIONS
 from tests.drafts import whole_figures
 from tests.fake_study import make_table, make_unit, write_folder
 
@@ -69,6 +71,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with whole_figures():
         write_report(directory)
     return directory
+
+
+def test_every_model_can_be_measured_stored_and_drawn():
+    stored = set(get_args(CalibrationRow.model_fields["model"].annotation))
+    assert stored == set(CALIBRATIONS) == set(_MODELS)
 
 
 def test_levels_are_those_that_are_measured():
