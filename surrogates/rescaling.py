@@ -9,7 +9,7 @@ NUM_ITERATIONS = 60
 LEAST_VARIANCE = 1e-6
 """Floor of a rescaled variance, as of the networks' own (``LEAST_SIGMA`` squared)."""
 
-MOST_AVERAGED = 0.75
+MOST_AVERAGED = 0.5
 """Of a tested variance, that averaging may take away."""
 
 

@@ -69,7 +69,7 @@ def oracle(table, examples, members, parts, target, m):
     own = sum(sigma**2 for _, sigma in right) / len(told)
     spread = sum((mu - mean) ** 2 for mu, _ in right) / len(told)
     # What was tested holds a member's own error already, of which averaging takes away what is not shared.
-    variance = own + spread if scale is UNCHANGED else own - np.minimum(spread, 0.75 * own)
+    variance = own + spread if scale is UNCHANGED else own - np.minimum(spread, 0.5 * own)
     doubt = 1 / len(varied - {target}) if parts.doubt else 0.0
     precision = (1 - doubt) / variance + doubt
     return (1 - doubt) * mean / variance / precision, 1 / np.sqrt(precision)
