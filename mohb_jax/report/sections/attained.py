@@ -4,7 +4,7 @@ from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.report.parts import Figure, Section
 from mohb_jax.report.style import front_stems
 
-CAPTION = "Reached by 25, 50 and 75 % of runs: the median, and the band between the others."
+CAPTION = "What at least half of the runs reached, or better."
 
 
 def build(analysis: Analysis) -> Section | None:
