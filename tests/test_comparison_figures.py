@@ -67,11 +67,16 @@ def texts(figure: Figure) -> list[str]:
 
 
 def assert_inside(figure: Figure) -> None:
-    """No text leaves the picture."""
+    """No text leaves the picture, and no legend its panel."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # places the labels of the axes
     renderer = canvas.get_renderer()
     for axes in figure.axes:
+        legend, panel = axes.get_legend(), axes.get_window_extent(renderer)
+        if legend is not None:
+            box = legend.get_window_extent(renderer)
+            assert panel.x0 <= box.x0 < box.x1 <= panel.x1, box
+            assert panel.y0 <= box.y0 < box.y1 <= panel.y1, box
         labels = [*axes.texts, *axes.get_xticklabels(), axes.title, axes.xaxis.label, axes.yaxis.label]
         for text in [*labels, *figure.texts]:
             box = text.get_window_extent(renderer)

@@ -28,7 +28,7 @@ def build(analysis: Analysis) -> Section | None:
     table = table_html(analysis.study, "Main effects of settings", heads, cells, "effects.csv")
     captions = {
         "main-effects": "Mean final hypervolume at each value, averaged over all combinations of the others.",
-        "interactions": "The same by pairs: lines that are not parallel interact.",
+        "interactions": "By pairs: settings interact where marks lie otherwise at one value than at another.",
     }
     figures = tuple(Figure(f"figures/{name}", text) for name, text in captions.items())
     text = (
