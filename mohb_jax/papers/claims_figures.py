@@ -136,7 +136,9 @@ def _short(words: str) -> str:
 
 
 def _ticks(panel: Axes) -> None:
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+    low, high = panel.get_xlim()
+    wide = high > 100 * low  # numbers of a panel this narrow would touch
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.grid(axis="x", color="#eeeeee", lw=0.5)

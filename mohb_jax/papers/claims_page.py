@@ -2,22 +2,19 @@
 
 import base64
 import html
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 from mohb_jax import store
 from mohb_jax.analysis.statistics import NUM_RESAMPLES
-from mohb_jax.benchmarks.credit import MEANINGS
 from mohb_jax.papers.claims import Claim, under_first
 from mohb_jax.papers.claims_figures import figure_stem
 from mohb_jax.papers.paper import Reproduction
 from mohb_jax.papers.reductions import ALL_TASKS, DEFINITIONS, STATISTICS, Row
 from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
-from mohb_jax.report.style import number, seeds_text
+from mohb_jax.report.style import listed, number, seeds_text
 
-VERDICTS = ("holds", "undecided", "does not hold")
 _SHADE = {"holds": " class='yes'", "does not hold": " class='no'"}
 _WORDS = {definition.name: definition.words for definition in DEFINITIONS}
 
@@ -64,49 +61,62 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _answer(claim: Claim, rows: Sequence[Row]) -> str:
-    """How many of the verdicts say what, for the heading pair."""
-    own = [row for row in _of(claim, under_first(rows)) if row["task"] == ALL_TASKS]
+    """On how many benchmarks the claim holds, by which definition, for the heading pair: in a sentence and in
+    a table for each credit."""
+    own = [row for row in _of(claim, rows) if row["task"] == ALL_TASKS]
     start = f"<strong>{html.escape(claim.statement)}</strong> "
     if not own:
         return f'<p class="answer">{start}None of the benchmarks that this is about was run.</p>'
     pair = _pairs(own)[0]
-    own = [row for row in own if (row["method"], row["baseline"]) == pair]
-    parts = [_benchmark_answer(name, own) for name in dict.fromkeys(row["benchmark"] for row in own)]
+    by_credit: dict[str, dict[tuple[str, str], Row]] = {}
+    for row in own:
+        if (row["method"], row["baseline"]) == pair:
+            by_credit.setdefault(row.get("credit", ""), {})[row["definition"], row["benchmark"]] = row
+    sentences = [_sentence(cells, credit) for credit, cells in by_credit.items()]
+    text = f"{start}{html.escape(pair[0])} against {html.escape(pair[1])}, by the ratio of means. "
+    tables = [_ratios(cells, credit) for credit, cells in by_credit.items()]
+    return "\n".join([f'<p class="answer">{text}{" ".join(sentences)}</p>', *tables])
+
+
+def _sentence(cells: Mapping[tuple[str, str], Row], credit: str) -> str:
+    """Whom the claim holds for, and by which definition on most benchmarks."""
+    names = dict.fromkeys(name for _, name in cells)
+    on = {d.name: [n for n in names if cells[d.name, n]["means"]["verdict"] == "holds"] for d in DEFINITIONS}
+    some = {name for found in on.values() for name in found}
+    where = f"In {credit} it" if credit else "It"
+    if not some:
+        return f"{where} holds on none of {len(names)} benchmarks by any of {len(on)} definitions."
+    start = (
+        f"{where} holds on {len(some)} of {len(names)} benchmarks by at least one of {len(on)} definitions"
+    )
+    most = max(map(len, on.values()))
+    first, *tied = [name for name, found in on.items() if len(found) == most]
+    if tied:
+        return f"{start}, and by none on more than {most}."
+    definition = f"<em>{html.escape(_WORDS[first])}</em>"
+    return f"{start}; on most by {definition}: {html.escape(listed(on[first]))}."
+
+
+def _ratios(cells: Mapping[tuple[str, str], Row], credit: str) -> str:
+    """Ratios of means: definitions by benchmarks."""
+    names = list(dict.fromkeys(name for _, name in cells))
+    rows = [
+        [f"<td>{html.escape(d.words)}</td>", *(_verdict_cell(cells[d.name, name]["means"]) for name in names)]
+        for d in DEFINITIONS
+    ]
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    heads = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in ("Definition", *names))
     return (
-        f'<p class="answer">{start}{html.escape(pair[0])} against {html.escape(pair[1])}, '
-        f"{len(DEFINITIONS)} definitions with two statistics each: {'; '.join(parts)}."
-        f"{_other_credits(claim, rows, pair)}</p>"
+        f'<div class="table"><table><caption>Ratios of means{f", {credit}" * bool(credit)} '
+        '<span class="interval">(bold: holds; ?: undecided)</span></caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _other_credits(claim: Claim, rows: Sequence[Row], pair: tuple[str, str]) -> str:
-    """The same where something else counts; benchmarks on which every number is the same are named."""
-    said = []
-    for credit in list(dict.fromkeys(row["credit"] for row in rows if row.get("credit")))[1:]:
-        first, own = (
-            [
-                {key: value for key, value in row.items() if key != "credit"}
-                for row in _of(claim, part)
-                if row["task"] == ALL_TASKS and (row["method"], row["baseline"]) == pair
-            ]
-            for part in (under_first(rows), [row for row in rows if row["credit"] == credit])
-        )
-        names = dict.fromkeys(row["benchmark"] for row in own)
-        same = [n for n in names if all(row in first for row in own if row["benchmark"] == n)]
-        parts = [_benchmark_answer(name, own) for name in names if name not in same]
-        said += [f"Where {MEANINGS[credit]} ({credit}): {'; '.join(parts)}."] if parts else []
-        said += [f"The same number in {credit}: {html.escape(', '.join(same))}."] if same else []
-    return "".join(f" {text}" for text in said)
-
-
-def _benchmark_answer(name: str, rows: Sequence[Row]) -> str:
-    own = [row for row in rows if row["benchmark"] == name]
-    counts = Counter(row[statistic]["verdict"] for row in own for statistic in STATISTICS)
-    means = [row["means"]["ratio"] for row in own]
-    known = sorted(ratio[0] for ratio in means if ratio[0] == ratio[1])
-    found = ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
-    span = f" (ratios of means {number(known[0])} to {number(known[-1])})" if known else ""
-    return f"{html.escape(name)}: {found}{span}"
+def _verdict_cell(part: Row) -> str:
+    text = ratio_text(part["ratio"])
+    marked = {"holds": f"<strong>{text}</strong>", "undecided": f"{text} ?"}.get(part["verdict"], text)
+    return f"<td{_SHADE.get(part['verdict'], '')}>{marked}</td>"
 
 
 def _claim(claim: Claim, rows: Sequence[Row], figures: Sequence[Path]) -> str:
@@ -141,7 +151,7 @@ def _figure(claim: Claim, pair: tuple[str, str], figures: Sequence[Path]) -> str
     text = html.escape(
         f"{claim.title}: ratios and intervals of {pair[0]} against {pair[1]}, as in the tables below"
     )
-    return f'<img class="figure" alt="{text}" src="data:image/png;base64,{data}">'
+    return f'<div class="picture"><img class="figure" alt="{text}" src="data:image/png;base64,{data}"></div>'
 
 
 def _overview(rows: Sequence[Row], pair: tuple[str, str], others: Sequence[Row]) -> str:
