@@ -41,7 +41,7 @@ CHOSEN_ON = ("embedded", "lcbench-cloud")
 QUALITIES = ("as they are", "reversed", "foreign", "shuffled", "one of ten")
 BASES = ("random", "mo-hb", "mo-asha")
 SUFFIXES = ("prior", "transfer")
-BASELINES = ("zero-shot", "zero-shot-mixed", "rgpe", "two-step")
+BASELINES = ("zero-shot", "zero-shot-mixed", "rgpe", "tst-r")
 """Judged against ``random``, as they train in full."""
 NONE = "none"
 """In place of a quality: methods that learn from no other task."""

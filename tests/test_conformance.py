@@ -11,7 +11,8 @@ from mohb_jax.testing import CHECKS, check_method, tables
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
 SAME_ROWS = ("one-fidelity",)
-"""For methods that need the same rows in every task."""
+PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
+"""Methods that need the same rows in every task, and where they find them."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
 EXPECTED: dict[str, dict[str, str]] = {}
@@ -26,7 +27,7 @@ def conforms(method, names, checks):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_method_keeps_the_laws(method):
-    conforms(method, SAME_ROWS if method == "zero-shot" else QUICK_TABLES, QUICK_CHECKS)
+    conforms(method, SAME_ROWS if method in PORTFOLIOS else QUICK_TABLES, QUICK_CHECKS)
 
 
 @pytest.mark.slow

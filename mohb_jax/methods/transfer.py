@@ -2,11 +2,14 @@
 
 from mohb_jax.methods.base import Steady, Synchronous
 from mohb_jax.methods.random_search import RandomSettings, full_blocks
-from mohb_jax.methods.schedules import PriorSettings, TransferSettings, one_full
+from mohb_jax.methods.schedules import PriorSettings, TransferSettings, TrialSettings, one_full
 from mohb_jax.searchers.bounding_box import bounding_box
+from mohb_jax.searchers.rgpe import rgpe
 from mohb_jax.searchers.transfer import transfer_policy
 from mohb_jax.searchers.transfer_prior import transfer_prior
+from mohb_jax.searchers.two_step import two_step
 from mohb_jax.searchers.zero_shot import zero_shot
+from mohb_jax.searchers.zero_shot_mixed import zero_shot_mixed
 
 METHODS = (
     Steady(
@@ -50,6 +53,30 @@ METHODS = (
         settings=RandomSettings,
         schedule=full_blocks,
         searcher=lambda own: bounding_box(),
+        transfers=True,
+    ),
+    Steady(
+        "zero-shot-mixed",
+        "zero-shot's portfolio and random search in turns, at full fidelity",
+        settings=TrialSettings,
+        levels=one_full,
+        policy=lambda table, own, conditions: zero_shot_mixed(),
+        transfers=True,
+    ),
+    Steady(
+        "rgpe",
+        "ranking-weighted ensemble of the tasks' Gaussian processes (Feurer et al. 2018)",
+        settings=TrialSettings,
+        levels=one_full,
+        policy=lambda table, own, conditions: rgpe(),
+        transfers=True,
+    ),
+    Steady(
+        "tst-r",
+        "two-step transfer, tasks weighted by likeness of ranks (Wistuba et al. 2016)",
+        settings=TrialSettings,
+        levels=one_full,
+        policy=lambda table, own, conditions: two_step(),
         transfers=True,
     ),
 )

@@ -30,10 +30,11 @@ def zero_shot() -> Searcher:
         Winkelmolen, Ivkin, Bozkurt, Karnin, "Practical and sample efficient zero-shot HPO", 2020, for the
         greedy choice; ranks instead of losses as in a published library (docs/departures.md).
     """
-    return list_searcher(_portfolios, one_by_one=False)
+    return list_searcher(portfolios, one_by_one=False)
 
 
-def _portfolios(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
+def portfolios(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Lists:
+    """For each task a bank of one list, the portfolio of the others."""
     del prior
     require_other_tasks(table)
     rows = _common_rows(table)
