@@ -22,6 +22,7 @@ from mohb_jax.benchmarks.credit import SIDE_BY_SIDE, counted
 from mohb_jax import benchmarks, simulate
 from mohb_jax.analysis.curves import benchmark_cells
 from mohb_jax.analysis.statistics import intervals
+from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS
 from mohb_jax.store import Unit
 from scripts.transfer_sources import foreign_results, reversed_results, shuffled_results
@@ -117,8 +118,14 @@ def run_missing(out: Path, num_seeds: int, wanted: Sequence[tuple[str, str, str]
             continue
         began = time.perf_counter()
         found: dict[str, Any] = {}
-        for setting in _kept(name, quality):
-            found |= measured(setting, method, num_seeds)
+        try:
+            for setting in _kept(name, quality):
+                found |= measured(setting, method, num_seeds)
+        except InputError as error:  # a portfolio needs the same rows in every task, for one
+            print(f"{number}/{len(wanted)} {name}, {quality}, {method}: not possible: {error}", flush=True)
+            continue
+        if not found:
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".part").write_text(json.dumps({"seeds": num_seeds, "tasks": found}))
         path.with_suffix(".part").rename(path)
