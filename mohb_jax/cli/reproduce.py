@@ -15,13 +15,14 @@ from mohb_jax.cli.run import run_and_say
 @app.command()
 def reproduce(
     paper: Annotated[
-        str, typer.Argument(metavar="PAPER", help="salinas2021, salinas2020, guerrero2021 or mohan2022.")
+        str,
+        typer.Argument(metavar="PAPER", help="salinas2021, salinas2020, guerrero2021, you2023 or mohan2022."),
     ],
     seeds: Annotated[
         int | None,
         typer.Option(
-            help="Tuning runs per method and task, or lists of jobs; default: 1000, 30 for salinas2020, 100 "
-            "for guerrero2021, 10 for mohan2022."
+            help="Tuning runs per method and task, or what else is repeated; default: 1000, 30 for "
+            "salinas2020, 100 for guerrero2021 and you2023, 10 for mohan2022."
         ),
     ] = None,
     benchmark: Annotated[
