@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import weakref
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.honest_prior import Honesty, learn_members, learn_transfer_prior
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.transfer_prior import Belief, make_lists, shared_noise
-from mohb_jax.surrogates.rescaling import mixed
+from mohb_jax.surrogates.rescaling import doubted, mixed
 from mohb_jax.transfer import PRIOR_STREAM, Prior, informative, z_values
 from mohb_jax.types import Array
 
@@ -24,8 +23,6 @@ JOINT = Honesty(doubt=False)
 """Of the prior from all other tasks together: runs doubt it themselves, by their results."""
 MOST_CLUSTERS = 4
 """Groups of other tasks that are predictors of their own."""
-MOST_CHOSEN = 3
-"""Objectives of which every choice is a source."""
 SHARE_ALONE = 0.3
 """Of the prior weight, for groups of tasks."""
 BETWEEN_TASKS = 0.5
@@ -140,13 +137,13 @@ def _make(
 def source_uses(num_predictors: int, num_objectives: int) -> Bool[np.ndarray, "sources predictors m"]:
     """Which predictor a source believes about which objective.
 
-    The first source believes nothing. Then come all choices of objectives of the first predictor (of more
-    than three objectives: all, all but one, and one), and the other predictors about all of them.
+    The first source believes nothing. The second believes the first predictor about all objectives but the
+    first one, of which other tasks know least as a rule, and then come all predictors about all of them. A
+    source that knows how good rows will be and not how long they take is worse than none: good rows take
+    longer.
     """
     m = num_objectives
-    chosen = [np.array(mask, bool) for mask in itertools.product((0, 1), repeat=m) if any(mask)]
-    if m > MOST_CHOSEN:
-        chosen = [mask for mask in chosen if mask.sum() in (1, m - 1, m)]
+    chosen = ([np.arange(m) > 0] if m > 1 else []) + [np.ones(m, bool)]
     uses = np.zeros((len(chosen) + num_predictors, num_predictors, m), bool)
     uses[1 : len(chosen) + 1, 0] = chosen
     for predictor in range(1, num_predictors):
@@ -184,7 +181,7 @@ def _believed(
 
 def _together(joint: Prior, task: int) -> Predictor:
     factor = joint.noise_factor(task).astype(np.float64)
-    return Predictor(joint.mu[task], joint.sigma[task], factor @ factor.T)
+    return Predictor(*doubted(joint.mu[task], joint.sigma[task], 1 / len(joint.tasks)), factor @ factor.T)
 
 
 def _nothing(like: Predictor) -> Predictor:
