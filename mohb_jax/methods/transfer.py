@@ -70,6 +70,7 @@ METHODS = (
         levels=one_full,
         policy=lambda table, own, conditions: rgpe(),
         transfers=True,
+        microseconds=3100,
     ),
     Steady(
         "tst-r",
@@ -78,5 +79,6 @@ METHODS = (
         levels=one_full,
         policy=lambda table, own, conditions: two_step(),
         transfers=True,
+        microseconds=1300,
     ),
 )
