@@ -98,10 +98,10 @@ def _pair_table(study: FinishedStudy, pairs: Sequence[Pair]) -> str:
     left = len(pairs) - len(shown)
     note = f" ({left:,} more in pairs.csv)" if left else ""
     table = table_html(study, caption, heads, cells, "pairs.csv", None, attributes, note)
-    return table + _floor(pairs)
+    return table + _floor(pairs, study.reference is None)
 
 
-def _floor(pairs: Sequence[Pair]) -> str:
+def _floor(pairs: Sequence[Pair], all_with_all: bool) -> str:
     """Says so where no outcome could have been significant; empty elsewhere."""
     num_tasks, least = pairs[0].num_values, least_p(pairs[0].num_values, len(pairs))
     if least <= LEVEL:
@@ -110,5 +110,5 @@ def _floor(pairs: Sequence[Pair]) -> str:
     return (
         f'<p class="note">With {num_tasks} tasks and {tested} the least p-value that there can be after '
         f"Holm's correction is {least:.2g}: whatever the results, none can reach 5 %. More tasks can, or "
-        "fewer methods, or a reference.</p>"
+        f"fewer methods{', or a reference' * all_with_all}.</p>"
     )
