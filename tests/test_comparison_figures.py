@@ -144,8 +144,8 @@ def test_methods_without_swept_settings_do_not_enter_sensitivity(tmp_path, monke
     write(study, tmp_path, settings={"z eta=2": {"eta": 2}, "x": {}})
     variants, responses, order = seen[0]
     data = comparison(study_cells(study), study.methods)
-    assert (variants, order) == ([{}, {"eta": 2}], 1)
-    np.testing.assert_array_equal(responses, data.values.mean(axis=0)[[0, 2]])
+    assert (variants, order) == ([{"eta": 2}], 1)
+    np.testing.assert_array_equal(responses, data.values.mean(axis=0)[[2]])
 
 
 # --- average ranks ---------------------------------------------------------------------------------------

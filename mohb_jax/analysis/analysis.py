@@ -126,12 +126,8 @@ class Analysis:
 
     @property
     def is_sweep(self) -> bool:
-        """True if a sweep made methods, which are named after their values (``mo-hb eta=2``).
-
-        What a method was given by hand, under a name of its own, is part of what it is.
-        """
-        names = swept(self._variants()[1]).keys() - {METHOD}
-        return any(f" {name}=" in method for method in self.comparison.methods for name in names)
+        """True if a sweep made methods."""
+        return bool(self._variants()[0])
 
     @functools.cached_property
     def effects(self) -> list[Effect]:
@@ -144,9 +140,18 @@ class Analysis:
         return [*effects(variants, responses, 1), *effects(variants, responses, 2)]
 
     def _variants(self) -> tuple[list[int], list[dict[str, Any]]]:
-        """Places in ``comparison.methods`` of the methods with known settings, and these settings."""
+        """Places in ``comparison.methods`` of the methods that a sweep made, and their settings.
+
+        They are named after their values (``mo-hb eta=2``). What a method was given by hand, under a name of
+        its own, is part of what it is, and a method without the setting says nothing about it.
+        """
         methods = self.comparison.methods
-        places = [place for place, method in enumerate(methods) if method in self.settings]
+        names = swept(list(self.settings.values())).keys() - {METHOD}
+        places = [
+            place
+            for place, method in enumerate(methods)
+            if method in self.settings and any(f" {name}=" in method for name in names)
+        ]
         return places, [self.settings[methods[place]] for place in places]
 
     # What is handed on

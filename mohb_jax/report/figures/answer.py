@@ -12,8 +12,8 @@ from mohb_jax.report.figures.panels import fitted, text_width
 from mohb_jax.report.sections.why import Scores, scores
 from mohb_jax.report.style import look, looks_of
 
-_WIDTH, _LINE, _LABELS = 4.6, 0.2, 1.6
-"""Inches: the figure, a method, and what names may take."""
+_PLOT, _LINE, _LABELS = 3.2, 0.2, 2.6
+"""Inches: the plot, a method, and what names may take."""
 _FILLED: tuple[FillStyleType, ...] = ("full", "none", "left")
 
 
@@ -36,9 +36,9 @@ def answer_figure(found: list[Scores], looks: dict[str, int]) -> Figure:
     methods = sorted(found[0].methods, key=found[0].mean)
     names = [fitted(method, _LABELS, 8) for method in methods]
     left = max(text_width(name, 8) for name in names) + 0.25
-    height = 0.75 + _LINE * len(methods)
-    figure = Figure(figsize=(_WIDTH, height))
-    box = (left / _WIDTH, 0.42 / height, 1 - (left + 0.15) / _WIDTH, _LINE * len(methods) / height)
+    width, height = left + _PLOT + 0.15, 0.75 + _LINE * len(methods)
+    figure = Figure(figsize=(width, height))
+    box = (left / width, 0.42 / height, _PLOT / width, _LINE * len(methods) / height)
     axes = figure.add_axes(box)
     for one, fill in zip(found, _FILLED, strict=False):
         for place, level in enumerate(summarise(one.values[[one.methods.index(name) for name in methods]])):
@@ -53,6 +53,6 @@ def answer_figure(found: list[Scores], looks: dict[str, int]) -> Figure:
         for one, fill in zip(found, _FILLED, strict=False)
     ]
     if len(found) > 1:
-        at = (1 - 0.15 / _WIDTH, 1.0)
+        at = (1 - 0.15 / width, 1.0)
         figure.legend(handles=handles, loc="upper right", bbox_to_anchor=at, ncols=len(found), fontsize=8)
     return figure
