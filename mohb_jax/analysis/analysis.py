@@ -10,7 +10,7 @@ import polars as pl
 
 from mohb_jax.analysis.calibration import calibration_frame, calibration_rows
 from mohb_jax.analysis.columns import framed
-from mohb_jax.analysis.comparison import Comparison, comparison, rows
+from mohb_jax.analysis.comparison import DECIMALS, Comparison, comparison, rows
 from mohb_jax.analysis.curves import Cell, cells_of
 from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, swept, unit_settings
 from mohb_jax.analysis.export import evaluation_frame
@@ -24,6 +24,7 @@ from mohb_jax.analysis.results import FinishedStudy, not_whole
 from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.analysis.tables import curve_frame, effect_row, front_frame, plain_json, rank_rows, summary_row
 from mohb_jax.analysis.used_up import used_up_notes
+from mohb_jax.analysis.worths import Worths, worths
 from mohb_jax.benchmarks.credit import Credit, effective
 from mohb_jax.description import Description, describe
 
@@ -101,6 +102,11 @@ class Analysis:
     def ranking(self) -> Ranking:
         """Average ranks across tasks and their tests."""
         return ranking(self.comparison)
+
+    @functools.cached_property
+    def worths(self) -> Worths:
+        """How often methods beat each other over tasks, by mean final hypervolume."""
+        return worths(self.comparison.methods, np.round(self.comparison.means, DECIMALS))
 
     @functools.cached_property
     def rank_curves(self) -> RankCurves:
@@ -192,6 +198,7 @@ class Analysis:
             return None
         parts = {
             "ranking": rows([self.ranking])[0],
+            "worths": rows([self.worths])[0],
             "pairs": rows(self.task_pairs),
             "effects": rows(self.effects),
         }

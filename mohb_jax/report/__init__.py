@@ -83,10 +83,10 @@ def write_report(
         (one row per benchmark, held-out task, objective and model; empty without models), ``credits`` (what
         counts), ``order`` (by benchmark, whether the order of methods depends on that), ``used_up`` (by
         benchmark, which runs used the table up, and when), ``comparison`` (None
-        without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``pairs`` of
-        methods and ``effects`` of swept settings), the same under each credit as ``comparisons``, and
-        ``rows``, one per benchmark, task, method and credit, and one with task ``all`` per benchmark, method
-        and credit.
+        without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``worths``,
+        ``pairs`` of methods and ``effects`` of swept settings), the same under each credit as
+        ``comparisons``, and ``rows``, one per benchmark, task, method and credit, and one with task ``all``
+        per benchmark, method and credit.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].
 
     Raises:

@@ -58,19 +58,39 @@ def _rank_table(analysis: Analysis) -> str:
     order = np.argsort(found.average_ranks, kind="stable")
     table, attributes = [], []
     for place in order.tolist():
-        ranks = [cell for each in (analysis, *others) for cell in _rank_cells(each.ranking, place)]
+        ranks = [cell for each in (analysis, *others) for cell in _cells(each, place)]
         table.append([html.escape(found.methods[place]), *ranks])
         attributes.append(marks(study, method=found.methods[place]))
     names = [f", {each.study.credit}" * bool(others) for each in (analysis, *others)]
     heads = ["Method"]
-    heads += [head for name in names for head in (f"Rank{name}", "95 % interval (seeds resampled)")]
-    return table_html(study, "Ranks", heads, table, "ranks.csv", None, attributes)
+    each_head = ("Rank{}", "95 % interval (seeds resampled)", "Worth{}", "95 % interval (tasks resampled)")
+    heads += [head.format(name) for name in names for head in each_head]
+    return table_html(study, "Ranks", heads, table, "ranks.csv", None, attributes) + _reading(analysis)
 
 
-def _rank_cells(found: Ranking, place: int) -> list[str]:
-    """Rank and interval."""
-    interval = f"{found.ci95[place][0]:.2f} to {found.ci95[place][1]:.2f}" if found.ci95 else "-"
-    return [f"{found.average_ranks[place]:.2f}", interval]
+def _cells(analysis: Analysis, place: int) -> list[str]:
+    """Rank and worth of a method, each with its interval."""
+    ranks, worths = analysis.ranking, analysis.worths
+    found = (ranks.average_ranks, ranks.ci95), (worths.worths, worths.ci95)
+    return [cell for values, ends in found for cell in (f"{values[place]:.2f}", _span(ends, place))]
+
+
+def _span(ends: Sequence[tuple[float, float]], place: int) -> str:
+    return f"{ends[place][0]:.2f} to {ends[place][1]:.2f}" if ends else "-"
+
+
+def _reading(analysis: Analysis) -> str:
+    """What a worth is, and where there is none without help."""
+    helped = (
+        " Here some methods only win or only lose against the others, so each was given a tenth of a win "
+        "over each other one."
+        if analysis.worths.made_finite
+        else ""
+    )
+    return (
+        '<p class="note">A method of worth a beats one of worth b on a task with probability a / (a + b), by '
+        f"mean hypervolume (Bradley and Terry); worths add up to 1.{helped}</p>"
+    )
 
 
 MOST_PAIRS = 200
