@@ -1,7 +1,7 @@
-"""Figures of the suite are drafts: saving takes two thirds of the time of a report."""
+"""Figures of the suite are drafts: drawing and saving take two thirds of the time of a report."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,20 @@ import pytest
 from matplotlib.figure import Figure
 
 _save = Figure.savefig
+_drawn: dict[str, bytes] = {}
 
 
 def save_draft(figure: Figure, path: Path, **options: Any) -> None:
+    """The first picture of each name, which stands for all of that name."""
+    name = Path(path).name
+    if name in _drawn:
+        Path(path).write_bytes(_drawn[name])
+    else:
+        _draw(figure, path, **options)
+        _drawn[name] = Path(path).read_bytes()
+
+
+def _draw(figure: Figure, path: Path, **options: Any) -> None:
     """Draws all in few pixels, and begins a PDF only."""
     if Path(path).suffix == ".pdf":
         Path(path).write_bytes(b"%PDF")
@@ -20,8 +31,17 @@ def save_draft(figure: Figure, path: Path, **options: Any) -> None:
 
 
 @contextlib.contextmanager
-def whole_figures() -> Iterator[None]:
-    """For tests that look into files of figures: inside they are saved as for users."""
+def _saved_by(save: Callable) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", _save)
+        patch.setattr(Figure, "savefig", save)
         yield
+
+
+def every_figure() -> contextlib.AbstractContextManager[None]:
+    """For tests that compare figures of one name: inside each is drawn, in few pixels."""
+    return _saved_by(_draw)
+
+
+def whole_figures() -> contextlib.AbstractContextManager[None]:
+    """For tests that look into files of figures: inside they are saved as for users."""
+    return _saved_by(_save)

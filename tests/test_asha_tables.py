@@ -17,6 +17,7 @@ from tests.test_hyperband import entries, suggestions
 SMALL = {
     "lcbench": lambda: load_lcbench(num_configs=120),
     "lcbench-cloud": lambda: cross_table(load_lcbench(num_configs=120)),
+    "lcbench-cloud-distilbert": lambda: cross_table(load_lcbench(num_configs=120), catalogue="distilbert"),
 }
 """Tables that take long to make are made in a smaller size."""
 PROMOTED = ("trimtuner-rnn", "embedded", "lcbench-cloud")

@@ -26,6 +26,7 @@ from mohb_jax.analysis.statistics import Row, summary_rows
 from mohb_jax.errors import InputError
 from mohb_jax.report import report_folder, write_analysis, write_report
 from mohb_jax.store import Unit
+from tests.drafts import every_figure
 from tests.fake_study import make_study, make_table, make_unit, write_folder
 
 OLD = {"small": 0.2, "mid": 1.1, "big": 3.4}
@@ -162,7 +163,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = [priced_table(OLD, tasks=("only",), num_objectives=2), bare]
     write_folder(directory, tables, [make_unit(t, m, s) for t in tables for m, s in (("a", 1), ("b", 3))])
     (directory / "spot.yaml").write_text("".join(f"{name}: {price}\n" for name, price in NEW.items()))
-    write_report(directory)
+    with every_figure():
+        write_report(directory)
     return directory
 
 
@@ -170,7 +172,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repriced(folder: Path) -> Path:
     """Its report at other prices, by the command."""
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
-    with contextlib.redirect_stdout(io.StringIO()) as shown, pytest.raises(SystemExit) as ended:
+    shown = io.StringIO()
+    with every_figure(), contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as ended:
         cli.main(["report", str(folder), "--prices", str(folder / "spot.yaml")])
     assert ended.value.code == 0
     out = folder / "report-spot"
@@ -225,11 +228,13 @@ def test_equal_stores_and_prices_give_equal_files_and_a_later_report_leaves_none
 ):
     copy = tmp_path / "spot.yaml"
     copy.write_bytes((folder / "spot.yaml").read_bytes())
-    write_report(folder, tmp_path / "again", prices=copy)
+    with every_figure():
+        write_report(folder, tmp_path / "again", prices=copy)
     for path in sorted(repriced.rglob("*.*")):
         again = tmp_path / "again" / path.relative_to(repriced)
         assert again.read_bytes() == path.read_bytes(), path.name
-    assert write_report(folder, tmp_path / "again")["prices"] is None
+    with every_figure():
+        assert write_report(folder, tmp_path / "again")["prices"] is None
     for path in sorted((tmp_path / "again").rglob("*.*")):
         ordinary = folder / "report" / path.relative_to(tmp_path / "again")
         assert ordinary.read_bytes() == path.read_bytes(), path.name
