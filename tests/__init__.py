@@ -1,7 +1,7 @@
-"""Tests. Types are checked by ``checked``, which stands here since it must before the package is imported."""
+"""Tests. Types are checked by ``checking``, which stands here since it must before the package is imported."""
 
 import jaxtyping
 
-from tests.checked import checked
+from tests.checking import checked
 
 jaxtyping.jaxtyped = checked  # type: ignore[assignment]

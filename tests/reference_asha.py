@@ -262,6 +262,7 @@ class _Promote:
         self.run, self.order, self.eta = run, order, eta
         self.recorded: list[list[int]] = [[] for _ in run.rungs[0]]  # trials of each rung as they arrived
         self.promoted: list[set[int]] = [set() for _ in run.rungs[0]]
+        self.tops: dict[tuple[int, int], list[int]] = {}
         self.decisions: list[Decision] = []
 
     def register(self, job: Job) -> None:
@@ -277,8 +278,12 @@ class _Promote:
         return self.run.new_trial()
 
     def top(self, rung: int) -> list[int]:
+        """Of a rung's results so far; sorted once for each number of them."""
         trials = self.recorded[rung]
         if not trials:
             return []
-        costs = np.array([self.run.result(trial, rung) for trial in trials])
-        return [trials[i] for i in full_order(costs, self.order)[: share(len(trials), self.eta)]]
+        if (rung, len(trials)) not in self.tops:
+            costs = np.array([self.run.result(trial, rung) for trial in trials])
+            best = full_order(costs, self.order)[: share(len(trials), self.eta)]
+            self.tops[rung, len(trials)] = [trials[i] for i in best]
+        return self.tops[rung, len(trials)]

@@ -1,5 +1,7 @@
 """The asynchronous event loop against plain Python: every job of every lane, exactly."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,22 +63,24 @@ def expected(
     costs, runtime = table.dense(range(table.num_fidelities))
     task = int(log.task[lane])
     rows = suggestions(0, int(log.run[lane]), table.num_rows)[:trials]
-    found, _ = reference_asha.simulate(
+    (ladder,) = asha_rungs(table.fidelities, eta)
+    jobs = functools.partial(
+        reference_asha.simulate,
         costs[task],
         runtime[task],
         rows,
         [0] * len(rows),
-        list(asha_rungs(table.fidelities, eta)),
+        [ladder],
         order=ORDERS[name],
         num_workers=workers,
         resumable=resumable,
         eta=eta,
         variant="promote" if name.endswith("promote") else "stop",
     )
-    if trials is None:
+    found, _ = jobs(horizon=horizon, budget=budget)
+    if trials is None and len({job.row for job in found}) == table.num_rows:
         failed = ~np.isfinite(costs[task]).all(axis=-1)
-        (ladder,) = asha_rungs(table.fidelities, eta)
-        past = [Entry(*job)._replace(level=ladder.index(job.level)) for job in found]
+        past = [Entry(*job)._replace(level=ladder.index(job.level)) for job in jobs()[0]]
         found = go_on(past, runtime[task][:, ladder], failed[:, ladder], workers, resumable)
         found = [entry._replace(level=ladder[entry.level]) for entry in found]
     return [tuple(entry) for entry in found[:budget] if entry.end <= horizon]

@@ -1,6 +1,7 @@
 """Expected improvement against sampling, numerical integration and the hypervolume kernel."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -47,15 +48,12 @@ def by_cells(costs, reference, mean, deviation):
         u = room / deviation[i]
         return room * scipy.stats.norm.cdf(u) + deviation[i] * scipy.stats.norm.pdf(u)
 
+    widths = [np.diff([below(edge, i) for edge in own]) for i, own in enumerate(edges)]
     total = 0.0
     for cell in itertools.product(*(range(len(own) - 1) for own in edges)):
         corner = np.array([own[i] for own, i in zip(edges, cell, strict=True)])
         if not (costs <= corner).all(axis=1).any():
-            widths = [
-                below(own[i + 1], k) - below(own[i], k)
-                for k, (own, i) in enumerate(zip(edges, cell, strict=True))
-            ]
-            total += np.prod(widths)
+            total += math.prod(own[i] for own, i in zip(widths, cell, strict=True))
     return total
 
 

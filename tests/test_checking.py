@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.schedule import asha_rungs
-from tests.checked import MOST_TIMES, checked
+from tests.checking import MOST_TIMES, checked
 
 pytestmark = pytest.mark.fast
 
