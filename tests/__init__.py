@@ -1,4 +1,4 @@
-"""Tests. Types are checked by ``checking``, which stands here since it must before the package is imported."""
+"""The suite. Who checks types is said here, for it must be said before the package is imported."""
 
 import jaxtyping
 
