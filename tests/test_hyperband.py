@@ -19,6 +19,7 @@ from mohb_jax import simulation
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, make_plan, make_settings, method_named
+from mohb_jax.programs import Compilation
 from mohb_jax.searchers.random import permuted, random_search
 from tests import reference, reference_driver
 
@@ -328,7 +329,10 @@ def test_small_batches_of_lanes_change_nothing(monkeypatch):
     """Rung steps go through the lanes in batches that fit the processor's cache."""
     whole = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)
     monkeypatch.setattr(driver, "CACHED_PAIRS", 3 * 27**2)  # three lanes of the widest rung at a time
-    jax.clear_caches()
-    parts = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)
+    driver._rung_step.clear_cache()
+    with Compilation() as compiled:
+        parts = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)
+    driver._rung_step.clear_cache()
+    assert compiled.count > 0
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
