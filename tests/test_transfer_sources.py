@@ -109,4 +109,5 @@ def test_differences_are_those_of_equal_runs_and_judged_by_their_lower_end(tmp_p
         ("reversed", "mo-hb+transfer", "mo-hb"): "fails",
     }
     lines = list(markdown(list(differences(tmp_path))))
-    assert any(line.startswith("| embedded | mo-hb+prior | mo-hb | 20 | +3 (+3 to +3)") for line in lines)
+    assert any(line.startswith("| embedded | mo-hb+prior | +3 (3, 3) | +3 (3, 3)") for line in lines)
+    assert any(line.startswith("| embedded | mo-hb+transfer | **-11 (-11, -11)**") for line in lines)
