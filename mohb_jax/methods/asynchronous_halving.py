@@ -119,7 +119,7 @@ METHODS = (
         searcher=lambda own: transfer(own.draws, one_by_one=True),
         promotion="net",
         transfers=True,
-        models=("prior network",),
+        models=("single network", "transfer prior"),
     ),
     PROMOTE,
     Asynchronous(

@@ -67,7 +67,7 @@ METHODS = (
         searcher=lambda own: transfer(own.draws),
         promotion="net",
         transfers=True,
-        models=("prior network",),
+        models=("single network", "transfer prior"),
     ),
     _plain("hb", "Hyperband on the first objective alone (Li et al. 2018)", "single"),
     _plain(

@@ -19,7 +19,7 @@ METHODS = (
         levels=one_full,
         policy=lambda table, own, conditions: transfer_policy(own.draws),
         transfers=True,
-        models=("prior network",),
+        models=("single network", "transfer prior"),
     ),
     Synchronous(
         "random+prior",
