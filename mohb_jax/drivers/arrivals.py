@@ -139,7 +139,7 @@ def learnt(
         jobs: its jobs.
     """
     if wait:
-        return jax.vmap(functools.partial(_told, learn, context))(task, state, jobs), clock
+        return jax.vmap(functools.partial(_told, learn, context, jnp.sum(size)))(task, state, jobs), clock
     clock = jax.vmap(_entered, (0, None, None, 0))(clock, bracket, size, jobs)
     return _advanced(learn, context, task, state, clock)
 
@@ -179,14 +179,17 @@ def _advanced(
     return jax.lax.while_loop(unfinished, step, (state, clock))
 
 
-def _told(learn: ObserveResultFn, context: Context, task: Array, state: State, jobs: Jobs) -> State:
-    """A lane's searcher that was told of all jobs of a bracket, in order."""
+def _told(
+    learn: ObserveResultFn, context: Context, num_jobs: Array, task: Array, state: State, jobs: Jobs
+) -> State:
+    """A lane's searcher that was told of the first jobs of a bracket, in order."""
 
-    def tell(state: State, job: tuple[Jobs, Array]) -> tuple[State, None]:
-        own, number = job
-        return learn(context, task, state, Result(own.row, own.level, own.costs, number, own.valid)), None
+    def tell(slot: Array, state: State) -> State:
+        own = jax.tree.map(lambda part: part[slot], jobs)
+        result = Result(own.row, own.level, own.costs, slot.astype(jnp.int32), own.valid)
+        return learn(context, task, state, result)
 
-    return jax.lax.scan(tell, state, (jobs, jnp.arange(jobs.row.shape[0], dtype=jnp.int32)))[0]
+    return jax.lax.fori_loop(0, num_jobs, tell, state)
 
 
 def _may_go_on(clock: Clock) -> Array:
