@@ -14,10 +14,13 @@ from types import CodeType, SimpleNamespace
 from typing import Any
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 
 MOST_TIMES = 3
 """A function inside another is made anew by each call of that: so many of them are checked."""
+
+REFUSED = BeartypeConf(violation_type=TypeError)
+"""As Python refuses what it cannot work with."""
 
 jaxtyped = jaxtyping.jaxtyped
 _made: collections.Counter[CodeType] = collections.Counter()
@@ -44,7 +47,7 @@ def _checked(function: Callable) -> Callable:
     @functools.cache
     def ready() -> Callable:
         function.__annotations__ = _hints(function)
-        return beartype(function)
+        return beartype(conf=REFUSED)(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
