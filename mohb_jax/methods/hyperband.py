@@ -59,16 +59,6 @@ def _with_prior(name: str, summary: str, promotion: str) -> Synchronous:
 
 
 METHODS = (
-    Synchronous(
-        "mo-hb+transfer",
-        "mo-hb with configurations from other tasks as far as results bear them out: recommended",
-        settings=HyperbandTransferSettings,
-        schedule=hyperband_brackets,
-        searcher=lambda own: transfer(own.draws),
-        promotion="net",
-        transfers=True,
-        models=("single network", "transfer prior"),
-    ),
     _plain("hb", "Hyperband on the first objective alone (Li et al. 2018)", "single"),
     _plain(
         "mo-hb",
@@ -86,5 +76,15 @@ METHODS = (
     _with_prior("hb+prior", "hb with configurations proposed by the transfer prior", "single"),
     _with_prior(
         "mo-hb+prior", "mo-hb with configurations proposed by the transfer prior (Salinas et al. 2021)", "net"
+    ),
+    Synchronous(
+        "mo-hb+transfer",
+        "mo-hb with configurations from other tasks as far as results bear them out: recommended",
+        settings=HyperbandTransferSettings,
+        schedule=hyperband_brackets,
+        searcher=lambda own: transfer(own.draws),
+        promotion="net",
+        transfers=True,
+        models=("single network", "transfer prior"),
     ),
 )
