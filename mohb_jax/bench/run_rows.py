@@ -109,8 +109,8 @@ def prior(num_tasks: int = 34, num_rows: int = 2000, num_columns: int = 7) -> It
 
 
 def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
-    """Runs of R=81 whose configurations a prior proposes, against the same runs with random ones: the lists
-    of the prior are made anew each time, and counted."""
+    """Runs of R=81 whose configurations a prior, or the sources of ``transfer``, propose, against the same
+    runs with random ones: lists are made anew each time, and counted."""
     table = synthetic(num_rows=num_rows, num_tasks=2)
     mu = np.stack([z_values(table, task)[0] for task in (1, 0)]).astype(np.float32)
     given = Prior(table.name, table.tasks, table.columns, table.objectives, mu, np.full_like(mu, 0.3))
@@ -121,22 +121,21 @@ def proposals(num_lanes: int = 10_000, num_rows: int = 15_625) -> Iterator[Row]:
         options["prior"] = prior
         return simulate(table, method, tasks=["task-0"], **options)
 
-    log = simulated("mo-hb+prior", given)
-    assert all(len(set(row[:81].tolist())) == 81 for row in log.row[:100])
+    def anew(method: str) -> Any:
+        return simulated(method, dataclasses.replace(given))
+
     rest = seconds_of(lambda: simulated("mo-hb", given), repeats=9)
-    known = seconds_of(lambda: simulated("mo-hb+prior", given), repeats=9)
-    fresh = seconds_of(lambda: simulated("mo-hb+prior", dataclasses.replace(given)), repeats=9)
-    ratio = (fresh - rest) / rest
-    yield Row("prior-lists", fresh - known, "s/task", "none", None, "", None)
-    yield Row(
-        "prior-proposals",
-        1e6 * (fresh - rest) / num_lanes,
-        "us/lane",
-        "rest of the lane",
-        ratio,
-        "<= 1 x the rest",
-        ratio <= 1,
-    )
+    for name in ("prior", "transfer"):
+        method = f"mo-hb+{name}"
+        log = simulated(method, given)
+        assert all(len(set(row[:81].tolist())) == 81 for row in log.row[:100])
+        known = seconds_of(functools.partial(simulated, method, given), repeats=9)
+        fresh = seconds_of(functools.partial(anew, method), repeats=9)
+        ratio, each = (fresh - rest) / rest, 1e6 * (fresh - rest) / num_lanes
+        yield Row(f"{name}-lists", fresh - known, "s/task", "none", None, "", None)
+        yield Row(
+            f"{name}-proposals", each, "us/lane", "rest of the lane", ratio, "<= 1 x the rest", ratio <= 1
+        )
 
 
 SYNE_TUNE = 0.95
