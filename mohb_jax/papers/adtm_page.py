@@ -1,10 +1,8 @@
 """The table and curves of distances to the least error, as one self-contained page."""
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import matplotlib
@@ -13,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mohb_jax.papers.claims_figures import STYLE, save_figure
-from mohb_jax.papers.claims_page import making
 from mohb_jax.papers.paper import Reproduction
-from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
+from mohb_jax.papers.paper_page import html_table, paper_page
 from mohb_jax.report.style import look, number, seeds_text
 
 
@@ -43,23 +40,16 @@ def page_html(
     reproduction: Reproduction, scores: Sequence[Any], sources: Sequence[str], figures: Sequence[Path]
 ) -> str:
     """The page's HTML; it needs no network and has no script, and nothing from data is read as markup."""
-    template = (Path(__file__).parent / "adtm.html").read_text(encoding="utf-8")
     lead = (
-        f"{reproduction.paper.title}. Each task is tuned by methods that saw the benchmark's other tasks "
+        "Each task is tuned by methods that saw the benchmark's other tasks "
         f"only; {seeds_text([reproduction.seeds])} per method and task, all simulated on tables."
     )
-    picture = base64.b64encode(figures[-1].read_bytes()).decode()
-    files = ["adtm.csv", "adtm.json", *(f"figures/{path.name}" for path in figures)]
-    return Template(template).substitute(
-        title=html.escape(f"{reproduction.paper.name} · reproduction"),
-        paper=html.escape(reproduction.paper.name),
-        style=(REPORT_FOLDER / "page.css").read_text(encoding="utf-8"),
-        lead=html.escape(lead),
-        table=_table(scores, sources),
-        tasks="\n".join(_tasks(scores, name) for name in dict.fromkeys(s.benchmark for s in scores)),
-        picture=picture,
-        making=making(reproduction, files),
-    )
+    parts = {
+        "table": _table(scores, sources),
+        "tasks": "\n".join(_tasks(scores, name) for name in dict.fromkeys(s.benchmark for s in scores)),
+    }
+    files = ["adtm.csv", "adtm.json"]
+    return paper_page(reproduction, "How much do other tasks help?", lead, "adtm.html", parts, files, figures)
 
 
 def _table(scores: Sequence[Any], sources: Sequence[str]) -> str:
@@ -83,13 +73,3 @@ def _tasks(scores: Sequence[Any], benchmark: str) -> str:
         rows.append(f"<td>{html.escape(task)}</td>{values}")
     table = html_table(benchmark, ("Task", *(score.method for score in own)), rows)
     return f"<details><summary>{html.escape(benchmark)} by task</summary>{table}</details>"
-
-
-def html_table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    """A table of text and ready rows, see ``page.css``."""
-    heads = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in head)
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<div class="table"><table><caption>{html.escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )

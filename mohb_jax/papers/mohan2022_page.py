@@ -1,25 +1,22 @@
 """Schedules of published and of made lists of jobs, as one self-contained page."""
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from mohb_jax.papers.adtm_page import html_table
 from mohb_jax.papers.claims_figures import STYLE, save_figure
-from mohb_jax.papers.claims_page import making
 from mohb_jax.papers.paper import Reproduction
-from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
+from mohb_jax.papers.paper_page import html_table, paper_page
 from mohb_jax.report.style import look, number, seeds_text
 from mohb_jax.scheduling.jobs import KINDS
 
 HEAD = ("List", "Order", "Way", "Mean", "Median", "99th percentile", "All jobs", "Published simulator")
 
+QUESTION = "What does a schedule gain that knows what a training needs?"
 KINDS_TEXT = f"{' / '.join(KINDS)}, %"
 
 
@@ -47,19 +44,14 @@ def page_html(
     reproduction: Reproduction, traces: Sequence[Any], loads: Sequence[Any], figures: Sequence[Path]
 ) -> str:
     """The page's HTML; it needs no network and has no script, and nothing from data is read as markup."""
-    template = (Path(__file__).parent / "mohan2022.html").read_text(encoding="utf-8")
-    files = ["traces.csv", "loads.csv", "results.json", *(f"figures/{path.name}" for path in figures)]
-    return Template(template).substitute(
-        title=html.escape(f"{reproduction.paper.name} · reproduction"),
-        paper=html.escape(reproduction.paper.name),
-        style=(REPORT_FOLDER / "page.css").read_text(encoding="utf-8"),
-        lead=html.escape(f"{reproduction.paper.title}. {_answer(traces, loads)}"),
-        traces=_traces(traces),
-        loads=_loads(loads),
-        lists=html.escape(seeds_text([reproduction.seeds]).replace("seed", "list")),
-        picture=base64.b64encode(figures[-1].read_bytes()).decode(),
-        making=making(reproduction, files),
-    )
+    parts = {
+        "traces": _traces(traces),
+        "loads": _loads(loads),
+        "lists": html.escape(seeds_text([reproduction.seeds]).replace("seed", "list")),
+    }
+    files = ["traces.csv", "loads.csv", "results.json"]
+    answer = _answer(traces, loads)
+    return paper_page(reproduction, QUESTION, answer, "mohan2022.html", parts, files, figures)
 
 
 def _answer(traces: Sequence[Any], loads: Sequence[Any]) -> str:

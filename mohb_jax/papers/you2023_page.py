@@ -1,22 +1,20 @@
 """Energy that can be saved and that a policy saves, as one self-contained page."""
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from mohb_jax.papers.adtm_page import html_table
 from mohb_jax.papers.claims_figures import STYLE, save_figure
-from mohb_jax.papers.claims_page import making
 from mohb_jax.papers.paper import Reproduction
-from mohb_jax.report.assets import FOLDER as REPORT_FOLDER
+from mohb_jax.papers.paper_page import html_table, paper_page
 from mohb_jax.report.style import look, number
+
+QUESTION = "How much energy do batch size and power limit save?"
 
 
 def write_figure(potential: Sequence[Any], policy: Sequence[Any], out: Path) -> list[Path]:
@@ -54,19 +52,14 @@ def page_html(
     reproduction: Reproduction, potential: Sequence[Any], policy: Sequence[Any], figures: Sequence[Path]
 ) -> str:
     """The page's HTML; it needs no network and has no script, and nothing from data is read as markup."""
-    template = (Path(__file__).parent / "you2023.html").read_text(encoding="utf-8")
-    files = ["potential.csv", "policy.csv", "results.json", *(f"figures/{path.name}" for path in figures)]
-    return Template(template).substitute(
-        title=html.escape(f"{reproduction.paper.name} · reproduction"),
-        paper=html.escape(reproduction.paper.name),
-        style=(REPORT_FOLDER / "page.css").read_text(encoding="utf-8"),
-        lead=html.escape(f"{reproduction.paper.title}. {_answer(potential, policy)}"),
-        potential=_potential(potential),
-        policy=_policy(policy),
-        lanes=reproduction.seeds,
-        picture=base64.b64encode(figures[-1].read_bytes()).decode(),
-        making=making(reproduction, files),
-    )
+    parts = {
+        "potential": _potential(potential),
+        "policy": _policy(policy),
+        "lanes": f"{reproduction.seeds}",
+    }
+    files = ["potential.csv", "policy.csv", "results.json"]
+    answer = _answer(potential, policy)
+    return paper_page(reproduction, QUESTION, answer, "you2023.html", parts, files, figures)
 
 
 def _answer(potential: Sequence[Any], policy: Sequence[Any]) -> str:
