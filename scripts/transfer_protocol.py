@@ -270,7 +270,7 @@ def main() -> None:
         parser.error(f"--seeds is {chosen.seeds}: intervals take two or more")
     if not chosen.only_table:
         wanted = jobs(chosen.table or TABLES, chosen.quality or QUALITIES)
-        methods = chosen.method or METHODS
+        methods = (*BASES, *chosen.method) if chosen.method else tuple(METHODS)  # compared with the former
         run_missing(chosen.out, chosen.seeds, [job for job in wanted if job[2] in methods])
     found = list(differences(chosen.out))
     if not found:
