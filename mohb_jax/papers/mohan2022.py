@@ -1,11 +1,10 @@
 """Mohan et al. 2022 (Synergy): what a cluster gains by a schedule that knows how many processors and how much
 memory a training needs. docs/reproduction.md says what is published and what is ours."""
 
-import csv
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from mohb_jax import store
 from mohb_jax.analysis.statistics import intervals
 from mohb_jax.papers.mohan2022_page import page_html, write_figure
-from mohb_jax.papers.paper import Paper, Reproduction
+from mohb_jax.papers.paper import Paper, Reproduction, write_rows
 from mohb_jax.scheduling import MODES, POLICIES, Jobs, generated_jobs, simulate_rounds
 from mohb_jax.scheduling.jobs import KINDS, trace
 from mohb_jax.scheduling.profiles import MODELS
@@ -156,20 +155,13 @@ def write_schedules(reproduction: Reproduction) -> Path:
     out = reproduction.claims
     out.mkdir(parents=True, exist_ok=True)
     for stem, rows in (("traces", traces), ("loads", loads)):
-        _write_csv(out / f"{stem}.csv", rows)
+        write_rows(out / f"{stem}.csv", rows)
     results = {"traces": [row._asdict() for row in traces], "loads": [row._asdict() for row in loads]}
     store.write_json(out / "results.json", reproduction.about | results)
     figures = write_figure(loads, out / "figures")
     page = out / "index.html"
     page.write_text(page_html(reproduction, traces, loads, figures), encoding="utf-8")
     return page
-
-
-def _write_csv(path: Path, rows: Sequence[Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(rows[0]._fields)
-        writer.writerows(rows)
 
 
 PAPER = Paper(

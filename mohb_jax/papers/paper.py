@@ -1,6 +1,7 @@
 """What every reproduction has: a folder that can be gone on with, and one study per benchmark where a paper
 has any."""
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,11 @@ def _claim_folder(reproduction: Reproduction) -> None:
     about = {"paper": reproduction.paper.name, "command": reproduction.command, "seeds": reproduction.seeds}
     about |= {"benchmarks": [part.benchmark for part in reproduction.parts], "versions": store.versions()}
     store.write_json(marker, about)
+
+
+def write_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Writes named tuples of one kind, at least one, as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(rows[0]._fields)
+        writer.writerows(rows)

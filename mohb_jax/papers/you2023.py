@@ -1,7 +1,6 @@
 """You, Chung, Chowdhury 2023 (Zeus): energy that the best batch size and power limit would save, and what a
 policy saves that has to find them. docs/reproduction.md says what is published and what is ours."""
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from jaxtyping import Float
 
 from mohb_jax import store
 from mohb_jax.analysis.statistics import intervals
-from mohb_jax.papers.paper import Paper, Reproduction
+from mohb_jax.papers.paper import Paper, Reproduction, write_rows
 from mohb_jax.papers.you2023_page import page_html, write_figure
 from mohb_jax.recurring import (
     GPUS,
@@ -175,10 +174,7 @@ def write_savings(reproduction: Reproduction) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     tables: dict[str, list[Any]] = {"potential": potential, "policy": policy}
     for stem, rows in tables.items():
-        with (out / f"{stem}.csv").open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(rows[0]._fields)
-            writer.writerows(rows)
+        write_rows(out / f"{stem}.csv", rows)
     results = {stem: [row._asdict() for row in rows] for stem, rows in tables.items()}
     store.write_json(out / "results.json", reproduction.about | results)
     figures = write_figure(potential, policy, out / "figures")

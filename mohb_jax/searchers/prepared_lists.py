@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Int, UInt32
 
-from mohb_jax.searchers.base import Searcher, ignore
+from mohb_jax.searchers.base import Searcher, State, ignore
 from mohb_jax.searchers.random import Candidates, RandomState, permuted, round_keys_of
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
@@ -94,10 +95,31 @@ def _one_by_one_up_to(
 ) -> tuple[ListState, Array, Array]:
     """Each suggestion from a list of its own."""
 
-    def single(number: Array, carry: tuple) -> tuple:
+    def single(state: ListState) -> tuple[ListState, Array, Array]:
+        return _propose(context, task, state, 1)
+
+    return one_at_a_time(single, state, room, num_suggestions)
+
+
+def one_at_a_time(
+    single: Callable[[State], tuple[State, Array, Array]],
+    state: State,
+    room: int,
+    num_suggestions: Int[Array, ""],
+) -> tuple[State, Array, Array]:
+    """Suggestions that are made one after the other, in the first of ``room`` places.
+
+    Args:
+        single: the next one: state, row of shape [1] and whether it is valid.
+        state: of the lane.
+        room: places; static.
+        num_suggestions: how many of them.
+    """
+
+    def step(number: Array, carry: tuple) -> tuple:
         state, rows, valid = carry
-        state, row, is_valid = _propose(context, task, state, 1)
+        state, row, is_valid = single(state)
         return state, rows.at[number].set(row[0]), valid.at[number].set(is_valid[0])
 
     nothing = (jnp.zeros(room, jnp.int32), jnp.zeros(room, bool))
-    return jax.lax.fori_loop(0, num_suggestions, single, (state, *nothing))
+    return jax.lax.fori_loop(0, num_suggestions, step, (state, *nothing))

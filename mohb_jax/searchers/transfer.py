@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, ignore
+from mohb_jax.searchers.prepared_lists import one_at_a_time
 from mohb_jax.searchers.random import RandomState, permuted, round_keys_of
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
@@ -183,13 +184,10 @@ def _one_by_one_up_to(
     if room == 1:
         return _single(context, task, state, num_suggestions > 0)
 
-    def single(number: Array, carry: tuple) -> tuple:
-        state, rows, valid = carry
-        state, row, is_valid = _single(context, task, state, jnp.bool_(True))
-        return state, rows.at[number].set(row[0]), valid.at[number].set(is_valid[0])
+    def single(state: TransferState) -> tuple[TransferState, Array, Array]:
+        return _single(context, task, state, jnp.bool_(True))
 
-    nothing = (jnp.zeros(room, jnp.int32), jnp.zeros(room, bool))
-    return jax.lax.fori_loop(0, num_suggestions, single, (state, *nothing))
+    return one_at_a_time(single, state, room, num_suggestions)
 
 
 def _single(
