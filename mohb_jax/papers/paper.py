@@ -102,6 +102,8 @@ def prepare(
     """
     if benchmarks and not paper.benchmarks:
         raise InputError(f"{paper.name} runs on no benchmark: leave --benchmark out")
+    if paper.study is None and seeds < 1:  # studies see to theirs
+        raise InputError(f"--seeds is {seeds}: at least one is needed")
     for name in benchmarks or ():
         require_choice(f"benchmark of {paper.name}", name, paper.benchmarks)
     chosen = [name for name in paper.benchmarks if not benchmarks or name in benchmarks]
