@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
-import mohb_jax.drivers.synchronous as driver
+from mohb_jax.drivers import rungs
 from mohb_jax.methods import make_plan, method_named
 from mohb_jax.programs import Compilation
 from mohb_jax.simulation import simulate
@@ -78,6 +78,6 @@ def test_a_learner_has_one_program_for_all_first_rungs():
     """And small rungs share one, whatever their sizes."""
     sizes = {bracket.sizes[0] for bracket in make_plan(TABLE, method_named("bohb")).brackets}
     assert len(sizes) > 2
-    before = driver._open_bracket._cache_size()
+    before = rungs._open_bracket._cache_size()
     num_compiled("bohb", evaluations=100, eta=2)
-    assert driver._open_bracket._cache_size() - before == 1
+    assert rungs._open_bracket._cache_size() - before == 1

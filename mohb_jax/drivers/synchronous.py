@@ -9,19 +9,19 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.arrivals import Clock, Jobs, concatenated, in_one, learnt, started, trimmed
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
+from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, first_rung, ordered
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
@@ -32,9 +32,6 @@ from mohb_jax.types import Array, Key, RunLog
 CACHED_PAIRS = 1 << 22
 """Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
 as much."""
-SMALL_RUNG = 16
-"""Rungs of at most so many rows are steps of one program. They cost little, and a program takes as long to
-compile as one of a large rung."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +108,11 @@ class SynchronousPlan:
         return {size: SMALL_RUNG if shared and size in small else size for size in sizes} | {0: 0}
 
     @property
+    def widest(self) -> int:
+        """The most places that the first rung of any bracket has."""
+        return max(self.rooms[bracket.sizes[0]] for bracket in self.opening + self.brackets)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Workers, and evaluations and rungs that a bracket has at most."""
         brackets = self.opening + self.brackets
@@ -130,14 +132,6 @@ class SynchronousPlan:
         if number < 0:
             return self.opening, 1
         return self.brackets, 1 + len(self.opening) + number * len(self.brackets)
-
-
-class _Rung(NamedTuple):
-    """Candidates of a rung, and the seconds that were already paid for each."""
-
-    row: Int[Array, " n"]
-    valid: Bool[Array, " n"]
-    paid: Float[Array, " n"]
 
 
 def simulate_lanes(
@@ -259,13 +253,15 @@ def _pass(
 ) -> tuple[State, Clock | None, list[Jobs]]:
     """One pass over all brackets: Python walks them, each rung is one compiled step."""
     rungs = []
-    room, observes, learn = plan.rooms, plan.searcher.observes, plan.searcher.learn
+    room, widest = plan.rooms, plan.widest
+    observes, learn = plan.searcher.observes, plan.searcher.learn
     observe = plan.searcher.observe if observes else None
     promotion = plan.promotion if isinstance(plan.promotion, RungRule) else Partial(plan.promotion)
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
-        state, rung = _first_rung(plan, room, bracket.sizes[0], context, lanes.task, state)
+        width = bracket.sizes[0]
+        state, rung = first_rung(plan.searcher, width, room[width], widest, context, lanes.task, state)
         seen = state if observes else None
         for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
             seen, launched, rung = _rung_step(
@@ -282,49 +278,6 @@ def _pass(
     return state, clock, rungs
 
 
-def _first_rung(
-    plan: SynchronousPlan, rooms: dict[int, int], size: int, context: Context, task: Array, state: State
-) -> tuple[State, _Rung]:
-    """What a bracket begins with. A searcher that learns has one program for all brackets."""
-    room, searcher = rooms[size], plan.searcher
-    if searcher.suggest_up_to is None:
-        return _open_bracket(searcher, size, room, context, task, state, np.int32(size))
-    most = max(rooms[bracket.sizes[0]] for bracket in plan.opening + plan.brackets)
-    most = most if searcher.learns else room
-    state, rung = _open_bracket(searcher, None, most, context, task, state, np.int32(size))
-    return state, rung if most == room else _shortened(rung, room)
-
-
-@functools.partial(jax.jit, static_argnames=("searcher", "size", "room"))
-def _open_bracket(
-    searcher: Searcher,
-    size: int | None,
-    room: int,
-    context: Context,
-    task: Array,
-    state: State,
-    num_suggestions: Array,
-) -> tuple[State, _Rung]:
-    """So many suggestions, in the first of ``room`` places; the program is for one ``size``, or for all if
-    that is None."""
-
-    def lane(task: Array, state: State) -> tuple[State, _Rung]:
-        if size is None:
-            assert searcher.suggest_up_to is not None
-            state, row, valid = searcher.suggest_up_to(context, task, state, room, num_suggestions)
-        else:
-            state, row, valid = searcher.suggest(context, task, state, size)
-            row, valid = (jnp.pad(part, (0, room - size)) for part in (row, valid))
-        return state, _Rung(row, valid, jnp.zeros(room, jnp.result_type(float)))
-
-    return jax.vmap(lane)(task, state)
-
-
-@functools.partial(jax.jit, static_argnames="room")
-def _shortened(rung: _Rung, room: int) -> _Rung:
-    return jax.tree.map(lambda part: part[:, :room], rung)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _rung_step(
     observe: Callable[[State, Seen], State] | None,
@@ -335,10 +288,10 @@ def _rung_step(
     task: Array,
     keys: Key,
     state: State,
-    rung: _Rung,
+    rung: Rung,
     level: Array,
     bracket_number: Array,
-) -> tuple[State, Jobs, _Rung | None]:
+) -> tuple[State, Jobs, Rung | None]:
     """Looks a rung up, tells the searcher, and promotes: one step of all lanes.
 
     Args:
@@ -355,7 +308,7 @@ def _rung_step(
         bracket_number: in the run.
     """
 
-    def lane(task: Array, key: Key, state: State, rung: _Rung) -> tuple[State, Jobs, _Rung | None]:
+    def lane(task: Array, key: Key, state: State, rung: Rung) -> tuple[State, Jobs, Rung | None]:
         costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
         slots = Jobs(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
@@ -363,21 +316,14 @@ def _rung_step(
             state = observe(state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1))
         if promotion is None:
             return state, slots, None
-        order = _ordered(promotion, jax.random.fold_in(key, bracket_number), costs, rung.valid, room, cut)
+        order = ordered(promotion, jax.random.fold_in(key, bracket_number), costs, rung.valid, room, cut)
         survives = jnp.arange(room) < jnp.minimum(jnp.sum(rung.valid), cut.num_keep)
-        return state, slots, _Rung(rung.row[order], survives, runtime[order])
+        return state, slots, Rung(rung.row[order], survives, runtime[order])
 
     batch = max(1, CACHED_PAIRS // rung.row.shape[1] ** 2)
     if promotion is None or batch >= len(task):
         return jax.vmap(lane)(task, keys, state, rung)
     return jax.lax.map(lambda lanes: lane(*lanes), (task, keys, state, rung), batch_size=batch)
-
-
-def _ordered(promotion: Any, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
-    """Who goes on; a rule that knows of no room is given none."""
-    if isinstance(promotion, RungRule):
-        return promotion.within(key, costs, valid, room, cut)
-    return jnp.asarray(promotion(key, costs, valid, room))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
