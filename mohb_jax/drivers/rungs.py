@@ -1,15 +1,17 @@
 """Synchronous rungs: how a bracket begins, and who goes on when all results of a rung are in."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.kernels.promotion import Cut, RungRule
-from mohb_jax.searchers.base import Context, Searcher, State
+from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
+from mohb_jax.searchers.base import Context, Searcher, Seen, State
 from mohb_jax.types import Array, Key
 
 SMALL_RUNG = 16
@@ -76,7 +78,45 @@ def _shortened(rung: Rung, room: int) -> Rung:
     return jax.tree.map(lambda part: part[:, :room], rung)
 
 
-def ordered(promotion: Any, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+def closed_rung(
+    observe: Callable[[State, Seen], State] | None,
+    promotion: Any,
+    room: int,
+    cut: Cut,
+    key: Key,
+    state: State,
+    seen: Seen,
+    bracket_number: Array,
+) -> tuple[State, Array, Array]:
+    """What follows when all results of a rung are in, of one lane.
+
+    Args:
+        observe: of a searcher that learns rung by rung; None of any other, and there is no state.
+        promotion: the rule, as ``rule_of`` has it; None for the last rung of a bracket.
+        room: places of the next rung.
+        cut: the size of this rung, whose arrays may have more places, and how many go on.
+        key: of the lane.
+        state: of the searcher.
+        seen: the results.
+        bracket_number: in the run.
+
+    Returns:
+        The searcher's state; the places of this rung that go on, [room], and which of them are valid.
+    """
+    if observe is not None:
+        state = observe(state, seen)
+    if promotion is None:
+        return state, jnp.zeros(0, jnp.int32), jnp.zeros(0, bool)
+    order = _ordered(promotion, jax.random.fold_in(key, bracket_number), seen.costs, seen.valid, room, cut)
+    return state, order, jnp.arange(room) < jnp.minimum(jnp.sum(seen.valid), cut.num_keep)
+
+
+def rule_of(promotion: PromotionRule) -> Any:
+    """A promotion rule as a tree, for compiled steps."""
+    return promotion if isinstance(promotion, RungRule) else Partial(promotion)
+
+
+def _ordered(promotion: Any, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
     """Who goes on; a rule that knows of no room is given none."""
     if isinstance(promotion, RungRule):
         return promotion.within(key, costs, valid, room, cut)

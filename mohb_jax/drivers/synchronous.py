@@ -14,14 +14,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.arrivals import Clock, Jobs, concatenated, in_one, learnt, started, trimmed
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
-from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, first_rung, ordered
+from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, closed_rung, first_rung, rule_of
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
@@ -256,7 +255,7 @@ def _pass(
     room, widest = plan.rooms, plan.widest
     observes, learn = plan.searcher.observes, plan.searcher.learn
     observe = plan.searcher.observe if observes else None
-    promotion = plan.promotion if isinstance(plan.promotion, RungRule) else Partial(plan.promotion)
+    promotion = rule_of(plan.promotion)
     brackets, first = plan.brackets_of(number)
     for index, bracket in enumerate(brackets):
         bracket_number = np.int32(first + index)
@@ -312,12 +311,10 @@ def _rung_step(
         costs, runtime = cells.look_up(task, rung.row, level)
         duration = runtime - jnp.where(cells.resumable, rung.paid, 0)
         slots = Jobs(rung.row, jnp.full_like(rung.row, level), costs, duration, rung.valid)
-        if observe is not None:
-            state = observe(state, Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1))
+        seen = Seen(rung.row, level, costs, rung.valid, level == cells.num_levels - 1)
+        state, order, survives = closed_rung(observe, promotion, room, cut, key, state, seen, bracket_number)
         if promotion is None:
             return state, slots, None
-        order = ordered(promotion, jax.random.fold_in(key, bracket_number), costs, rung.valid, room, cut)
-        survives = jnp.arange(room) < jnp.minimum(jnp.sum(rung.valid), cut.num_keep)
         return state, slots, Rung(rung.row[order], survives, runtime[order])
 
     batch = max(1, CACHED_PAIRS // rung.row.shape[1] ** 2)
