@@ -17,29 +17,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.drivers.asynchronous_lanes import (
-    NONE,
+from mohb_jax.drivers.asynchronous_lanes import Lane, grown, launch, slots_of, start
+from mohb_jax.drivers.base import brackets_in_levels, levels_of
+from mohb_jax.drivers.devices import in_turns
+from mohb_jax.drivers.halving import (
     UNLIMITED,
-    Lane,
     Numbers,
     Program,
-    Results,
-    grown,
-    launch,
+    chosen,
     next_trial,
     num_keep,
     repeated,
-    slots_of,
-    start,
-    with_trial,
+    row_and_level,
+    told,
 )
-from mohb_jax.drivers.base import brackets_in_levels, levels_of
-from mohb_jax.drivers.devices import in_turns
 from mohb_jax.drivers.lanes import Cells, Lanes, next_asker, with_slots
-from mohb_jax.kernels.arrival import ArrivalRule, Rung
-from mohb_jax.kernels.fronts import Fronts, of_rung, with_newcomer
+from mohb_jax.kernels.arrival import ArrivalRule
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Result, Searcher
+from mohb_jax.searchers.base import Context, Searcher
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -186,10 +181,10 @@ def _segment(
     program: Program, numbers: Numbers, cells: Cells, context: Context, lanes: Lanes, state: Lane
 ) -> tuple[Lane, Array]:
     """Events until all lanes have ended, or one has no room for another job."""
-    capacity = state.capacity
+    capacity = state.halving.capacity
 
     def unfinished(state: Lane) -> Array:
-        return jnp.any(_goes_on(state)) & jnp.all(state.num_launched < capacity)
+        return jnp.any(_goes_on(state)) & jnp.all(state.halving.num_launched < capacity)
 
     def events(state: Lane) -> Lane:
         step = functools.partial(_event, program, numbers, cells, context)
@@ -219,102 +214,15 @@ def _event(
     worker = jnp.where(asks, state.asker, first_free.astype(jnp.int32))
     time = jnp.where(asks, state.time, state.free[worker])
     arrives = ~asks & jnp.isfinite(time)
-    trial, rung = state.jobs.number[state.job[worker], :2]
-    row, bracket = state.trials[trial]
-    decides = arrives & (rung < jnp.asarray(numbers.num_rungs)[bracket] - 1)
-    own = bracket * numbers.levels.shape[1] + rung
-    place = jnp.where(decides, state.num_results, NONE)
-    level = jnp.asarray(numbers.levels)[bracket, rung]
+    number, halving = state.job[worker], state.halving
+    trial, rung = halving.jobs[number, :2]
+    row, level = row_and_level(numbers, halving, trial, rung)
     costs = cells.look_up(task, row[None], level)[0][0]
-    state = _registered(state, costs, own, place)
-    key = jax.random.fold_in(key, 2)
-    if state.queue is None:
-        newcomer = jnp.arange(state.capacity) == place
-        found, fronts = _good_enough(program, numbers, key, state, own, newcomer)
-        state = state._replace(results=state.results._replace(fronts=fronts))
-        goes_on, rung = found < NONE, rung + 1
-    else:
-        state, goes_on, trial, rung = _promoted(program, numbers, key, state, trial, own, place)
-    if program.searcher.learn is not None:
-        result = Result(row, level, costs, state.job[worker], arrives)
-        learnt = program.searcher.learn(context, task, state.searcher, result)
-        state = state._replace(searcher=learnt)
-        state = with_trial(program, numbers, context, task, state, (arrives | asks) & ~goes_on)
-    fresh, there = next_trial(state)
-    trial, rung = jnp.where(goes_on, trial, fresh), jnp.where(goes_on, rung, 0)
-    wanted = (arrives | asks) & (goes_on | there)
-    after = launch(numbers, cells, task, horizon, state, worker, time, trial, rung, wanted)
-    return _asked(program, after, after.num_launched > state.num_launched, time)
-
-
-def _registered(state: Lane, costs: Array, own: Array, place: Array) -> Lane:
-    """A result in its rung, as number ``place`` of all; nothing beyond their end."""
-    decides, results = place < NONE, state.results
-    counts = decides & jnp.all(jnp.isfinite(costs))
-    all_costs = results.costs.at[:, place].set(costs, mode="drop")
-    rung = results.rung.at[place].set(own, mode="drop")
-    fronts = results.fronts
-    if fronts is not None:
-        fronts = with_newcomer(all_costs, rung == own, place, fronts)
-    return state._replace(
-        num_results=state.num_results + decides,
-        bounds=state.bounds.at[own].min(jnp.where(counts, jnp.stack([costs, -costs]), jnp.inf)),
-        results=Results(all_costs, rung, fronts),
-    )
-
-
-def _good_enough(
-    program: Program, numbers: Numbers, key: Key, state: Lane, rung: Array, wanted: Array
-) -> tuple[Array, Fronts | None]:
-    """The first wanted result of a rung that may go on, ``NONE`` if there is none; and the fronts of all
-    rungs."""
-    results, inside = state.results, state.results.rung == rung
-    keep = jnp.asarray(numbers.num_keep)[jnp.sum(inside, dtype=jnp.int32)]
-    low, negative_high = state.bounds[rung]
-    own = Rung(results.costs, inside, low, -negative_high, keep, jnp.asarray(numbers.eta))
-    fronts, settle, wanted = results.fronts, program.arrival.settle, wanted & inside
-    own_fronts = None
-    if fronts is not None and settle is not None:
-        own_fronts = settle(own, wanted, of_rung(fronts, inside))
-        fronts = jax.tree.map(functools.partial(jnp.where, inside), own_fronts, fronts)
-    found = program.arrival.first(key, own, wanted, own_fronts)
-    return jnp.where(found < state.capacity, found, NONE), fronts
-
-
-def _promoted(
-    program: Program,
-    numbers: Numbers,
-    key: Key,
-    state: Lane,
-    trial: Array,
-    own: Array,
-    place: Array,
-) -> tuple[Lane, Array, Array, Array]:
-    """Whether a trial is promoted, the best of the highest rung that has one; which, and to what rung.
-
-    Who comes next in a rung changes only when a result arrives there or the one who was next is promoted.
-    """
-    queue = state.queue
-    assert queue is not None
-    queue = queue._replace(trial=queue.trial.at[place].set(trial, mode="drop"))
-
-    waits = ~queue.promoted
-
-    def look(results: Results, rung: Array) -> tuple[Results, Array]:
-        now = state._replace(results=results)
-        found, fronts = _good_enough(program, numbers, key, now, rung, waits)
-        return results._replace(fronts=fronts), found
-
-    changed = jnp.stack([jnp.where(place < NONE, own, queue.stale), queue.stale])
-    results, found = jax.lax.scan(look, state.results, changed)
-    first = queue.first.at[changed].set(found)
-    number = jnp.arange(first.shape[0], dtype=jnp.int32)
-    rung = jnp.max(jnp.where(first < NONE, number, -1))
-    result = jnp.where(rung >= 0, first[rung], NONE)
-    promoted = queue.promoted.at[result].set(True, mode="drop")
-    queue = queue._replace(promoted=promoted, first=first, stale=jnp.maximum(rung, 0))
-    state = state._replace(results=results, queue=queue)
-    return state, result < NONE, queue.trial[result], results.rung[result] + 1
+    halving, own = told(program, numbers, context, task, key, halving, number, costs, arrives)
+    halving, choice, wanted = chosen(program, numbers, context, task, halving, own, arrives | asks)
+    before = state._replace(halving=halving)
+    after = launch(numbers, cells, task, horizon, before, worker, time, choice, wanted)
+    return _asked(program, after, after.halving.num_launched > halving.num_launched, time)
 
 
 def _asked(program: Program, state: Lane, launched: Array, time: Array) -> Lane:
@@ -323,6 +231,6 @@ def _asked(program: Program, state: Lane, launched: Array, time: Array) -> Lane:
     Where trials stop rather than wait, it asks only for a new one, of which a searcher that learns does not
     know yet whether there is any.
     """
-    may_be = state.queue is not None or program.searcher.learns
-    asks = launched if may_be else launched & next_trial(state)[1]
+    may_be = state.halving.queue is not None or program.searcher.learns
+    asks = launched if may_be else launched & next_trial(state.halving)[1]
     return state._replace(asker=next_asker(state.free, asks), time=jnp.asarray(time))

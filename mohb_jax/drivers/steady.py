@@ -124,6 +124,14 @@ class Limits(NamedTuple):
     """The levels of jobs."""
 
 
+class Counts(NamedTuple):
+    """What a lane has launched."""
+
+    num_launched: Int[Array, ""]
+    num_trials: Int[Array, ""]
+    """Rows that were started."""
+
+
 class _Lane(NamedTuple):
     """A lane between two steps."""
 
@@ -311,11 +319,40 @@ def _step(
         state.row[worker], state.level[worker], state.costs[worker], state.number[worker], arrives
     )
     told = policy.observe(context, task, state.policy, result)
-    progress = jnp.clip(jnp.maximum(time / horizon, state.num_launched / limits.budget), 0, 1)
-    told, job = policy.propose(context, task, told, Moment(state.num_launched, progress, most_results))
-    launched = goes_on & job.wanted & ((job.from_level >= 0) | (state.num_trials < limits.num_trials))
-    record = _launched(jnp.asarray(limits.ladder), cells, task, worker, time, job, launched)
+    counts = Counts(state.num_launched, state.num_trials)
+    told, job, wanted = proposed(policy, most_results, limits, context, task, told, counts, time, horizon)
+    record = _launched(jnp.asarray(limits.ladder), cells, task, worker, time, job, goes_on & wanted)
     return _after(state, told, job, record), record
+
+
+def proposed(
+    policy: Policy,
+    most_results: int,
+    limits: Limits,
+    context: Context,
+    task: Array,
+    state: State,
+    counts: Counts,
+    time: Array,
+    horizon: Array,
+) -> tuple[State, Job, Array]:
+    """What a free worker of a lane is to do now, and whether that is anything; without table and clock.
+
+    Args:
+        policy: chooses.
+        most_results: static, see ``Moment``.
+        limits: how far the lane goes.
+        context: what the policy prepared.
+        task: of the lane.
+        state: of the policy.
+        counts: what the lane has launched.
+        time: seconds since its beginning.
+        horizon: seconds at which it ends.
+    """
+    progress = jnp.clip(jnp.maximum(time / horizon, counts.num_launched / limits.budget), 0, 1)
+    moment = Moment(counts.num_launched, progress, most_results)
+    state, job = policy.propose(context, task, state, moment)
+    return state, job, job.wanted & ((job.from_level >= 0) | (counts.num_trials < limits.num_trials))
 
 
 def _launched(
