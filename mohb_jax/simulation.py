@@ -97,7 +97,7 @@ def simulate(
     plan = make_plan(table, chosen, own, conditions)
     is_ours = METHODS.get(chosen.name) is chosen and getattr(own, "promotion", None) in (None, *PROMOTIONS)
     plan = plan if is_ours else guarded(plan, chosen.label)
-    lanes = _lanes(len(indices), first_run, num_seeds, seed, horizon)
+    lanes = lanes_of(len(indices), first_run, num_seeds, seed, horizon)
     with telling(chosen.label):
         if not is_ours:
             rule, cuts = _rule_to_try(plan, chosen, own)
@@ -148,7 +148,7 @@ def make_conditions(**values: Any) -> Conditions:
     return Conditions(**plain)
 
 
-def _lanes(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:
+def lanes_of(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:
     """All runs of all tasks, ordered by task, then run."""
     run = np.tile(np.arange(first_run, first_run + num_seeds, dtype=np.int32), num_tasks)
     task = np.repeat(np.arange(num_tasks, dtype=np.int32), num_seeds)

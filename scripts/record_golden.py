@@ -6,7 +6,7 @@ Run it only when a change is meant to alter decisions, and say so in CHANGELOG.m
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mohb_jax.benchmarks.contract import AnyTable
@@ -36,21 +36,35 @@ def recorded_methods() -> list[str]:
     return names + [name + BARRIER for name in overlaps]
 
 
-def integer_log(recorded: str) -> dict[str, Any]:
-    """Rows, fidelities and workers of two runs of a method on a small table.
+WORKERS, EVALUATIONS, SEED = 3, 60, 7
 
-    Methods that transfer are given their prior, since what a network learns differs between processors.
-    """
+
+class Case(NamedTuple):
+    """What a method is recorded on."""
+
+    table: Table
+    method: str
+    settings: dict[str, Any]
+    prior: Prior | None
+
+
+def case_of(recorded: str) -> Case:
+    """Methods that transfer are given their prior, since what a network learns differs between processors."""
     name = recorded.removesuffix(BARRIER)
-    budget: dict[str, Any] = {"num_seeds": 2, "evaluations": 60, "workers": 3, "seed": 7}
-    budget |= {} if name == recorded else {"mode": "barrier"}
-    if METHODS[name].transfers:
-        pair = small_table(num_tasks=2)
-        if "draws" in METHODS[name].settings.__dataclass_fields__:
-            budget["draws"] = 32
-        log = simulate(pair, name, prior=swapped_prior(pair), tasks=["task-0"], **budget)
-    else:
-        log = simulate(small_table(), name, **budget)
+    settings: dict[str, Any] = {} if name == recorded else {"mode": "barrier"}
+    if not METHODS[name].transfers:
+        return Case(small_table(), name, settings, None)
+    if "draws" in METHODS[name].settings.__dataclass_fields__:
+        settings["draws"] = 32
+    pair = small_table(num_tasks=2)
+    return Case(pair, name, settings, swapped_prior(pair))
+
+
+def integer_log(recorded: str) -> dict[str, Any]:
+    """Rows, fidelities and workers of two runs of a method on the first task of a small table."""
+    table, name, settings, prior = case_of(recorded)
+    budget: dict[str, Any] = {"num_seeds": 2, "evaluations": EVALUATIONS, "workers": WORKERS, "seed": SEED}
+    log = simulate(table, name, prior=prior, tasks=table.tasks[:1], **budget, **settings)
     return {field: getattr(log, field).tolist() for field in ("row", "fidelity", "worker")}
 
 

@@ -104,10 +104,13 @@ class AsynchronousPlan:
         """See ``Plan``."""
         return simulate_asynchronous(self, cells, context, lanes, devices, with_unfinished)
 
-    def _program(self) -> Program:
+    @property
+    def program(self) -> Program:
+        """What programs are compiled for."""
         return Program(self.searcher, self.arrival, self.promotes, self.num_workers)
 
-    def _numbers(self, capacity: int) -> Numbers:
+    def numbers(self, capacity: int) -> Numbers:
+        """What lanes with room for so many jobs compare."""
         return Numbers(
             levels=np.array([repeated(bracket.levels) for bracket in self.brackets], np.int32),
             num_rungs=np.array([len(bracket.levels) for bracket in self.brackets], np.int32),
@@ -158,8 +161,8 @@ def _run_batch(
     plan: AsynchronousPlan, cells: Cells, context: Context, lanes: Lanes, with_unfinished: bool
 ) -> tuple[np.ndarray, ...]:
     """Row, level, costs, start, end, worker and valid of every slot."""
-    program, capacity = plan._program(), FIRST_CAPACITY
-    numbers = plan._numbers(capacity)
+    program, capacity = plan.program, FIRST_CAPACITY
+    numbers = plan.numbers(capacity)
     state = start(program, numbers, cells, context, lanes)
     while True:
         state = grown(program, capacity, numbers, context, lanes, state)
@@ -169,7 +172,7 @@ def _run_batch(
         if not goes_on:
             break
         capacity = GROWTH * capacity
-        numbers = plan._numbers(capacity)
+        numbers = plan.numbers(capacity)
     until = jnp.asarray(lanes.horizon)
     if with_unfinished:  # put there, since even filling an array is a program to compile
         until = jax.device_put(np.full(until.shape, np.inf), until.sharding)

@@ -291,6 +291,14 @@ def _queued(
     return state._replace(results=results, queue=queue._replace(first=queue.first.at[changed].set(found)))
 
 
+def refreshed(program: Program, numbers: Numbers, key: Key, state: Halving) -> Halving:
+    """The lane that knows who is promoted next, after somebody was promoted."""
+    if state.queue is None:
+        return state
+    key = jax.random.fold_in(key, 2)
+    return _queued(program, numbers, key, state, jnp.int32(0), jnp.int32(0), jnp.int32(NONE))
+
+
 def chosen(
     program: Program,
     numbers: Numbers,

@@ -1,7 +1,7 @@
 """How a steady run may begin: asynchronous halving until enough was trained."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -40,6 +40,18 @@ class Past(NamedTuple):
     """When the policy takes over; infinite for a lane whose horizon comes first."""
 
 
+def is_enough(opening: Opening, trained: Any, has_full: Any) -> Any:
+    """Whether an opening is over.
+
+    Args:
+        opening: what enough is.
+        trained: sum of the shares of finished evaluations; array or number.
+        has_full: whether one of them succeeded at the highest fidelity.
+    """
+    # Shares such as 1/3 add up to almost 1.
+    return (trained >= opening.trainings - 1e-9) & has_full
+
+
 def past_of(opening: Opening, log: RunLog) -> Past:
     """What an opening did until it had enough.
 
@@ -54,8 +66,7 @@ def past_of(opening: Opening, log: RunLog) -> Past:
     trained = np.where(log.valid, np.array(opening.shares)[level], 0)
     is_full = (level == len(opening.shares) - 1) & np.isfinite(log.costs).all(axis=2) & log.valid
     trained, is_full = (np.take_along_axis(field, order, axis=1) for field in (trained, is_full))
-    # Shares such as 1/3 add up to almost 1.
-    enough = (np.cumsum(trained, axis=1) >= opening.trainings - 1e-9) & np.maximum.accumulate(is_full, 1)
+    enough = is_enough(opening, np.cumsum(trained, axis=1), np.maximum.accumulate(is_full, 1))
     enough &= np.isfinite(ended)
     time = np.where(enough.any(axis=1), ended[np.arange(len(ended)), enough.argmax(axis=1)], np.inf)
     spent = log.valid.sum(axis=1) == opening.plan.budget

@@ -107,6 +107,16 @@ class SynchronousPlan:
         return {size: SMALL_RUNG if shared and size in small else size for size in sizes} | {0: 0}
 
     @property
+    def waits(self) -> bool:
+        """Whether every rung waits for the one before it.
+
+        Without overlap that is so, except in a row of single-rung brackets whose searcher does not learn:
+        there nothing depends on anything.
+        """
+        depends = self.searcher.learns or any(len(bracket.sizes) > 1 for bracket in self.brackets)
+        return depends and not self.overlap
+
+    @property
     def widest(self) -> int:
         """The most places that the first rung of any bracket has."""
         return max(self.rooms[bracket.sizes[0]] for bracket in self.opening + self.brackets)
@@ -154,7 +164,7 @@ def simulate_lanes(
     Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
     per pass says whether any lane has time left; it is read after the next pass was dispatched.
     """
-    state, free = _init(plan.searcher, plan.num_workers, context, lanes.task, lanes.key)
+    state, free = begun(plan.searcher, plan.num_workers, context, lanes.task, lanes.key)
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     passes: list[Any] = []
     may_go_on: list[Array] = []
@@ -233,7 +243,7 @@ def max_passes(plan: SynchronousPlan, num_rows: int) -> int:
 
 
 @functools.partial(jax.jit, static_argnames=("searcher", "num_workers"))
-def _init(
+def begun(
     searcher: Searcher, num_workers: int, context: Context, task: Array, keys: Key
 ) -> tuple[State, Array]:
     """Searchers of lanes that have seen nothing, and when each worker is free."""
@@ -357,16 +367,13 @@ def _clock_marks(plan: SynchronousPlan, brackets: tuple[Bracket, ...]) -> tuple[
     """Which slots of a pass wait for idle workers, and which count, in the clock that runs along with the
     passes.
 
-    Without overlap every rung waits for the one before it, except in a row of single-rung brackets whose
-    searcher does not learn: there nothing depends on anything. With overlap the final times are found at the
-    end (``overlap_schedule``); along the way only first rungs count, for the next pass cannot start before
-    theirs are launched: that ends the run in time.
+    With overlap the final times are found at the end (``overlap_schedule``); along the way only first rungs
+    count, for the next pass cannot start before theirs are launched: that ends the run in time.
     """
     waits, counts = [], []
-    depends = plan.searcher.learns or any(len(bracket.sizes) > 1 for bracket in plan.brackets)
     for bracket in brackets:
         for rung, size in enumerate(bracket.sizes):
-            waits += [depends and not plan.overlap] + [False] * (size - 1)
+            waits += [plan.waits] + [False] * (size - 1)
             counts += [rung == 0 or not plan.overlap] * size
     return np.array(waits), np.array(counts)
 
