@@ -49,3 +49,13 @@ def size_columns(table: AnyTable) -> tuple[int, ...]:
         for i, column in enumerate(table.columns)
         if column.role == "architecture" and column.kind != "categorical"
     )
+
+
+def operation_columns(table: AnyTable) -> tuple[int, ...]:
+    """Indices of the columns that name operations, such as those of a network's edges: categories with the
+    role architecture."""
+    return tuple(
+        i
+        for i, column in enumerate(table.columns)
+        if column.role == "architecture" and column.kind == "categorical"
+    )

@@ -20,7 +20,7 @@ from mohb_jax.transfer import Prior, z_values
 PATH = Path(__file__).parents[1] / "tests" / "golden" / "logs.json"
 
 
-LEARNT = ("gcp-prior", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas", "rgpe", "tst-r")
+LEARNT = ("gcp-prior", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas", "concrete", "rgpe", "tst-r")
 """Not recorded: what their models learn in many steps differs between processors in the last bits."""
 
 

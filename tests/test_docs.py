@@ -78,6 +78,39 @@ def test_lines_are_short(page):
     assert not long, "\n".join(long)
 
 
+def heading_names(page: Path) -> set[str]:
+    """What links to a page's headings say after the #."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Between pages of the documentation, headings included."""
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for file, heading in re.findall(r"\]\(([\w./-]*\.md)?(?:#([\w-]+))?\)", text):
+        there = (page.parent / file).resolve() if file else page
+        assert there.is_file(), file
+        assert not heading or heading in heading_names(there), f"{file}#{heading}"
+
+
+def test_every_page_is_listed():
+    """In the order of the site; scope.md is linked from the first page, too."""
+    listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs") for page in PAGES if ROOT / "docs" in page.parents]
+    assert [str(page) for page in pages if str(page) not in listed] == []
+    assert "(scope.md)" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+
+def test_scope_has_two_sentences_and_a_source_for_each_subject():
+    text = (ROOT / "docs" / "scope.md").read_text(encoding="utf-8")
+    for section in text.split("\n## ")[1:-1]:
+        name, _, body = section.partition("\n")
+        plain = re.sub(r"\([^()]*\bet al\.|\bvs\.", "(", " ".join(body.split())).replace("et al.", "et al")
+        assert len(re.findall(r"\.(?= [A-Z]|$)", plain)) == 2, name
+        assert re.search(r"20\d\d", body), name
+
+
 def test_the_glossary_is_in_order_and_says_nothing_twice():
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     for section in text.split("\n## ")[1:]:

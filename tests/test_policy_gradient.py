@@ -124,8 +124,8 @@ def test_draws_have_the_probabilities_of_the_policy_among_unseen_rows(num_seen):
     space = space_of(holey_grid())
     pool = new_pool(space.rows.candidates, jnp.int32(0), jax.random.key(0), NUM_ROWS)
     pool = pool._replace(seen=marked(pool.seen, jnp.arange(num_seen)))
-    draw = policy._drawn(2)
-    sample = jax.jit(jax.vmap(lambda key: draw(space, jnp.int32(0), pool, jnp.asarray(LOGITS), key)[1]))
+    draw = functools.partial(policy.drawn_rows, 2, space, jnp.int32(0), pool, jnp.asarray(LOGITS))
+    sample = jax.jit(jax.vmap(lambda key: draw(key)[1]))
     rows = np.asarray(sample(jax.random.split(jax.random.key(1), 20_000)))
     share = row_shares(space, LOGITS)[1]
     share[:num_seen] = 0
@@ -144,7 +144,9 @@ def test_draws_end_with_the_table():
     space = space_of(holey_grid())
     pool = new_pool(space.rows.candidates, jnp.int32(0), jax.random.key(0), NUM_ROWS)
     pool = pool._replace(seen=marked(pool.seen, jnp.arange(9)))
-    later, row, valid = policy._drawn(4)(space, jnp.int32(0), pool, jnp.asarray(LOGITS), jax.random.key(0))
+    later, row, valid = policy.drawn_rows(
+        4, space, jnp.int32(0), pool, jnp.asarray(LOGITS), jax.random.key(0)
+    )
     assert valid.tolist() == [True, True, False, False]
     assert sorted(row[:2].tolist()) == [9, 10]
     assert int(later.seen[0]) == 2**NUM_ROWS - 1

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mohb_jax.benchmarks.before_training import known_objectives, size_columns
+from mohb_jax.benchmarks.before_training import known_objectives, operation_columns, size_columns
 from mohb_jax.benchmarks.contract import AnyTable
 
 
@@ -66,8 +66,26 @@ def _nobody_to_believe(table: AnyTable, settings: Any) -> str | None:
     return None if settings.beliefs == "none" else _no_other_tasks(table, settings)
 
 
+def _nothing_to_choose(table: AnyTable, settings: Any) -> str | None:
+    del settings
+    if (table.configs != table.configs[:1]).any():
+        return None
+    return "it chooses among the levels of columns, and no column of the table has two"
+
+
+def _no_operations(table: AnyTable, settings: Any) -> str | None:
+    if settings.edges == "softmax" or operation_columns(table):
+        return None
+    return (
+        f"edges {settings.edges} needs columns that name operations (categories with the role architecture, "
+        "as the edges of nasbench201); edges softmax takes any column"
+    )
+
+
 FIDELITIES = Need("several fidelities", _no_fidelities)
 KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
 SIZE = Need("columns or an objective for the size of a model", _no_size)
 OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
 BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)
+CHOICES = Need("a column with two levels", _nothing_to_choose)
+OPERATIONS = Need("columns of operations (categories, role architecture) if edges is sigmoid", _no_operations)

@@ -179,7 +179,7 @@ def _policy_searcher(course: Course, learning: Learning) -> Searcher:
         state = _improved(optimiser, learning, context, state, judged)
         logits = state.logits / course(state.num_batches).temperature
         key = jax.random.fold_in(state.key, state.num_batches)
-        drawn = in_batches(rows.num_rows, _drawn(num_suggestions), context, task, state.pool, logits, key)
+        drawn = drawn_rows(num_suggestions, context, task, state.pool, logits, key)
         at_random = draw(rows.candidates, task, state.pool, num_suggestions)
         knows = state.num_batches > 0
         pool, row, valid = tree_where(knows, drawn, at_random)
@@ -200,9 +200,16 @@ def row_log_probabilities(
     return total
 
 
-def _drawn(num_drawn: int) -> Callable:
-    """Draws unseen rows without replacement, with probability proportional to that of the policy: the largest
-    log-probabilities after Gumbel noise."""
+def drawn_rows(
+    num_drawn: int,
+    context: LevelSpace,
+    task: Int[Array, ""],
+    pool: Pool,
+    logits: Float[Array, "columns levels"],
+    key: Key,
+) -> tuple[Pool, Int[Array, " drawn"], Bool[Array, " drawn"]]:
+    """Unseen rows without replacement, with probability proportional to that of the policy: the largest
+    log-probabilities after Gumbel noise. They are then seen: pool, rows, and which of them are valid."""
 
     def lane(context: LevelSpace, task: Array, pool: Pool, logits: Array, key: Key) -> tuple:
         free = may_be_proposed(context.rows, task, pool.seen)
@@ -213,7 +220,10 @@ def _drawn(num_drawn: int) -> Callable:
         seen: UInt32[Array, " words"] = marked(pool.seen, jnp.where(valid, row, -1))
         return pool._replace(seen=seen), row, valid
 
-    return lane
+    drawn: tuple[Pool, Array, Array] = in_batches(
+        context.rows.num_rows, lane, context, task, pool, logits, key
+    )
+    return drawn
 
 
 def rewards(
