@@ -263,9 +263,9 @@ def _with_fixed(
     else:
         column, level = relaxing.most_missed(key, cost, allowed, may_be_fixed)
     is_time = (num_fixed < most) & (progress * (most + 1) >= num_fixed + 1)
-    one_more = Fixed(
-        fixed.order.at[column].set(num_fixed), fixed.level.at[column].set(level.astype(jnp.int32))
-    )
+    here = jnp.arange(len(num_levels)) == column
+    one_more = Fixed(jnp.where(here, num_fixed, fixed.order), jnp.where(here, level, fixed.level))
+    one_more = jax.tree.map(lambda new, old: new.astype(old.dtype), one_more, fixed)
     fixed = tree_where(is_time, one_more, fixed)
     is_free = may_be_proposed(space.rows, task, state.pool.seen)
     fixed = relaxing.with_room(fixed, space.levels, is_free, num_drawn)

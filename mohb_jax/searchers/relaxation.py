@@ -195,9 +195,9 @@ def expected_cost(
         predict: the surrogate.
         relaxation: how choices are relaxed.
     """
-    noise = jnp.zeros((1, *logits.shape), logits.dtype)
-    if relaxation.sample != "softmax":
-        noise = noise_of(key, choices, NUM_SAMPLES, logits.dtype)
+    silent = jnp.zeros((1, *logits.shape), logits.dtype)
+    is_silent = relaxation.sample == "softmax"
+    noise = silent if is_silent else noise_of(key, choices, NUM_SAMPLES, logits.dtype)
     samples = relaxed(choices, logits, allowed, noise, goal.temperature, relaxation.sample)
     value = jnp.mean(predict(samples) @ goal.weights)
     if not goal.resource.shape[0]:
@@ -233,7 +233,7 @@ def most_missed(
     """
     column = jnp.argmax(jnp.where(may_be_fixed, jax.random.uniform(key, may_be_fixed.shape), -1))
     levels = jnp.arange(allowed.shape[1])
-    without = jax.vmap(lambda level: cost(allowed.at[column, level].set(False)))(levels)
+    without = jax.vmap(lambda level: cost(jnp.asarray(allowed).at[column, level].set(False)))(levels)
     return column, jnp.argmax(jnp.where(allowed[column], without, -jnp.inf))
 
 
