@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float, Int
 Array = jax.Array | np.ndarray
 Key = jax.Array
 """A typed key made by ``jax.random.key``; never one of the raw uint32 keys."""
+RUN_GROUPS = 64
+"""Runs share what was drawn beforehand for them only where their numbers are equal modulo this, so such runs
+are resampled together."""
 
 
 class RunLog(NamedTuple):

@@ -21,7 +21,14 @@ from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.curves import Cell, benchmark_cells, step_curve, study_cells, time_grid
 from mohb_jax.analysis.final import final_rows, result_rows
 from mohb_jax.analysis.final import summarise as summarise_folder
-from mohb_jax.analysis.statistics import RANK, average_ranks, intervals, summarise, summary_rows
+from mohb_jax.analysis.statistics import (
+    RANK,
+    average_ranks,
+    intervals,
+    resample_counts,
+    summarise,
+    summary_rows,
+)
 from mohb_jax.analysis.thinning import covered_by, improving, not_yet_beaten
 from mohb_jax.errors import InputError
 from mohb_jax.report import page, plot_data, summary_table, write_analysis, write_report
@@ -33,6 +40,7 @@ from mohb_jax.report.plot_data import thinned
 from mohb_jax.report.sections import answer, tasks
 from mohb_jax.report.style import duration, file_names, look, number
 from mohb_jax.store import Unit, unit_path
+from mohb_jax.types import RUN_GROUPS
 from tests.drafts import whole_figures
 from tests.fake_study import make_spec, make_study, make_table, make_unit, one_lane, write_folder
 
@@ -275,6 +283,16 @@ def test_intervals_agree_with_scipy():
         ).confidence_interval
         # Two bootstraps of this size differ by a few per cent of the interval's width.
         assert ends == pytest.approx(list(theirs), abs=0.08 * (theirs.high - theirs.low))
+
+
+def test_runs_that_may_share_draws_are_resampled_together():
+    counts = resample_counts(150, num_resamples=50)  # 22 blocks of three runs, and 42 of two
+    block = np.arange(150) % RUN_GROUPS
+    assert (counts == counts[:, block]).all()
+    three, two = counts[:, :22], counts[:, 22:64]
+    assert (three.sum(axis=1) == 22).all()
+    assert (two.sum(axis=1) == 42).all()
+    assert (np.ptp(counts, axis=0) > 0).all()
 
 
 def test_interval_of_constant_values_and_of_one_run():

@@ -676,14 +676,16 @@ def test_an_unknown_method_is_named_before_the_reference(content):
         made(content, methods=["randm"], reference="random")
 
 
-def test_draws_that_runs_share_too_often_are_told(tmp_path: Path):
+def test_fewer_draws_than_groups_of_runs_are_told(tmp_path: Path):
     related_tasks().save(tmp_path / "related.npz")
-    content = {"benchmarks": [str(tmp_path / "related.npz")], "methods": ["random+prior", "mo-hb+prior"]}
+    content = {"benchmarks": [str(tmp_path / "related.npz")], "methods": ["random+prior", "random"]}
     content |= {"seeds": 6, "evaluations": 8, "settings": {"draws": 4}}
-    (told,) = studies.remarks(units_of(content))  # 6 x 8 / 4 uses; of mo-hb+prior fewer, one for a bracket
-    assert re.match(r"runs of random\+prior on .* use each of 4 draws of the prior more than 10 times", told)
-    assert not studies.remarks(units_of(content | {"seeds": 5}))
-    assert not studies.remarks(units_of(content | {"settings": {"draws": 5}}))
+    (told,) = studies.remarks(units_of(content))
+    assert re.match(
+        r"6 runs of random\+prior on .* share 4 draws of the prior: their intervals are too", told
+    )
+    assert not studies.remarks(units_of(content | {"seeds": 4}))
+    assert not studies.remarks(units_of(content | {"seeds": 600, "settings": {"draws": 64}}))
 
 
 def test_a_damaged_calibration_is_named_and_loses_nothing(tmp_path: Path):

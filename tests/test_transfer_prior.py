@@ -9,7 +9,7 @@ from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.kernels.hypervolume import hypervolume
-from mohb_jax.searchers.prepared_lists import LIST_LENGTH
+from mohb_jax.searchers.prepared_lists import LIST_LENGTH, list_order, next_list
 from mohb_jax.searchers.transfer_prior import NOISE, _draw_lists, _sorted, transfer_prior
 from mohb_jax.simulation import simulate
 from mohb_jax.transfer import Prior, learn_prior, z_values
@@ -107,6 +107,24 @@ def test_proposals_one_by_one_do_not_depend_on_batches():
         assert valid.all()
         rows += row.tolist()
     assert rows == whole.tolist()
+
+
+@pytest.mark.parametrize("draws", [130, 5])
+def test_runs_share_lists_only_where_their_numbers_are_equal_modulo_64(draws):
+    each = max(1, draws // 64)
+
+    @jax.jit
+    @jax.vmap
+    def lists(run):
+        keys, used = list_order(jax.random.fold_in(jax.random.key(0), run), draws), jnp.arange(2 * each)
+        return jax.vmap(lambda place: next_list(keys, run % 64, place, draws))(used)
+
+    found = np.asarray(lists(jnp.arange(128)))
+    assert (found[:, :each] == found[:, each:]).all()  # in the same order again
+    own = np.sort(found[:, :each], axis=1)
+    assert (own[:64] == own[64:]).all()
+    expected = np.arange(64 * each) if draws >= 64 else np.arange(64) % draws
+    assert own[:64].ravel().tolist() == expected.tolist()
 
 
 def test_proposals_of_a_vague_prior_are_spread_evenly():

@@ -13,9 +13,9 @@ from mohb_jax.errors import InputError
 from mohb_jax.store import content_hash, read_json, read_study, versions, write_json
 
 RESULTS = "results.json"
-FORMAT = 5
+FORMAT = 6
 """Of that file; 1 had another definition of rank, 2 one credit alone, 3 no note on tables used up, 4 narrower
-intervals."""
+intervals, 5 resampled run by run."""
 
 
 class Final(NamedTuple):

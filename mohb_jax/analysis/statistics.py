@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.benchmarks.columns import ALL_TASKS
+from mohb_jax.types import RUN_GROUPS
 
 NUM_RESAMPLES = 2000
 """Bootstrap samples behind every interval."""
@@ -29,19 +30,34 @@ def resample_counts(
 ) -> Float[np.ndarray, "resamples runs"]:
     """How often each run is drawn in each bootstrap sample.
 
-    Equal arguments give equal samples, so that all numbers of a report are resampled together and differences
-    stay paired.
+    Runs that may share draws of a prior, see ``RUN_GROUPS``, are drawn together: a block bootstrap. Blocks of
+    one size are drawn among themselves, so that each sample has as many runs. Equal arguments give equal
+    samples, so that all numbers of a report are resampled together and differences stay paired.
 
     Args:
-        num_runs: runs to draw from; as many are drawn, with replacement.
+        num_runs: runs to draw from, numbered from 0; as many are drawn, with replacement.
         num_resamples: bootstrap samples.
         seed: of the draws.
+
+    References:
+        Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
     """
     generator = np.random.default_rng(seed)
-    drawn = generator.integers(num_runs, size=(num_resamples, num_runs))
-    flat = (np.arange(num_resamples)[:, None] * num_runs + drawn).reshape(-1)
-    counts = np.bincount(flat, minlength=num_resamples * num_runs).astype(np.float64)
-    return counts.reshape(num_resamples, num_runs)
+    block = np.arange(num_runs) % RUN_GROUPS
+    size = np.bincount(block)
+    blocks = np.zeros((num_resamples, size.size))
+    for own in (np.flatnonzero(size == runs) for runs in np.unique(size)):
+        blocks[:, own] = _drawn(generator, own.size, num_resamples)
+    return blocks[:, block]
+
+
+def _drawn(
+    generator: np.random.Generator, num: int, num_resamples: int
+) -> Float[np.ndarray, "resamples num"]:
+    drawn = generator.integers(num, size=(num_resamples, num))
+    flat = (np.arange(num_resamples)[:, None] * num + drawn).reshape(-1)
+    counts = np.bincount(flat, minlength=num_resamples * num).astype(np.float64)
+    return counts.reshape(num_resamples, num)
 
 
 def tail(num_runs: int) -> float:
@@ -49,19 +65,19 @@ def tail(num_runs: int) -> float:
 
     A plain percentile interval is too short for few runs: by the factor ``sqrt((n - 1) / n)``, and for taking
     the normal's quantiles in place of Student's. Over twenty runs it covers 93 % in place of 95 %. Quantiles
-    farther out make up for both.
+    farther out make up for both. Beyond ``RUN_GROUPS`` runs, n is the number of blocks.
 
     Args:
-        num_runs: n, at least one.
+        num_runs: at least one.
 
     References:
         Hesterberg, "What Teachers Should Know About the Bootstrap", 2015: the expanded percentile interval.
     """
     plain = (1 - CONFIDENCE) / 2
-    if num_runs < 2:
+    n = min(num_runs, RUN_GROUPS)
+    if n < 2:
         return plain
-    quantile = scipy.stats.t.isf(plain, num_runs - 1)
-    return float(scipy.stats.norm.sf(math.sqrt(num_runs / (num_runs - 1)) * quantile))
+    return float(scipy.stats.norm.sf(math.sqrt(n / (n - 1)) * scipy.stats.t.isf(plain, n - 1)))
 
 
 def intervals(

@@ -43,9 +43,9 @@ def start(program: Program, numbers: Numbers, cells: Cells, context: Context, la
     """Lanes without room for any job, whose first worker asks for one."""
     num_objectives = len(cells.sources) - 1
 
-    def lane(task: Array, key: Key) -> Lane:
+    def lane(task: Array, key: Key, run: Array) -> Lane:
         return Lane(
-            halving=begun(program, numbers, num_objectives, context, task, key),
+            halving=begun(program, numbers, num_objectives, context, task, key, run),
             free=jnp.full(program.num_workers, jnp.inf),
             job=jnp.zeros(program.num_workers, jnp.int32),
             asker=jnp.int32(0),
@@ -53,7 +53,7 @@ def start(program: Program, numbers: Numbers, cells: Cells, context: Context, la
             times=jnp.zeros((0, 2)),
         )
 
-    return jax.vmap(lane)(lanes.task, lanes.key)
+    return jax.vmap(lane)(lanes.task, lanes.key, lanes.run)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from mohb_jax.kernels.arrival import ArrivalRule, Rung
 from mohb_jax.kernels.fronts import Fronts, no_fronts, of_rung, with_newcomer
-from mohb_jax.searchers.base import Context, Result, Searcher, State
+from mohb_jax.searchers.base import Context, Result, Searcher, State, first_state
 from mohb_jax.types import Array, Key
 
 FEWEST_LEVELS = 8
@@ -119,13 +119,19 @@ class Choice(NamedTuple):
 
 
 def begun(
-    program: Program, numbers: Numbers, num_objectives: int, context: Context, task: Array, key: Key
+    program: Program,
+    numbers: Numbers,
+    num_objectives: int,
+    context: Context,
+    task: Array,
+    key: Key,
+    run: Array,
 ) -> Halving:
     """A lane without room for any job."""
     num_rungs, none = numbers.levels.size, jnp.zeros(0, jnp.int32)
     fronts = no_fronts(0) if program.arrival.settle else None
     return Halving(
-        searcher=program.searcher.init(context, task, jax.random.fold_in(key, 0)),
+        searcher=first_state(program.searcher, context, task, key, run),
         bracket_key=jax.random.fold_in(key, 1) if len(numbers.levels) > 1 else None,
         trials=jnp.zeros((0, 2), jnp.int32),
         num_offered=jnp.int32(0),

@@ -104,9 +104,8 @@ class LiveHalving:
 def _begun(
     program: Program, num_objectives: int, numbers: Numbers, context: Context, lanes: Lanes
 ) -> Halving:
-    return jax.vmap(functools.partial(begun, program, numbers, num_objectives, context))(
-        lanes.task, lanes.key
-    )
+    begin = functools.partial(begun, program, numbers, num_objectives, context)
+    return jax.vmap(begin)(lanes.task, lanes.key, lanes.run)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

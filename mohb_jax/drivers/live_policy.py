@@ -13,7 +13,7 @@ from mohb_jax.drivers.opening import PAST_BLOCK, Opening, is_enough
 from mohb_jax.drivers.steady import STEPS, Counts, Limits, SteadyPlan, proposed
 from mohb_jax.drivers.verdicts import Launch, Verdict
 from mohb_jax.precision import in_64_bits
-from mohb_jax.searchers.base import Context, Job, Policy, Result, State
+from mohb_jax.searchers.base import Context, Job, Policy, Result, State, first_state
 from mohb_jax.types import Array, Key
 
 
@@ -124,10 +124,8 @@ class LiveOpening:
 def _started(policy: Policy, context: Context, lanes: Lanes) -> State:
     """Policies of lanes that have seen nothing."""
 
-    def lane(task: Array, key: Key) -> State:
-        return policy.init(context, task, jax.random.fold_in(key, 0))
-
-    return jax.vmap(lane)(lanes.task, lanes.key)
+    begin = functools.partial(first_state, policy, context)
+    return jax.vmap(begin)(lanes.task, lanes.key, lanes.run)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -63,7 +63,7 @@ class LiveRungs:
         known, most_rows = context
         self._plan, self._context, self._lanes = plan, jax.device_put(known), lanes
         self._num_objectives, self._top = num_objectives, num_levels - 1
-        self._state: State = begun(plan.searcher, plan.num_workers, known, lanes.task, lanes.key)[0]
+        self._state: State = begun(plan.searcher, plan.num_workers, known, lanes)[0]
         self._open: list[_Open] = []
         self._jobs: list[tuple[_Open, int]] = []
         self._coming = _brackets(plan, most_rows)

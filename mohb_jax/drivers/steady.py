@@ -22,7 +22,7 @@ from mohb_jax.drivers.devices import in_turns
 from mohb_jax.drivers.lanes import Cells, Lanes, Record, blanked, in_launch_order, next_asker, wide
 from mohb_jax.drivers.opening import Opening, Past, past_of
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State
+from mohb_jax.searchers.base import Context, Job, Moment, Policy, Result, State, first_state
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -253,11 +253,11 @@ def _continued(policy: Policy, context: Context, lanes: Lanes, past: Past, state
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _start(policy: Policy, num_workers: int, cells: Cells, context: Context, lanes: Lanes) -> _Lane:
-    def lane(task: Array, key: Key) -> _Lane:
+    def lane(task: Array, key: Key, run: Array) -> _Lane:
         none = jnp.zeros(num_workers, jnp.int32)
         costs = cells.look_up(task, none, jnp.int32(0))[0]
         return _Lane(
-            policy=policy.init(context, task, jax.random.fold_in(key, 0)),
+            policy=first_state(policy, context, task, key, run),
             free=jnp.full(num_workers, jnp.inf),
             row=none,
             level=none,
@@ -269,7 +269,7 @@ def _start(policy: Policy, num_workers: int, cells: Cells, context: Context, lan
             time=jnp.zeros(()),
         )
 
-    return jax.vmap(lane)(lanes.task, lanes.key)
+    return jax.vmap(lane)(lanes.task, lanes.key, lanes.run)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -24,7 +24,7 @@ from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, closed_rung, first_rung, ru
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
-from mohb_jax.searchers.base import Context, Searcher, Seen, State
+from mohb_jax.searchers.base import Context, Searcher, Seen, State, first_state
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
@@ -164,7 +164,7 @@ def simulate_lanes(
     Nothing is read back while brackets and rungs are walked. Where simulated seconds end the run, one boolean
     per pass says whether any lane has time left; it is read after the next pass was dispatched.
     """
-    state, free = begun(plan.searcher, plan.num_workers, context, lanes.task, lanes.key)
+    state, free = begun(plan.searcher, plan.num_workers, context, lanes)
     until = jnp.full_like(lanes.horizon, jnp.inf) if with_unfinished else lanes.horizon
     passes: list[Any] = []
     may_go_on: list[Array] = []
@@ -243,12 +243,11 @@ def max_passes(plan: SynchronousPlan, num_rows: int) -> int:
 
 
 @functools.partial(jax.jit, static_argnames=("searcher", "num_workers"))
-def begun(
-    searcher: Searcher, num_workers: int, context: Context, task: Array, keys: Key
-) -> tuple[State, Array]:
+def begun(searcher: Searcher, num_workers: int, context: Context, lanes: Lanes) -> tuple[State, Array]:
     """Searchers of lanes that have seen nothing, and when each worker is free."""
-    state = jax.vmap(lambda task, key: searcher.init(context, task, jax.random.fold_in(key, 0)))(task, keys)
-    return state, jnp.zeros((len(task), num_workers), jnp.result_type(float))
+    begin = functools.partial(first_state, searcher, context)
+    state = jax.vmap(begin)(lanes.task, lanes.key, lanes.run)
+    return state, jnp.zeros((len(lanes.task), num_workers), jnp.result_type(float))
 
 
 def _pass(

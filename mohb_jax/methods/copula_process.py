@@ -18,7 +18,7 @@ class ProcessPriorSettings(Settings):
     """Of the process on a prior.
 
     Attributes:
-        draws: joint draws from the transfer prior per task, which the first proposals of all runs share.
+        draws: joint draws from the transfer prior per task, for the first proposals; each run has a 64th.
     """
 
     draws: int = setting(1024, "joint draws from the transfer prior per task", check=count(MAX_DRAWS))

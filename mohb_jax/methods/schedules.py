@@ -78,7 +78,8 @@ class PriorSettings(Settings):
     Attributes:
         prior_strength: the transfer prior's standard deviations are divided by it: above 1 it is trusted more
             than it was learnt, below 1 less.
-        draws: joint draws from the transfer prior per task, which the proposals of all runs share.
+        draws: joint draws from the transfer prior per task, of which each run has a 64th: runs have none in
+            common unless their numbers are equal modulo 64.
     """
 
     prior_strength: float | int = setting(
@@ -92,7 +93,7 @@ class TransferSettings(Settings):
     """Of methods that learn in the run whom to trust.
 
     Attributes:
-        draws: joint draws from each source per task, which the proposals of all runs share.
+        draws: joint draws from each source per task, of which each run has a 64th.
     """
 
     draws: int = setting(128, "joint draws from each source per task", check=count(MAX_DRAWS))

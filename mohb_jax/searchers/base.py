@@ -6,6 +6,7 @@ is asked for one job at a time, by each worker that becomes free, and says itsel
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
@@ -130,6 +131,7 @@ class Searcher(NamedTuple):
         tags: what it does not promise, for ``mohb_jax.testing``.
         learn: ``(context, task, state, result) -> state`` after a ``Result``, in place of ``observe``, of a
             searcher that can do without the latest results: see below.
+        numbered: True if ``init`` takes the number of the run, int32 [], as a fourth argument.
 
     Shapes and types of the state never change.
     """
@@ -149,6 +151,8 @@ class Searcher(NamedTuple):
     learn: "ObserveResultFn | None" = None
     """In place of ``observe``, of one that can do without the latest results: it is told of each as it
     arrives, so that brackets overlap and runs may be asynchronous."""
+    numbered: bool = False
+    """Of a searcher that shares out among runs what it prepared: ``init`` takes the run's number, too."""
 
     @property
     def learns(self) -> bool:
@@ -247,6 +251,7 @@ class Policy(NamedTuple):
         observe: ``(context, task, state, result) -> state`` after a ``Result``.
         sizes: ascending numbers of results for which programs of their own are compiled; see below.
         lanes_per_batch: lanes that advance together.
+        numbered: as of ``Searcher``.
     """
 
     prepare: PrepareFn
@@ -259,3 +264,21 @@ class Policy(NamedTuple):
     lanes_per_batch: int = 32
     """Lanes that advance together. Many share the price of a step; few keep all that is remembered of them in
     the processor's cache."""
+    numbered: bool = False
+    """As of ``Searcher``."""
+
+
+def first_state(
+    chooser: Searcher | Policy, context: Context, task: Int[Array, ""], key: Key, run: Int[Array, ""]
+) -> State:
+    """State of a lane that has seen nothing.
+
+    Args:
+        chooser: what proposes.
+        context: what it prepared.
+        task: a position in the context.
+        key: of the lane.
+        run: number of the lane's run.
+    """
+    own = (jax.random.fold_in(key, 0), run) if chooser.numbered else (jax.random.fold_in(key, 0),)
+    return chooser.init(context, task, *own)

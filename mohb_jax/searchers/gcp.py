@@ -167,10 +167,12 @@ def _knowledge(table: AnyTable, lists: Lists, mu: np.ndarray, sigma: np.ndarray)
 def _process_searcher(prepare: Callable, first: Searcher, fitting: Fitting) -> Searcher:
     """A searcher that takes its first proposals from another one, over lists, and the rest from a process."""
 
-    def init(context: Knowledge, task: Int[Array, ""], key: Key) -> ProcessState:
+    def init(
+        context: Knowledge, task: Int[Array, ""], key: Key, run: Int[Array, ""] | int = 0
+    ) -> ProcessState:
         dtype = context.features.dtype
         return ProcessState(
-            lists=first.init(context.lists, task, key),
+            lists=first.init(context.lists, task, key, run),
             key=jax.random.fold_in(key, 2),
             row=jnp.zeros(fitting.capacity, jnp.int32),
             value=jnp.zeros(fitting.capacity, dtype),
@@ -185,7 +187,8 @@ def _process_searcher(prepare: Callable, first: Searcher, fitting: Fitting) -> S
         propose = functools.partial(_suggest, first, fitting, num_suggestions)
         return _one_after_another(propose, context, task, state)
 
-    return Searcher(prepare, init, suggest, functools.partial(_observe, fitting.capacity))
+    observe = functools.partial(_observe, fitting.capacity)
+    return Searcher(prepare, init, suggest, observe, numbered=True)
 
 
 def _one_after_another(function: Callable, *args: Any) -> Any:

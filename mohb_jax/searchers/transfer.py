@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, UInt32
 
 from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, ignore
-from mohb_jax.searchers.prepared_lists import one_at_a_time
-from mohb_jax.searchers.random import RandomState, permuted, round_keys_of
+from mohb_jax.searchers.prepared_lists import list_order, next_list, one_at_a_time
+from mohb_jax.searchers.random import RandomState
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
 from mohb_jax.searchers.transfer_sources import Sources, prepared_sources
-from mohb_jax.types import Array, Key
+from mohb_jax.types import RUN_GROUPS, Array, Key
 
 LANES = 256
 """That advance together."""
@@ -50,6 +50,8 @@ class TransferState(NamedTuple):
 
     random: RandomState
     list_keys: UInt32[Array, " rounds"]
+    group: Int[Array, ""]
+    """Which lists of each source are the lane's, see ``next_list``."""
     key: Key
     num_used: Int[Array, ""]
     seen: UInt32[Array, " words"]
@@ -71,11 +73,11 @@ def transfer(draws: int, one_by_one: bool = False) -> Searcher:
     if one_by_one:
         return Searcher(
             prepare, _init, _propose_one_by_one, ignore, LANES,
-            suggest_up_to=_one_by_one_up_to, learn=_learn,
+            suggest_up_to=_one_by_one_up_to, learn=_learn, numbered=True,
         )  # fmt: skip
     return Searcher(
         prepare, _init, _propose, ignore, LANES,
-        suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn,
+        suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn, numbered=True,
     )  # fmt: skip
 
 
@@ -91,19 +93,21 @@ def transfer_policy(draws: int) -> Policy:
         state, row, valid = searcher.suggest(context, task, state, 1)
         return state, Job(row[0], jnp.int32(0), jnp.int32(-1), valid[0])
 
-    return Policy(searcher.prepare, searcher.init, propose, _learn, lanes_per_batch=LANES)
+    return Policy(searcher.prepare, searcher.init, propose, _learn, lanes_per_batch=LANES, numbered=True)
 
 
-def _init(context: Sources, task: Int[Array, ""], key: Key) -> TransferState:
+def _init(context: Sources, task: Int[Array, ""], key: Key, run: Int[Array, ""] | int = 0) -> TransferState:
     # The same permutation as random search takes: methods are paired as far as that goes.
     random = init_random(context.candidates, task, key)
-    list_keys = round_keys_of(jax.random.fold_in(key, 1), context.rows.shape[2])
+    list_keys = list_order(jax.random.fold_in(key, 1), context.rows.shape[2])
+    group = jnp.asarray(run % RUN_GROUPS, jnp.int32)
     seen = jnp.zeros(-(-context.num_rows // 32), jnp.uint32)
     evidence = jnp.zeros(context.predictions.shape[2:4], jnp.float32)
     shape = (LEVELS, REMEMBERED)
     costs = jnp.zeros((*shape, evidence.shape[1]), jnp.result_type(float))
     memory = Memory(jnp.full(shape, -1, jnp.int32), costs)
-    return TransferState(random, list_keys, jax.random.fold_in(key, 2), jnp.int32(0), seen, evidence, memory)
+    own = jax.random.fold_in(key, 2)
+    return TransferState(random, list_keys, group, own, jnp.int32(0), seen, evidence, memory)
 
 
 def weights(
@@ -151,8 +155,7 @@ def _propose_up_to(
 
 
 def _next_list(context: Sources, state: TransferState) -> Int[Array, ""]:
-    draws = context.rows.shape[2]
-    return permuted(state.list_keys, state.num_used % draws, draws, draws)
+    return next_list(state.list_keys, state.group, state.num_used, context.rows.shape[2])
 
 
 def _filled(

@@ -2,7 +2,7 @@
 
 A list is the order in which one joint draw of all candidates' objectives would have them tried. Drawing and
 sorting thousands of candidates takes far longer than all else that a lane does for a proposal, so each task
-has a bank of lists, made once, and each proposal of a lane takes one of them at random.
+has a bank of lists, made once; a run has some of them, and each of its proposals takes one of these.
 """
 
 import functools
@@ -62,7 +62,8 @@ def transfer_prior(
 
     A proposal of k configurations takes one list of the bank: a draw of all objectives of all candidates from
     the prior's normal distributions, sorted by front, and the rows of a front spread as an epsilon-net. The
-    first k rows that the lane has not seen are proposed. Lists are used without repetition until all were.
+    first k rows that the lane has not seen are proposed. The lists of a run, see ``next_list``, are used
+    without repetition until all were.
 
     Args:
         draws: lists per task.

@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 from mohb_jax.benchmarks.columns import listed
 from mohb_jax.methods import make_plan
-from mohb_jax.methods.schedules import PriorSettings, ReductionSettings
+from mohb_jax.methods.schedules import ReductionSettings
 from mohb_jax.schedule import FEW_FIDELITIES
 from mohb_jax.study.alike import alike
 from mohb_jax.study.units import WorkUnit
+from mohb_jax.types import RUN_GROUPS
 
 
 def remarks(units: Sequence[WorkUnit]) -> list[str]:
@@ -50,25 +50,13 @@ def _remark(unit: WorkUnit, benchmark: str) -> str | None:
     return f"no rung of {_METHODS} lies at {where}" if unused else None
 
 
-OFTEN = 10
-"""Uses of a draw of the prior from which on intervals are plainly too narrow (docs/validity.md)."""
-
-
 def _sharing(units: Sequence[WorkUnit], benchmark: str) -> str | None:
-    """On a method whose runs share draws of the prior so often that its intervals are too narrow."""
-    table, how, settings = units[0].table, units[0].how, units[0].how.settings
-    assert table is not None  # it is taken away only where a unit travels
-    if not isinstance(settings, PriorSettings):
-        return None
-    plan: Any = make_plan(table, how.method, settings, how.conditions)
+    """On a method with so few draws of the prior that runs share some without being resampled together."""
+    draws: int | None = getattr(units[0].how.settings, "draws", None)
     runs = sum(unit.spec["num_seeds"] for unit in units)
-    each = 1.0
-    if "lists" in plan.searcher.tags:
-        each = sum(sum(bracket.sizes) for bracket in plan.brackets) / len(plan.brackets)
-    uses = runs * units[0].size.evaluations / each / settings.draws
-    if uses <= OFTEN:
+    if draws is None or runs <= draws or draws >= RUN_GROUPS:
         return None
     return (
-        f"runs of {_METHODS} on {benchmark} use each of {settings.draws:,} draws of the prior more than "
-        f"{OFTEN} times: their intervals are too narrow, less so with a greater setting draws"
+        f"{runs:,} runs of {_METHODS} on {benchmark} share {draws} draws of the prior: their intervals are "
+        f"too narrow, unless the setting draws is {RUN_GROUPS} or more"
     )
