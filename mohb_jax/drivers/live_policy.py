@@ -14,7 +14,7 @@ from mohb_jax.drivers.steady import STEPS, Counts, Limits, SteadyPlan, proposed
 from mohb_jax.drivers.verdicts import Launch, Verdict
 from mohb_jax.precision import in_64_bits
 from mohb_jax.searchers.base import Context, Job, Policy, Result, State, first_state
-from mohb_jax.types import Array, Key
+from mohb_jax.types import Array
 
 
 class LivePolicy:

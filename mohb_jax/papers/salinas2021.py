@@ -30,8 +30,7 @@ METHODS = ("random", "hb", "mo-hb", "hb+prior", "mo-hb+prior")
 PAIRS = tuple((method, baseline) for method in METHODS[:1:-1] for baseline in ("hb", "random"))
 """Method and baseline; the first pair heads the tables."""
 DRAWS = 4096
-"""Lists of the prior per task. A thousand runs share them, so intervals of prior methods are too narrow; with
-fewer draws more so (docs/reproduction.md)."""
+"""Lists of the prior per task, 64 for each group of runs."""
 
 CLAIMS = (
     Claim(
