@@ -166,13 +166,14 @@ def _knowledge(table: AnyTable, lists: Lists, mu: np.ndarray, sigma: np.ndarray)
 
 def _process_searcher(prepare: Callable, first: Searcher, fitting: Fitting) -> Searcher:
     """A searcher that takes its first proposals from another one, over lists, and the rest from a process."""
+    begin: Any = first.init  # of a numbered searcher: it takes the run, too
 
     def init(
         context: Knowledge, task: Int[Array, ""], key: Key, run: Int[Array, ""] | int = 0
     ) -> ProcessState:
         dtype = context.features.dtype
         return ProcessState(
-            lists=first.init(context.lists, task, key, run),
+            lists=begin(context.lists, task, key, run),
             key=jax.random.fold_in(key, 2),
             row=jnp.zeros(fitting.capacity, jnp.int32),
             value=jnp.zeros(fitting.capacity, dtype),
