@@ -2,31 +2,21 @@
 
 import numpy as np
 import pytest
-from mohb_jax.benchmarks.crossing import cross_table
-from mohb_jax.benchmarks.registry import BENCHMARKS
-from mohb_jax.benchmarks.sources.lcbench import load_lcbench
 
 from mohb_jax import benchmarks
 from mohb_jax.schedule import asha_rungs
 from mohb_jax.simulation import simulate
 from tests import reference_asha
-from tests.real_data import need
+from tests.real_data import small
 from tests.test_asha import ORDERS
 from tests.test_hyperband import entries, suggestions
 
-SMALL = {
-    "lcbench": lambda: load_lcbench(num_configs=120),
-    "lcbench-cloud": lambda: cross_table(load_lcbench(num_configs=120)),
-    "lcbench-cloud-distilbert": lambda: cross_table(load_lcbench(num_configs=120), catalogue="distilbert"),
-}
-"""Tables that take long to make are made in a smaller size."""
 PROMOTED = ("trimtuner-rnn", "embedded", "lcbench-cloud")
 
 
 def one_task(name):
     """The last task of a benchmark, at the fidelities that its rungs use."""
-    need(*BENCHMARKS[name].files)
-    table = SMALL[name]() if name in SMALL else benchmarks.load(name)
+    table = small(name)
     (levels,) = asha_rungs(table.fidelities)
     return table.select(tasks=table.tasks[-1:], fidelities=[table.fidelities[level] for level in levels])
 

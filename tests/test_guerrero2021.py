@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from mohb_jax.benchmarks.registry import BENCHMARKS
 
 from mohb_jax import benchmarks, cli
 from mohb_jax.methods import METHODS, lacking
 from mohb_jax.papers import guerrero2021
-from tests.real_data import need
+from tests.real_data import small as small_table
 
 
 @pytest.fixture
@@ -77,8 +76,7 @@ def test_what_benchmarks_cannot_serve_is_left_out_and_nothing_else():
 
 @pytest.mark.parametrize("name", [name for name in guerrero2021.OBJECTIVES if name != "embedded"])
 def test_the_same_of_real_tables(name):
-    need(*BENCHMARKS[name].files)
-    table = benchmarks.load(name).select(objectives=guerrero2021.OBJECTIVES[name])
+    table = small_table(name).select(objectives=guerrero2021.OBJECTIVES[name])
     for method in guerrero2021.PAPERS_METHODS:
         missing = lacking(table, METHODS[method]) is not None
         assert missing == (method in guerrero2021.WITHOUT.get(name, ()))

@@ -70,9 +70,15 @@ def wins(values: Float[np.ndarray, "tasks k"]) -> Float[np.ndarray, "tasks k k"]
     return won * (1 - np.eye(values.shape[1]))
 
 
-def is_connected(won: Float[np.ndarray, "k k"]) -> bool:
+def is_connected(won: Float[np.ndarray, "k k"] | Bool[np.ndarray, "k k"]) -> bool:
     """Whether finite worths exist: nobody, and no group, only wins against or only loses to the others."""
     return bool(csgraph.connected_components(won > 0, directed=True, connection="strong")[0] == 1)
+
+
+def _are_connected(won: Float[np.ndarray, "*sets k k"]) -> Bool[np.ndarray, "*sets"]:
+    """``is_connected`` of each set: resamples of few tasks have few patterns of who has beaten whom."""
+    patterns, which = np.unique((won > 0).reshape(-1, *won.shape[-2:]), axis=0, return_inverse=True)
+    return np.array([is_connected(own) for own in patterns])[which].reshape(won.shape[:-2])
 
 
 def fitted(won: Float[np.ndarray, "*sets k k"], tolerance: float = TOLERANCE) -> Float[np.ndarray, "*sets k"]:
@@ -85,7 +91,7 @@ def fitted(won: Float[np.ndarray, "*sets k k"], tolerance: float = TOLERANCE) ->
     """
     k = won.shape[-1]
     others = 1 - np.eye(k)
-    finite = np.array([is_connected(own) for own in won.reshape(-1, k, k)]).reshape(won.shape[:-2])
+    finite = _are_connected(won)
     won = np.where(finite[..., None, None], won, won + PSEUDO_WINS * others)
     met, found = (won + won.swapaxes(-1, -2)) * others, np.full(won.shape[:-1], 1 / k)
     change = np.inf

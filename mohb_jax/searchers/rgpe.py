@@ -4,7 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.task_models import Evidence, ensemble_policy
@@ -57,9 +57,13 @@ def ranking_losses(
     """
     both = valid[:, None] & valid[None, :] & ~jnp.eye(z.shape[0], dtype=bool)
     truth = z[:, None] < z[None, :]
-    second = jnp.asarray(draws).at[:, -1].set(jnp.broadcast_to(z, draws[:, -1].shape))
-    wrong = (draws[..., :, None] < second[..., None, :]) != truth
-    return jnp.sum(wrong & both, axis=(2, 3)).astype(draws.dtype)
+
+    def of_sample(drawn: Float[Array, "models n"]) -> Int[Array, " models"]:
+        second = jnp.asarray(drawn).at[-1].set(z)
+        return jnp.sum(((drawn[:, :, None] < second[:, None, :]) != truth) & both, axis=(1, 2))
+
+    # One by one: the compiler would draw each number anew for every pair that it is part of.
+    return jax.lax.map(of_sample, draws).astype(draws.dtype)
 
 
 def least_often(
