@@ -113,9 +113,9 @@ def test_log_equals_plain_python(name, workers, resumable, limits):
 @pytest.mark.parametrize("eta", [2, 4])
 def test_other_shapes_equal_plain_python(num_objectives, eta):
     table = integer_table(num_objectives=num_objectives, num_rows=100, levels=10**6)
-    log = simulate(table, "mo-asha", num_seeds=2, workers=4, eta=eta, evaluations=200)
-    for lane in range(4):
-        found = expected(table, log, lane, "mo-asha", workers=4, eta=eta, budget=200)
+    log = simulate(table, "mo-asha", num_seeds=2, workers=4, eta=eta, evaluations=120)
+    for lane in (0, 3):
+        found = expected(table, log, lane, "mo-asha", workers=4, eta=eta, budget=120)
         assert entries(log, lane) == found
         assert len(found) > 100
 
@@ -153,7 +153,7 @@ def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
     log = simulate(table, name, num_seeds=2, **settings)
     ORDERS[name], kept = RULES.get(rule, sorted_net), ORDERS[name]
     try:
-        for lane in range(4):
+        for lane in (0, 3):
             found = expected(table, log, lane, name, workers=4, budget=80)
             assert (entries(log, lane) == found) == (rule != "random")
     finally:

@@ -23,6 +23,7 @@ from mohb_jax.searchers.promising_rows import best_of, none_kept, promising
 from mohb_jax.searchers.random import Candidates, RandomState, all_candidates
 from mohb_jax.searchers.seen_rows import filled_up, marked, new_pool
 from mohb_jax.surrogates import gaussian_process as gp
+from mohb_jax.surrogates.factor import BLOCK
 from mohb_jax.surrogates.transform import quantile_transform
 from mohb_jax.transfer import PRIOR_STREAM, Prior, require_other_tasks, z_values
 from mohb_jax.types import Array, Key
@@ -214,10 +215,10 @@ def prepared(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | 
 def _some_rows(
     table: AnyTable, task: int, seed: int
 ) -> tuple[Int[np.ndarray, " base_rows"], Float[np.ndarray, "m base_rows"]]:
-    """Random rows of a task, -1 after their end, and their z-values."""
+    """Random rows of a task, -1 after their end, and their z-values: places for all rows of a small table."""
     z, measured = z_values(table, task)
     own = np.random.default_rng((seed, PRIOR_STREAM, task)).permutation(np.flatnonzero(measured))[:BASE_ROWS]
-    row = np.full(BASE_ROWS, -1, np.int32)
+    row = np.full(min(BASE_ROWS, -(-table.num_rows // BLOCK) * BLOCK), -1, np.int32)
     row[: own.size] = own
     return row, np.where(row >= 0, z[:, row], 0)
 

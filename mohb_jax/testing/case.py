@@ -83,6 +83,21 @@ class Case:
             kept[table] = parts.make_ready(self.method, table)
         return kept[table]
 
+    @property
+    def again(self) -> Ready:
+        """The method prepared for the same table a second time."""
+        return self._again[0]
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether that has drawn from the global state of ``numpy.random``."""
+        return self._again[1]
+
+    @functools.cached_property
+    def _again(self) -> tuple[Ready, bool]:
+        before = global_state()
+        return parts.make_ready(self.method, self.table), global_state() != before
+
     def log(self, table: AnyTable | None = None) -> RunLog:
         """The log of the standard lanes on a table, made once."""
         table = self.table if table is None else table
@@ -108,6 +123,11 @@ class Case:
     @functools.cached_property
     def _kept_logs(self) -> dict[AnyTable, RunLog]:
         return {}
+
+
+def global_state() -> str:
+    """Of NumPy alone: checkers of types draw from that of ``random``."""
+    return repr(np.random.get_state(legacy=False))  # noqa: NPY002
 
 
 def lanes_of(table: AnyTable, num_tasks: int = 2) -> list[tuple[int, int]]:

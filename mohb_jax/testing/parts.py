@@ -96,7 +96,6 @@ def make_ready(
     method: Method,
     table: AnyTable,
     seed: int = 0,
-    results: AnyTable | None = None,
     tasks: tuple[int, ...] | None = None,
     learns_prior: bool = False,
 ) -> Ready:
@@ -106,7 +105,6 @@ def make_ready(
         method: to run.
         table: what it may read beforehand.
         seed: root seed.
-        results: the table that evaluations are looked up in; the same one if None.
         tasks: to prepare for; all if None, as ``run`` needs them.
         learns_prior: False gives it a transfer prior that is made up.
     """
@@ -115,11 +113,16 @@ def make_ready(
     prior = None if learns_prior else made_up_prior(table)
     prepared = parts.plan.prepare(table, tasks, seed, prior)
     levels = parts.plan.levels()
-    cells = cells_of(results or table, levels, None)
+    cells = cells_of(table, levels, None)
     plan = parts.plan.in_levels(levels)
     # A plan may prepare more than its chooser does, and then puts that behind it.
     context = prepared if isinstance(method, Asynchronous) else prepared[0]
     return Ready(table, parts, plan, cells, np.array(levels), context, prepared)
+
+
+def with_results(ready: Ready, table: AnyTable) -> Ready:
+    """The same, but that evaluations are looked up in another table, of equal shape."""
+    return ready._replace(cells=cells_of(table, ready.parts.plan.levels(), None))
 
 
 @contextlib.contextmanager
