@@ -14,7 +14,7 @@ from mohb_jax.drivers.lanes import Lanes, cells_of
 from mohb_jax.drivers.stopped_rows import may_use_up, with_stopped_rows
 from mohb_jax.errors import InputError
 from mohb_jax.guards import functions_of, guarded, require_lawful, rungs_of, try_rule
-from mohb_jax.methods import METHODS, Asynchronous, Method, make_plan, make_settings, method_named
+from mohb_jax.methods import METHODS, Asynchronous, External, Method, make_plan, make_settings, method_named
 from mohb_jax.plugins import telling
 from mohb_jax.precision import in_64_bits
 from mohb_jax.promotions import PROMOTIONS
@@ -95,7 +95,7 @@ def simulate(
     conditions = make_conditions(workers=workers, resumable=resumable, evaluations=evaluations)
     horizon = horizons(table, names, conditions, seconds)
     plan = make_plan(table, chosen, own, conditions)
-    is_ours = METHODS.get(chosen.name) is chosen and getattr(own, "promotion", None) in (None, *PROMOTIONS)
+    is_ours = _is_ours(chosen, own)
     plan = plan if is_ours else guarded(plan, chosen.label)
     lanes = lanes_of(len(indices), first_run, num_seeds, seed, horizon)
     with telling(chosen.label):
@@ -117,6 +117,12 @@ def simulate(
     if small:
         log = with_stopped_rows(log, table, plan, np.asarray(lanes.horizon), bool(cells.resumable))
     return log
+
+
+def _is_ours(method: Method, settings: Any) -> bool:
+    """Whether nobody has to watch it; what an optimiser from outside proposes is checked one by one."""
+    own_rule = getattr(settings, "promotion", None) in (None, *PROMOTIONS)
+    return (METHODS.get(method.name) is method and own_rule) or isinstance(method, External)
 
 
 def _same_space(sources: AnyTable, table: AnyTable) -> AnyTable:

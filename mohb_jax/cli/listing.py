@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mohb_jax.cli.app import app
@@ -38,7 +39,7 @@ def list_entries(
     for column in shown:
         table.add_column(column, no_wrap=column == "name")
     for entry in entries:
-        table.add_row(*(entry[column] for column in shown))
+        table.add_row(*(escape(entry[column]) for column in shown))
     Console().print(table)
 
 
@@ -73,10 +74,10 @@ def _described(method: Any) -> dict[str, Any]:
 
 def _entries(what: str) -> list[dict[str, Any]]:
     if what == "methods":
-        from mohb_jax.methods import METHODS, published
+        from mohb_jax.methods import SHIPPED, published
 
-        own = [_described(method) for method in METHODS.values()]
-        return own + [_published(name, point) for name, point in published(METHODS).items()]
+        own = [_described(method) for method in SHIPPED.values()]
+        return own + [_published(name, point) for name, point in published(SHIPPED).items()]
     if what == "benchmarks":
         from mohb_jax import benchmarks
 

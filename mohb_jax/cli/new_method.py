@@ -16,10 +16,10 @@ def new_method(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write; default: NAME.")] = None,
 ) -> None:
     """Write a folder with a method of your own that works as it is: the method, its tests and a study."""
-    from mohb_jax.methods import METHODS
+    from mohb_jax.methods import SHIPPED
     from mohb_jax.scaffold import write_method
 
-    if name in METHODS:  # an installed package may not publish it
+    if name in SHIPPED:  # an installed package may not publish it
         raise InputError(f"name {name!r} is that of a method of this package: give another")
     folder = out or Path(name)
     for path in write_method(name, folder):

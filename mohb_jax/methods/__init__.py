@@ -11,6 +11,7 @@ from mohb_jax.methods import (
     concrete,
     copula_process,
     evolution,
+    external,
     gaussian_processes,
     hyperband,
     mo_bananas,
@@ -21,13 +22,17 @@ from mohb_jax.methods import (
     transfer,
 )
 from mohb_jax.methods.base import Asynchronous, Method, Steady, Synchronous, lacking, make_plan, make_settings
+from mohb_jax.methods.external import External
 from mohb_jax.methods.needs import Need
 from mohb_jax.methods.outside import REGISTERED, outside, published
 from mohb_jax.methods.outside import register as _register
 
 __all__ = [
+    "EXTERNAL",
     "METHODS",
+    "SHIPPED",
     "Asynchronous",
+    "External",
     "Method",
     "Need",
     "Steady",
@@ -60,12 +65,18 @@ FAMILIES = (
 """In the order in which lists show them."""
 
 METHODS: dict[str, Method] = {method.name: method for family in FAMILIES for method in family.METHODS}
-"""The methods that come with the package."""
+"""The package's own methods."""
+
+EXTERNAL: dict[str, Method] = {method.name: method for method in external.METHODS}
+"""Optimisers of other libraries, where these are installed."""
+
+SHIPPED: dict[str, Method] = {**METHODS, **EXTERNAL}
+"""Names that nobody else can take."""
 
 
 def method_named(name: str, folder: Path | None = None) -> Method:
-    """The method of that name: one of the package, registered, published by an installed distribution, or an
-    object that ``my_module:my_method`` names, in this order.
+    """The method of that name: one that comes with the package, registered, published by an installed
+    distribution, or an object that ``my_module:my_method`` names, in this order.
 
     Args:
         name: what users type.
@@ -74,11 +85,10 @@ def method_named(name: str, folder: Path | None = None) -> Method:
     Raises:
         InputError: there is none, with the known names and the likeliest; or it cannot be had.
     """
-    found = METHODS.get(name) or outside(name, folder)
+    found = METHODS.get(name) or EXTERNAL.get(name) or outside(name, folder)
     if found is None:
-        require_known(
-            "method", name, [*METHODS, *REGISTERED, *published(METHODS)], _module_hint(name, folder)
-        )
+        known = [*METHODS, *EXTERNAL, *REGISTERED, *published(SHIPPED)]
+        require_known("method", name, known, _module_hint(name, folder))
         raise AssertionError(name)
     return found
 
@@ -93,7 +103,7 @@ def register(method: Method, replace: bool = False) -> None:
     Raises:
         InputError: the name is taken, or versions of the method cannot be told apart.
     """
-    _register(method, METHODS, replace)
+    _register(method, SHIPPED, replace)
 
 
 def _module_hint(name: str, folder: Path | None) -> str | None:

@@ -75,6 +75,11 @@ class Method(abc.ABC):
         del settings
         return (*((self.others,) if self.transfers else ()), *self.requires)
 
+    def libraries(self, settings: Any) -> dict[str, str]:
+        """Versions of libraries of which its results depend, by name; empty for our own methods."""
+        del settings
+        return {}
+
     @property
     def label(self) -> str:
         """The method in messages: by the path under which its code is found, where there is one."""

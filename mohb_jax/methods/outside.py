@@ -11,6 +11,7 @@ from typing import Any
 from mohb_jax import plugins
 from mohb_jax.errors import InputError
 from mohb_jax.methods.base import Method
+from mohb_jax.methods.external import External
 from mohb_jax.precision import in_64_bits
 
 GROUP = "mohb_jax.methods"
@@ -41,8 +42,23 @@ def outside(name: str, folder: Path | None = None) -> Method | None:
         if found is None:
             return None
         loaded = found
+    return method_from(loaded)
+
+
+def method_from(loaded: plugins.Loaded) -> Method:
+    """The method that a user's object is, or makes: a class that can be asked and told is an optimiser, see
+    ``external.server``."""
+    if isinstance(loaded.object, type) and all(hasattr(loaded.object, name) for name in ("ask", "tell")):
+        return _adapted(loaded)
     method: Method = plugins.made(loaded, Method, "method")  # type: ignore[type-abstract]
     return dataclasses.replace(method, origin=loaded)
+
+
+def _adapted(loaded: plugins.Loaded) -> External:
+    """A user's optimiser as a method; it is imported anew in the process that serves it."""
+    name = loaded.path.rpartition(":")[2]
+    summary = (inspect.getdoc(loaded.object) or "an optimiser from outside").splitlines()[0]
+    return External(name, summary, adapter=loaded.reference, fidelities=True, origin=loaded)
 
 
 def register(method: Method, known: Collection[str], replace: bool = False) -> None:

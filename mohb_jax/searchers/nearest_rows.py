@@ -77,7 +77,9 @@ class Rows:
 
 def prepare_rows(table: AnyTable, tasks: tuple[int, ...]) -> Rows:
     """The coordinates of a table's rows, and which of them each task offers; see ``PrepareFn``."""
-    codes = np.stack([_codes(column, table.configs[:, index]) for index, column in enumerate(table.columns)])
+    codes = np.stack(
+        [codes_of(column, table.configs[:, index]) for index, column in enumerate(table.columns)]
+    )
     num_types = _num_types(table.columns[-1], codes)
     return Rows(
         candidates=all_candidates(table, tasks),
@@ -99,7 +101,7 @@ def _num_types(last: Column, codes: Int32[np.ndarray, "columns rows"]) -> int:
     return num_types if crossed else 1
 
 
-def _codes(column: Column, values: Float[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
+def codes_of(column: Column, values: Float[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
     if column.kind == "categorical":
         return values.astype(np.int32)
     if column.kind == "ordinal":

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from mohb_jax import plugins
 from mohb_jax.drivers.base import Conditions
-from mohb_jax.methods import METHODS, Method, make_settings
+from mohb_jax.methods import SHIPPED, Method, make_settings
+from mohb_jax.methods.outside import method_from
 from mohb_jax.plugins import Loaded, Shipment
 from mohb_jax.promotions import promotion_named
 from mohb_jax.study.sweep import Chosen
@@ -32,7 +33,7 @@ def sent(how: Chosen) -> Sent:
 
 
 def _method(method: Method) -> str | Method | Shipment:
-    if METHODS.get(method.name) is method:
+    if SHIPPED.get(method.name) is method:
         return method.name
     if method.origin is None or method.origin.object is None:
         return method
@@ -56,9 +57,9 @@ def received(sent: Sent) -> Chosen:
 
 def _here(method: str | Shipment) -> Method:
     if isinstance(method, str):
-        return METHODS[method]
+        return SHIPPED[method]
     loaded: Loaded = plugins.unpacked(method, _folder(), "method")
-    made: Method = plugins.made(loaded, Method, "method")  # type: ignore[type-abstract]
+    made = method_from(loaded)
     return dataclasses.replace(made, origin=loaded._replace(path=method.path))
 
 

@@ -46,7 +46,9 @@ class Chosen(NamedTuple):
     @property
     def plugins(self) -> dict[str, Any]:
         """The code from outside the package that results depend on, by what it is; empty if there is none."""
-        return {name: origin.identity for name, origin in self.origins.items()}
+        libraries = self.method.libraries(self.settings)
+        used = {"libraries": libraries} if libraries else {}
+        return {name: origin.identity for name, origin in self.origins.items()} | used
 
     @property
     def origins(self) -> dict[str, Loaded]:
