@@ -307,10 +307,8 @@ def test_contents_lead_to_each_section_and_mark_it(chromium, pair, size):
         size,
     )
     phone = size == PHONE
-    assert [v["link"] for v in found["visits"]] == [
-        f"#{name}"
-        for name in ("answer", "fronts", "progress", "results", "ranks", "attained", "reading", "making")
-    ]
+    names = ("answer", "fronts", "progress", "results", "ranks", "scaled", "attained", "reading", "making")
+    assert [v["link"] for v in found["visits"]] == [f"#{name}" for name in names]
     for step in found["visits"]:
         assert step["end"] or 0 <= step["top"] < 200, step
         assert step["at"] == step["link"]

@@ -399,7 +399,7 @@ def test_report_writes_every_file(folder):
     attained = {f"{name}-attained-error-cost" for name in ("toy", "lone")} | {"toy-attained-error-runtime"}
     across = {"answer", "ranks", "ranks-over-time", "profiles"} | attained
     figures = {f"figures/{stem}.{ending}" for stem in toy | lone | across for ending in ("pdf", "png")}
-    tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "pairs", "columns")}
+    tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "scaled", "pairs", "columns")}
     assert names == figures | tables | {"index.html", "summary.json", "finals.csv", "finals.parquet"}
 
 

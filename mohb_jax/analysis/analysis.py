@@ -14,19 +14,30 @@ from mohb_jax.analysis.comparison import DECIMALS, Comparison, comparison, rows
 from mohb_jax.analysis.curves import Cell, cells_of
 from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, swept, unit_settings
 from mohb_jax.analysis.export import evaluation_frame
+from mohb_jax.analysis.failures import Failures, failures
 from mohb_jax.analysis.finals import finals_frame
+from mohb_jax.analysis.kinds import Kinds, as_json, kind_rows, kinds
 from mohb_jax.analysis.lanes import Lanes, collect
 from mohb_jax.analysis.order import order_notes
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
 from mohb_jax.analysis.prices import marked, price_frame, prices_json
 from mohb_jax.analysis.ranks import RankCurves, Ranking, rank_curves, ranking
 from mohb_jax.analysis.results import FinishedStudy, not_whole
+from mohb_jax.analysis.scaled import Scaled, scaled
 from mohb_jax.analysis.statistics import Row, summary_rows
-from mohb_jax.analysis.tables import curve_frame, effect_row, front_frame, plain_json, rank_rows, summary_row
+from mohb_jax.analysis.tables import (
+    curve_frame,
+    effect_row,
+    front_frame,
+    plain_json,
+    rank_rows,
+    scaled_rows,
+    summary_row,
+)
 from mohb_jax.analysis.used_up import used_up_notes
 from mohb_jax.analysis.worths import Worths, worths
 from mohb_jax.benchmarks.credit import Credit, effective
-from mohb_jax.description import Description, describe
+from mohb_jax.description import Description, describe, task_descriptors
 
 
 class Analysis:
@@ -46,13 +57,17 @@ class Analysis:
     @functools.cached_property
     def descriptions(self) -> dict[str, Description]:
         """What each table is like, of those that the folder keeps with all their fidelities."""
+        return {name: describe(self.study.stored[name]) for name in self._whole}
+
+    @property
+    def _whole(self) -> list[str]:
+        """Benchmarks whose table the folder keeps with all its fidelities."""
         study = self.study
-        whole = [
+        return [
             name
             for name, table in study.stored.items()
             if not not_whole({name: table}, [unit for unit in study.units if unit.spec["benchmark"] == name])
         ]
-        return {name: describe(study.stored[name]) for name in whole}
 
     @functools.cached_property
     def side_by_side(self) -> tuple["Analysis", ...]:
@@ -107,6 +122,27 @@ class Analysis:
     def worths(self) -> Worths:
         """How often methods beat each other over tasks, by mean final hypervolume."""
         return worths(self.comparison.methods, np.round(self.comparison.means, DECIMALS))
+
+    @functools.cached_property
+    def scaled(self) -> Scaled | None:
+        """Mean final hypervolume with random search at 0 and the best method at 1; None without that."""
+        bases = {
+            unit.spec["method"]: str(unit.spec.get("method_name", unit.spec["method"]))
+            for unit in self.study.units
+        }
+        return scaled(self.comparison, bases)
+
+    @functools.cached_property
+    def failures(self) -> Failures:
+        """Runs that ended without a result."""
+        return failures(self.cells, self.study.methods)
+
+    @functools.cached_property
+    def kinds(self) -> Kinds:
+        """Whether methods win on different kinds of tasks: the tree of worths."""
+        tables = {name: self.study.stored[name] for name in self._whole}
+        known = {name: task_descriptors(table) for name, table in tables.items()}
+        return kinds(self.comparison, known, {name: table.tasks for name, table in tables.items()})
 
     @functools.cached_property
     def rank_curves(self) -> RankCurves:
@@ -199,6 +235,9 @@ class Analysis:
         parts = {
             "ranking": rows([self.ranking])[0],
             "worths": rows([self.worths])[0],
+            "scaled": None if self.scaled is None else rows([self.scaled])[0],
+            "failures": rows([self.failures])[0],
+            "kinds": as_json(self.kinds),
             "pairs": rows(self.task_pairs),
             "effects": rows(self.effects),
         }
@@ -251,6 +290,18 @@ def _ranks(analysis: Analysis) -> pl.DataFrame:
     return _priced(framed("ranks", found), analysis)
 
 
+def _scaled(analysis: Analysis) -> pl.DataFrame:
+    found = _beside(
+        analysis, lambda each: scaled_rows(each.scaled, each.failures) if each.is_comparison else []
+    )
+    return _priced(framed("scaled", found), analysis)
+
+
+def _kinds(analysis: Analysis) -> pl.DataFrame:
+    found = _beside(analysis, lambda each: kind_rows(each.kinds) if each.is_comparison else [])
+    return _priced(framed("kinds", found), analysis)
+
+
 def _pairs(analysis: Analysis) -> pl.DataFrame:
     found = _beside(analysis, lambda each: rows([*each.task_pairs, *each.run_pairs]))
     return _priced(framed("pairs", found), analysis)
@@ -279,6 +330,8 @@ _MAKERS: dict[str, Callable[[Analysis], pl.DataFrame]] = {
     "curves": _curves,
     "fronts": _fronts,
     "ranks": _ranks,
+    "scaled": _scaled,
+    "kinds": _kinds,
     "pairs": _pairs,
     "effects": _effects,
     "calibration": _calibration,

@@ -129,6 +129,30 @@ RANKS = (
     Described("high", REAL, "high end of it"),
 )
 
+SCALED = (
+    Described("task", TEXT, "BENCHMARK/TASK"),
+    _WHERE[2],
+    _CREDIT,
+    Described(
+        "scaled",
+        REAL,
+        "mean final hypervolume, with random search at 0 and the best method of the task at 1; empty: random "
+        "search is best, or was not compared",
+    ),
+    Described("failed", WHOLE, "runs that ended without a result; they have hypervolume 0"),
+    Described("runs", WHOLE, "runs"),
+)
+
+KINDS = (
+    Described("node", TEXT, "what holds for the tasks of the node; all tasks: the root"),
+    Described("num_tasks", WHOLE, "tasks of the node"),
+    _CREDIT,
+    Described("descriptor", TEXT, "descriptor of tasks, see docs/studies.md"),
+    Described("instability", REAL, "how unstable worths are along it (supLM); empty: it cannot be cut"),
+    Described("p", REAL, "p-value by permutation, times the number of descriptors, at most 1"),
+    Described("splits", pl.Boolean(), "whether the node is divided by it"),
+)
+
 PAIRS = (
     Described("task", TEXT, "BENCHMARK/TASK, over whose runs was tested; all: over the means of all tasks"),
     Described("first", TEXT, "method"),
@@ -220,6 +244,8 @@ TABLES: dict[str, tuple[Described, ...]] = {
     "curves": CURVES,
     "fronts": FRONTS,
     "ranks": RANKS,
+    "scaled": SCALED,
+    "kinds": KINDS,
     "pairs": PAIRS,
     "compare": COMPARE,
     "effects": EFFECTS,

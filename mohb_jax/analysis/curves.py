@@ -36,8 +36,8 @@ class Cell:
     front_found: Float[np.ndarray, "runs grid"]
     """Share of the rows of the true front that were found."""
     final: dict[str, Float[np.ndarray, " runs"]]
-    """Indicators at the end, by name; ``INDICATORS``, ``used_up`` (1 where the run used the table up) and,
-    with an objective in USD, ``spent_usd``."""
+    """Indicators at the end, by name; ``INDICATORS``, ``used_up`` (1 where the run used the table up),
+    ``failed`` (1 where it ended without a result) and, with an objective in USD, ``spent_usd``."""
     typical_run: int
     """The run whose final hypervolume is the (lower) median; ties go to the lowest run index."""
     typical_front: Int[np.ndarray, " attained"]
@@ -180,7 +180,7 @@ def _cell(
         grid=grid,
         hypervolume=curve,
         front_found=found,
-        final=_final(table, steps, curve, found) | final,
+        final=_final(table, steps, curve, found, grid) | final,
         typical_run=int(steps.lanes.run[steps.picked[typical]]),
         typical_front=_attained(scale, steps.lanes.row[event[lane == typical]]),
     )
@@ -191,14 +191,18 @@ def _final(
     steps: _Steps,
     curve: Float[np.ndarray, "runs grid"],
     found: Float[np.ndarray, "runs grid"],
+    grid: Float[np.ndarray, " grid"],
 ) -> dict[str, Float[np.ndarray, " runs"]]:
     """The indicators at the end that need no distances."""
     lanes, picked = steps.lanes, steps.picked
+    event, lane = steps.events()
+    results = np.bincount(lane[steps.lanes.end[event] <= grid[-1]], minlength=picked.size)
     final = {
         "hypervolume": curve[:, -1],
         "front_found": found[:, -1],
         "anytime": curve.mean(axis=1),
         "used_up": lanes.used_up[picked].astype(np.float64),
+        "failed": (results == 0).astype(np.float64),
         "evaluations": lanes.evaluations[picked].astype(np.float64),
         "full_evaluations": lanes.full[picked].astype(np.float64),
         "simulated_seconds": lanes.seconds[picked],

@@ -9,8 +9,10 @@ import polars as pl
 
 from mohb_jax.analysis.curves import Cell
 from mohb_jax.analysis.effects import Effect
+from mohb_jax.analysis.failures import Failures
 from mohb_jax.analysis.ranks import Ranking
 from mohb_jax.analysis.results import FinishedStudy
+from mohb_jax.analysis.scaled import Scaled
 from mohb_jax.analysis.statistics import SPREAD, Row
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import true_front
@@ -55,6 +57,17 @@ def rank_rows(found: Ranking) -> list[Row]:
     return [
         {"method": method, "average_rank": rank, "low": low, "high": high}
         for method, rank, (low, high) in zip(found.methods, found.average_ranks, ends, strict=True)
+    ]
+
+
+def scaled_rows(found: Scaled | None, failed: Failures) -> list[Row]:
+    """A row for each task and method: scaled performance, null where there is none, and failures."""
+    own = {} if found is None else dict(zip(found.tasks, found.values, strict=True))
+    nothing = (None,) * len(failed.methods)
+    return [
+        {"task": task, "method": method, "scaled": value, "failed": count, "runs": failed.runs}
+        for task, counts in zip(failed.tasks, failed.failed, strict=True)
+        for method, value, count in zip(failed.methods, own.get(task, nothing), counts, strict=True)
     ]
 
 

@@ -86,9 +86,7 @@ class Description:
 
 def describe(table: AnyTable) -> Description:
     """Measures a table; the same table gives the same description."""
-    rows = np.arange(table.num_rows)
-    if table.num_rows > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
+    rows = some_rows(table)
     brackets = hyperband(table.fidelities)
     front = [true_front(table, task).size for task in range(table.num_tasks)]
     measured = [table.measured(task).sum() for task in range(table.num_tasks)]
@@ -108,6 +106,14 @@ def describe(table: AnyTable) -> Description:
         likeness=_likeness(table, rows),
         halving=halving_measured(table, brackets, rows) if table.num_fidelities > 1 else None,
     )
+
+
+def some_rows(table: AnyTable) -> Int[np.ndarray, " rows"]:
+    """The rows that are measured: all, or of a larger table so many at random."""
+    rows = np.arange(table.num_rows)
+    if table.num_rows > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
+    return rows
 
 
 def _shown(table: AnyTable, used: Sequence[int]) -> list[int]:

@@ -23,6 +23,8 @@ FILES = {
     "prices.csv": "prices",
     "calibration.csv": "calibration",
     "ranks.csv": "ranks",
+    "scaled.csv": "scaled",
+    "kinds.csv": "kinds",
     "pairs.csv": "pairs",
     "effects.csv": "effects",
 }
@@ -32,7 +34,7 @@ FINALS = "finals.parquet"
 COLUMNS = "columns.csv"
 """The file that says what the columns of the others mean."""
 OPTIONAL = (
-    *("prices.csv", "calibration.csv", "ranks.csv", "pairs.csv", "effects.csv"),
+    *("prices.csv", "calibration.csv", "ranks.csv", "scaled.csv", "kinds.csv", "pairs.csv", "effects.csv"),
     *(
         f"figures/{stem}.{kind}"
         for stem in (
@@ -41,6 +43,8 @@ OPTIONAL = (
             "ranks",
             "ranks-over-time",
             "profiles",
+            "scaled",
+            "kinds",
             "main-effects",
             "interactions",
         )
@@ -84,7 +88,8 @@ def write_report(
         counts), ``order`` (by benchmark, whether the order of methods depends on that), ``used_up`` (by
         benchmark, which runs used the table up, and when), ``comparison`` (None
         without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``worths``,
-        ``pairs`` of methods and ``effects`` of swept settings), the same under each credit as
+        ``scaled`` performance, ``failures``, the tree over ``kinds`` of tasks, ``pairs`` of methods and
+        ``effects`` of swept settings), the same under each credit as
         ``comparisons``, and ``rows``, one per benchmark, task, method and credit, and one with task ``all``
         per benchmark, method and credit.
         ``hypervolume`` is relative to that of the table's true front, in [0, 1].

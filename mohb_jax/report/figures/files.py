@@ -16,6 +16,7 @@ from mohb_jax.report.figures import (
     profiles,
     progress,
     ranks,
+    scaled,
 )
 from mohb_jax.report.figures.common import Family
 from mohb_jax.report.figures.letters import give_fonts
@@ -30,6 +31,7 @@ FAMILIES: tuple[Family, ...] = (
     calibration.draw,
     ranks.draw,
     profiles.draw,
+    scaled.draw,
     attainment.draw,
     effects.draw,
 )

@@ -12,6 +12,7 @@ from mohb_jax.report.sections import (
     progress,
     ranks,
     reading,
+    scaled,
     tables,
     tasks,
 )
@@ -22,6 +23,7 @@ SECTIONS: tuple[Builder, ...] = (
     progress.build,
     tasks.build,
     ranks.build,
+    scaled.build,
     attained.build,
     contributions.build,
     calibration.build,
