@@ -3,7 +3,8 @@
 import abc
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -125,6 +126,10 @@ class AnyTable(ResultTable):
 
     configs: np.ndarray  # [rows, columns] float64
     fidelities: tuple[float | int, ...]
+
+    descriptors: Mapping[str, Sequence[float]] = MappingProxyType({})
+    """What is known of the tasks without training, by name a number for each; see
+    ``benchmarks.descriptors``."""
 
     def __repr__(self) -> str:
         shape = f"{self.num_tasks} tasks x {self.num_rows} rows x {self.num_fidelities} fidelities"

@@ -17,7 +17,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from mohb_jax.benchmarks import checks, hardware
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable, CellSource
 from mohb_jax.benchmarks.npz import write_npz
-from mohb_jax.benchmarks.table import Table, table_arrays, table_from, table_metadata
+from mohb_jax.benchmarks.table import Table, stored_metadata, table_arrays, table_from
 
 from mohb_jax.errors import InputError
 
@@ -118,6 +118,7 @@ class CrossedTable(AnyTable):
     fidelity_name: str = dataclasses.field(init=False)
     fidelity_unit: str = dataclasses.field(init=False)
     resumable: bool = dataclasses.field(init=False)
+    descriptors: Mapping[str, Sequence[float]] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         for field in ("relative_times", "prices"):
@@ -125,7 +126,7 @@ class CrossedTable(AnyTable):
         object.__setattr__(self, "objectives", tuple(self.objectives))
         object.__setattr__(self, "columns", (*self.table.columns, self.column))
         object.__setattr__(self, "configs", self._configs())
-        for field in ("tasks", "fidelities", "fidelity_name", "fidelity_unit", "resumable"):
+        for field in ("tasks", "fidelities", "fidelity_name", "fidelity_unit", "resumable", "descriptors"):
             object.__setattr__(self, field, getattr(self.table, field))
         checks.check_names(self)
         _ = self.sources  # for its error: the base must know every objective
@@ -252,7 +253,7 @@ class CrossedTable(AnyTable):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """See ``AnyTable``."""
-        base = {**table_metadata(self.table), "provenance": self.table.provenance}
+        base = stored_metadata(self.table)
         metadata = {**self._metadata(), "provenance": self.provenance, "base": base}
         arrays = {"relative_times": self.relative_times, "prices": self.prices}
         write_npz(path, FORMAT, metadata, {**table_arrays(self.table), **arrays})

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from mohb_jax.benchmarks.cell_values import SAME_VALUE, Reading, merged
 from mohb_jax.benchmarks.columns import SECONDS, Column, Objective, whole
 from mohb_jax.benchmarks.contract import SAME_FIDELITY
+from mohb_jax.benchmarks.descriptors import by_task
 from mohb_jax.benchmarks.own_files import read_file
 from mohb_jax.benchmarks.records import Records, records_of
 from mohb_jax.benchmarks.spec import ColumnSpec, Spec, load_spec, read_spec
@@ -113,6 +114,7 @@ def table_of(records: Records, spec: Spec) -> Table:
         runtime=_scatter(runtime[:, None], cells, axes)[:, :, held, 0],
         available=available[:, :, held],
         resumable=spec.resumable,
+        descriptors=by_task(spec.name, axes.tasks, spec.descriptors),
         provenance=_provenance(records, spec),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mohb_jax.benchmarks.cell_values import SAME_VALUE
 from mohb_jax.benchmarks.contract import SAME_FIDELITY
+from mohb_jax.benchmarks.descriptors import of_all
 from mohb_jax.benchmarks.table import Table
 
 from mohb_jax.errors import InputError
@@ -45,6 +46,7 @@ def join_tables(tables: Sequence[Table], name: str) -> Table:
         costs=np.concatenate([np.where(table.mask[..., None], table.costs, np.nan) for table in tables]),
         runtime=np.concatenate([table.runtime for table in tables]),
         available=np.concatenate([table.mask for table in tables]),
+        descriptors=of_all(tables),
         provenance=" ".join(dict.fromkeys(table.provenance for table in tables)),
     )
 

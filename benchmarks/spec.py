@@ -114,6 +114,7 @@ class Spec(_Strict):
         decimal: the decimal sign; None is a point, but a cell that could mean something else is refused.
         inactive: that of all columns that say nothing of it themselves: ``level`` holds for those with
             levels, ``default`` for those with a default.
+        descriptors: what is known of tasks without training, by task numbers by name.
     """
 
     name: str = Field(min_length=1)
@@ -127,6 +128,7 @@ class Spec(_Strict):
     missing: Words = ()
     decimal: Literal[".", ","] | None = None
     inactive: Inactive | None = None
+    descriptors: dict[str, dict[str, float]] = {}
 
     @property
     def named_columns(self) -> tuple[str, ...]:
@@ -158,6 +160,7 @@ _ACCEPTED = {
     "levels": "a list such as [low, high]",
     "missing": "a list of words or numbers such as [F, -1]",
     "default": "text or a number",
+    "descriptors": "a mapping of tasks, such as {iris: {rows: 150, features: 4}}",
 }
 _ENTRIES = {"columns": "a mapping such as {kind: log}", "objectives": "a mapping such as {sense: min}"}
 
@@ -233,8 +236,8 @@ def _explain(error: ValidationError) -> str:
 
 def _wrong_value(place: tuple[int | str, ...], value: object) -> str:
     """What stands at a place, and what is accepted there; pydantic's own words are for programmers."""
-    if place[0] == "missing":
-        place, accepted = place[:1], _ACCEPTED["missing"]
+    if place[0] in ("missing", "descriptors"):
+        place, accepted = place[:1], _ACCEPTED[str(place[0])]
     elif "default" in place[2:-1]:
         place, accepted = place[:3], _ACCEPTED["default"]
     elif "levels" in place[2:-1]:  # then come the entry's index and the type that pydantic tried

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from mohb_jax.benchmarks import checks
 from mohb_jax.benchmarks.columns import Column, Objective, whole
 from mohb_jax.benchmarks.contract import CellSource
+from mohb_jax.benchmarks.descriptors import checked
 from mohb_jax.benchmarks.npz import write_npz
 
 FORMAT = "mohb-table-1"
@@ -45,6 +46,8 @@ class Table(checks.HeldTable):
             where every fidelity is a training of its own (``resumable`` False) it may.
         available: False where nothing is known; None means that all cells are available.
         resumable: True if going on from a lower fidelity costs only the difference in runtime.
+        descriptors: what is known of the tasks without training, by name a number for each, NaN if unknown;
+            no part of the fingerprint.
         provenance: where the numbers come from, which are measured, cited or modelled.
 
     Raises:
@@ -64,11 +67,13 @@ class Table(checks.HeldTable):
     available: np.ndarray | None = None  # [tasks, rows, fidelities] bool
     resumable: bool = True
     provenance: str = ""
+    descriptors: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field in ("columns", "tasks", "fidelities", "objectives"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         checks.check_names(self)
+        object.__setattr__(self, "descriptors", checked(self.name, self.tasks, self.descriptors))
         object.__setattr__(self, "fidelities", tuple(whole(value) for value in self.fidelities))
         for field in ("configs", "costs", "runtime"):
             object.__setattr__(self, field, checks.as_floats(self, field))
@@ -152,6 +157,7 @@ class Table(checks.HeldTable):
             costs=_taken(self.costs, {0: task, 2: level, 3: goal}),
             runtime=_taken(self.runtime, {0: task, 2: level}),
             available=_taken(self.mask, {0: task, 2: level}),
+            descriptors={name: [own[t] for t in task] for name, own in self.descriptors.items()},
         )
 
     @functools.cached_property
@@ -164,7 +170,7 @@ class Table(checks.HeldTable):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """See ``AnyTable``."""
-        write_npz(path, FORMAT, {**table_metadata(self), "provenance": self.provenance}, table_arrays(self))
+        write_npz(path, FORMAT, stored_metadata(self), table_arrays(self))
 
 
 def _taken(array: np.ndarray, chosen: Mapping[int, Sequence[int]]) -> np.ndarray:
@@ -188,8 +194,14 @@ def table_arrays(table: Table) -> dict[str, np.ndarray]:
     return {name: getattr(table, name) for name in ("configs", "costs", "runtime", "available")}
 
 
+def stored_metadata(table: Table) -> dict[str, Any]:
+    """What a file holds beside the arrays: ``table_metadata``, and what is no part of the fingerprint."""
+    described = {"descriptors": table.descriptors} if table.descriptors else {}
+    return {**table_metadata(table), "provenance": table.provenance, **described}
+
+
 def table_metadata(table: Table) -> dict[str, Any]:
-    """Everything but the arrays and the provenance, as JSON can hold it."""
+    """Everything but the arrays, the provenance and the descriptors, as JSON can hold it."""
     plain = ("name", "tasks", "fidelities", "fidelity_name", "fidelity_unit", "resumable")
     return {
         **{name: getattr(table, name) for name in plain},

@@ -397,7 +397,7 @@ def test_report_writes_every_file(folder):
     }
     lone = {f"lone-{kind}" for kind in ("front-error-cost", "hypervolume", "front-found")}
     attained = {f"{name}-attained-error-cost" for name in ("toy", "lone")} | {"toy-attained-error-runtime"}
-    across = {"answer", "ranks", "ranks-over-time", "profiles"} | attained
+    across = {"answer", "ranks", "ranks-over-time", "profiles", "scaled"} | attained
     figures = {f"figures/{stem}.{ending}" for stem in toy | lone | across for ending in ("pdf", "png")}
     tables = {f"{stem}.csv" for stem in ("summary", "curves", "front", "ranks", "scaled", "pairs", "columns")}
     assert names == figures | tables | {"index.html", "summary.json", "finals.csv", "finals.parquet"}

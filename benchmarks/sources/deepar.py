@@ -18,7 +18,7 @@ import os
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from mohb_jax.benchmarks.benchmark import Benchmark, on_every_instance
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.download import RemoteFile, locate
@@ -54,6 +54,8 @@ SOURCES = (
 WHOLE = (0, 1, 4)
 """Columns of whole numbers."""
 OBJECTIVES = (Objective("crps", "min", "1"), Objective("runtime", "min", "s"))
+PER_YEAR = {"1H": 8766.0, "1D": 365.25, "1W": 365.25 / 7, "1M": 12.0, "3M": 4.0, "12M": 1.0}
+"""Time steps in a year, by the file's name of a frequency."""
 PROVENANCE = (
     "github.com/geoalgo/A-Quantile-based-Approach-for-Hyperparameter-Transfer-Learning (Apache-2.0), commit "
     "31cdb2f: CRPS and training time of DeepAR as measured by its authors. Each configuration was trained on "
@@ -89,7 +91,16 @@ def load_deepar(data: str | os.PathLike[str] | None = None) -> Table:
         runtime=costs[..., 1],
         available=here[:, :, None],
         provenance=PROVENANCE,
+        descriptors=_descriptors(frame, here),
     )
+
+
+def _descriptors(frame: pl.DataFrame, here: Bool[np.ndarray, "tasks rows"]) -> dict[str, list[float]]:
+    """Steps that are forecast, and steps in a year, as logarithms."""
+    first = here.argmax(axis=1).tolist()
+    steps = frame["dataset_prediction_length"].to_numpy()[first].astype(np.float64)
+    per_year = [PER_YEAR[frame["dataset_time_freq"][row]] for row in first]
+    return {"log horizon": np.log(steps).tolist(), "log steps per year": np.log(per_year).tolist()}
 
 
 def _configs(frame: pl.DataFrame) -> Float[np.ndarray, "rows columns"]:

@@ -65,7 +65,22 @@ def load_embedded() -> Table:
         runtime=per_row[1],
         resumable=True,
         provenance=PROVENANCE,
+        descriptors=task_descriptors(metadata),
     )
+
+
+def task_descriptors(metadata: dict[str, Any]) -> dict[str, list[float]]:
+    """Sizes of the data sets: features, training examples and classes as logarithms, features per example."""
+    features, examples, classes = (
+        np.array([task[name] for task in metadata["tasks"]], np.float64)
+        for name in ("num_features", "num_train", "num_classes")
+    )
+    return {
+        "log features": np.log(features).tolist(),
+        "log examples": np.log(examples).tolist(),
+        "log classes": np.log(classes).tolist(),
+        "features per example": (features / examples).tolist(),
+    }
 
 
 _COST = Objective("cost", "min", "USD")

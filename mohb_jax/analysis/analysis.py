@@ -37,6 +37,7 @@ from mohb_jax.analysis.tables import (
 from mohb_jax.analysis.used_up import used_up_notes
 from mohb_jax.analysis.worths import Worths, worths
 from mohb_jax.benchmarks.credit import Credit, effective
+from mohb_jax.benchmarks.descriptors import stated
 from mohb_jax.description import Description, describe, task_descriptors
 
 
@@ -141,7 +142,7 @@ class Analysis:
     def kinds(self) -> Kinds:
         """Whether methods win on different kinds of tasks: the tree of worths."""
         tables = {name: self.study.stored[name] for name in self._whole}
-        known = {name: task_descriptors(table) for name, table in tables.items()}
+        known = {name: task_descriptors(table) | stated(table) for name, table in tables.items()}
         return kinds(self.comparison, known, {name: table.tasks for name, table in tables.items()})
 
     @functools.cached_property
