@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
+from mohb_jax.bench.pruning_rows import pruning
 from mohb_jax.bench.row import MissingPeerError, Row
 from mohb_jax.bench.run_rows import asha, cloud, gcp, hyperband, prior, proposals
 from mohb_jax.methods import require_known
@@ -22,6 +23,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "proposals": proposals,
     "asha": asha,
     "arrivals": arrivals,
+    "pruning": pruning,
     "baselines": baselines,
     "gcp": gcp,
     "cloud": cloud,
