@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from mohb_jax.benchmarks.contract import AnyTable
 
+from mohb_jax.errors import InputError
+
 KNOWN_UNITS = ("parameters", "FLOP")
 """Units of objectives that follow from a configuration alone. A measured time, energy or cost does not."""
 
@@ -34,11 +36,17 @@ def known_costs(table: AnyTable, task: int, known: Sequence[int]) -> Float[np.nd
     Args:
         table: any.
         task: index of the task.
-        known: indices of objectives, as ``known_objectives`` gives them.
+        known: indices of objectives, as ``known_objectives`` gives them; at least one.
+
+    Raises:
+        InputError: no row has values.
     """
     costs = table.final_costs(task)[:, list(known)]
     fine = np.isfinite(costs).all(axis=1)
-    median = np.median(costs[fine], axis=0) if fine.any() else np.zeros(len(known))
+    if not fine.any():
+        names = ", ".join(table.objectives[index].name for index in known)
+        raise InputError(f"{names} of table {table.name!r}: known objectives need values before any training")
+    median = np.median(costs[fine], axis=0)
     return np.where(fine[:, None], costs, median)
 
 

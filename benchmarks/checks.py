@@ -83,18 +83,23 @@ def check_shapes(table: HeldTable) -> None:
 
 
 def check_configs(table: HeldTable) -> None:
+    """See ``check_rows``."""
+    check_rows(f"table {table.name!r}", table.columns, table.configs)
+
+
+def check_rows(what: str, columns: Sequence[Column], configs: Float[np.ndarray, "rows columns"]) -> None:
     """Values are finite, positive in log columns and indices where there are levels; rows are distinct."""
-    for values, column in zip(table.configs.T, table.columns, strict=True):
+    for values, column in zip(configs.T, columns, strict=True):
         bad = np.flatnonzero(~_accepted(values, column))
         if bad.size:
             row = int(bad[0])
-            place = f"table {table.name!r}, row {row}, column {column.name!r}"
+            place = f"{what}, row {row}, column {column.name!r}"
             raise InputError(f"{place}: {values[row]:g} is not {_wanted(column)}")
-    order = np.lexsort(table.configs.T)
-    same = np.flatnonzero(np.all(np.diff(table.configs[order], axis=0) == 0, axis=1))
+    order = np.lexsort(configs.T)
+    same = np.flatnonzero(np.all(np.diff(configs[order], axis=0) == 0, axis=1))
     if same.size:
         first, second = sorted((int(order[same[0]]), int(order[same[0] + 1])))
-        raise InputError(f"table {table.name!r}: rows {first} and {second} are the same configuration")
+        raise InputError(f"{what}: rows {first} and {second} are the same configuration")
 
 
 def check_cells(table: HeldTable) -> None:

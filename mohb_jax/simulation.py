@@ -95,7 +95,7 @@ def simulate(
     conditions = make_conditions(workers=workers, resumable=resumable, evaluations=evaluations)
     horizon = horizons(table, names, conditions, seconds)
     plan = make_plan(table, chosen, own, conditions)
-    is_ours = _is_ours(chosen, own)
+    is_ours = comes_with_package(chosen, own)
     plan = plan if is_ours else guarded(plan, chosen.label)
     lanes = lanes_of(len(indices), first_run, num_seeds, seed, horizon)
     with telling(chosen.label):
@@ -119,7 +119,7 @@ def simulate(
     return log
 
 
-def _is_ours(method: Method, settings: Any) -> bool:
+def comes_with_package(method: Method, settings: Any) -> bool:
     """Whether nobody has to watch it; what an optimiser from outside proposes is checked one by one."""
     own_rule = getattr(settings, "promotion", None) in (None, *PROMOTIONS)
     return (METHODS.get(method.name) is method and own_rule) or isinstance(method, External)

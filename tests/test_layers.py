@@ -48,6 +48,7 @@ layer("external", "drivers")
 layer("methods", "drivers", "external", "promotions", "guards", "plugins")
 layer("simulation", "methods")
 layer("testing", "simulation")
+layer("tuner", "simulation")
 layer("store", "types", "errors", "precision")
 layer("calibration", "errors")
 layer("study", "simulation", "store", "calibration", "yaml_text")
@@ -63,7 +64,7 @@ layer("optuna", "rules", "errors")
 layer("bench", "simulation", "arrays", "store", "recurring", "optuna")
 layer("ext", "simulation")
 layer("cli", "running", "scaffold", "testing", "papers", "bench")
-layer("__init__", "simulation", "arrays", "running")
+layer("__init__", "simulation", "arrays", "running", "tuner")
 
 
 def modules() -> list[Path]:

@@ -1,58 +1,68 @@
-"""Runs without a table decide what simulated ones do: the recorded logs are their oracle, too."""
+"""Asking and telling decides what simulated runs do: the recorded logs are the oracle of live runs, too."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mohb_jax.drivers.base import Conditions
-from mohb_jax.drivers.live import begin
-from mohb_jax.methods import METHODS, Synchronous, make_plan, make_settings
-from mohb_jax.precision import in_64_bits
-from mohb_jax.simulation import lanes_of
+from mohb_jax import Space, Tuner
+from mohb_jax.methods import METHODS, Synchronous
 from scripts.record_golden import EVALUATIONS, PATH, SEED, WORKERS, case_of, recorded_methods
 from tests.replay import Played, Wanted, replay
 
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
 KINDS = (
-    "random",
-    "mo-hb",
-    "mo-hb+transfer",
-    "bohb",
-    "mo-asha",
-    "mo-asha+transfer",
-    "mo-asha-promote",
-    "monas",
+    *("random", "mo-hb", "mo-hb+transfer", "bohb"),
+    *("mo-asha", "mo-asha+transfer", "mo-asha-promote", "mo-rea"),
 )
 """One for each way in which runs are asked and told; the others take long to compile together."""
 
 
-@in_64_bits
-def played(recorded: str, run: int) -> list[Played]:
-    """A recorded run, without the simulator."""
+def tuner_of(recorded: str, run: int = 0, **options: Any) -> Tuner:
+    """Of the recorded run: the other task's results are its sources."""
     table, name, settings, prior = case_of(recorded)
-    method, own = METHODS[name], make_settings(METHODS[name], **settings)
-    plan = make_plan(table, method, own, Conditions(workers=WORKERS, evaluations=EVALUATIONS))
-    context, used = plan.prepare(table, (0,), SEED, prior), plan.levels()
-    lanes = lanes_of(1, run, 1, SEED, [np.inf])
-    live = begin(plan.in_levels(used), context, lanes, table.num_objectives, len(used))
-    going_on: dict[int, int] = {}
-    launched = 0
+    sources = None if prior is None else table.select(tasks=table.tasks[1:])
+    return Tuner(
+        Space.from_table(table),
+        table.objectives,
+        name,
+        **{
+            "fidelities": table.fidelities,
+            "workers": WORKERS,
+            "evaluations": EVALUATIONS,
+            "seed": SEED,
+            "run": run,
+            "prior": prior,
+            "sources": sources,
+            "task": table.tasks[0],
+            **settings,
+            **options,
+        },
+    )
 
-    def ask(worker, now):
-        nonlocal launched
-        launch = live.ask(worker, now, going_on.pop(worker, None)) if launched < EVALUATIONS else None
-        if launch is None:
+
+def played(recorded: str, run: int) -> tuple[list[Played], Tuner]:
+    """A recorded run, asked and told by workers under a simulated clock."""
+    now = [0.0]
+    table, name = case_of(recorded)[:2]
+    tuner = tuner_of(recorded, run, clock=lambda: now[0])
+
+    def ask(worker, time):
+        now[0] = time
+        job = tuner.ask(f"worker {worker}")
+        if job is None:
             return None
-        launched += 1
-        before = used[launch.from_level] if launch.from_level >= 0 else -1
-        return launched - 1, Wanted(launch.row, used[launch.level], before)
+        before = -1 if job.from_fidelity == 0 else table.fidelity_index(job.from_fidelity)
+        return job, Wanted(job.row, job.level, before)
 
-    def tell(number, worker, costs, now):
-        if not live.tell(number, np.array(costs)).ends:
-            going_on[worker] = number
+    def tell(job, worker, costs, time):
+        now[0] = time
+        values = {o.name: o.to_value(cost) for o, cost in zip(table.objectives, costs, strict=True)}
+        tuner.tell(job, values)
 
-    return replay(table, 0, WORKERS, ask, tell, isinstance(method, Synchronous))
+    jobs = replay(table, 0, WORKERS, ask, tell, isinstance(METHODS[name], Synchronous))
+    return jobs, tuner
 
 
 @pytest.mark.parametrize(
@@ -63,4 +73,12 @@ def test_asking_and_telling_gives_the_simulated_log(recorded):
     for run in range(2):
         log = {field: RECORDED[recorded][field][run] for field in ("row", "fidelity", "worker")}
         wanted = [slot for slot in zip(*log.values(), strict=True) if slot[0] >= 0]
-        assert [(job.row, job.fidelity, job.worker) for job in played(recorded, run)] == wanted
+        jobs, tuner = played(recorded, run)
+        assert [(job.row, job.fidelity, job.worker) for job in jobs] == wanted
+        assert tuner.finished
+        own = tuner.log()
+        assert own.valid.all()
+        np.testing.assert_array_equal(own.start[0], [job.start for job in jobs])
+        np.testing.assert_array_equal(own.end[0], [job.end for job in jobs])
+        np.testing.assert_array_equal(own.worker[0], [job.worker for job in jobs])
+        np.testing.assert_array_equal(own.costs[0], [job.costs for job in jobs])

@@ -13,6 +13,7 @@ from mohb_jax.drivers.live_rungs import LiveRungs
 from mohb_jax.drivers.steady import SteadyPlan
 from mohb_jax.drivers.synchronous import SynchronousPlan
 from mohb_jax.drivers.verdicts import LiveRun
+from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
 from mohb_jax.searchers.base import Context
 
@@ -27,12 +28,16 @@ def begin(plan: Plan, context: Context, lanes: Lanes, num_objectives: int, num_l
         lanes: one lane.
         num_objectives: of a result.
         num_levels: fidelities that the plan uses.
+
+    Raises:
+        InputError: the plan has no live form.
     """
     if isinstance(plan, SynchronousPlan):
         return LiveRungs(plan, context, lanes, num_objectives, num_levels)
     if isinstance(plan, AsynchronousPlan):
         return LiveHalving(plan, context, lanes, num_objectives)
-    assert isinstance(plan, SteadyPlan), f"no live form of {type(plan).__name__}"
+    if not isinstance(plan, SteadyPlan):
+        raise InputError("a method of another library cannot be asked and told live: use that library itself")
     if plan.opening is None:
         return LivePolicy(plan, context[0], lanes)
     return LiveOpening(plan, context, lanes, num_objectives)

@@ -12,6 +12,7 @@ from mohb_jax.drivers.live_halving import LiveHalving
 from mohb_jax.drivers.opening import PAST_BLOCK, Opening, is_enough
 from mohb_jax.drivers.steady import STEPS, Counts, Limits, SteadyPlan, proposed
 from mohb_jax.drivers.verdicts import Launch, Verdict
+from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
 from mohb_jax.searchers.base import Context, Job, Policy, Result, State, first_state
 from mohb_jax.types import Array
@@ -21,6 +22,9 @@ class LivePolicy:
     """A run of a ``SteadyPlan`` whose policy decides; see ``LiveRun``."""
 
     def __init__(self, plan: SteadyPlan, context: Context, lanes: Lanes) -> None:
+        if plan.policy.has_phases and plan.budget is None and np.isinf(lanes.horizon[0]):
+            raise InputError("evaluations or seconds is needed: this method goes through the phases of a run")
+        self.most_out: int | None = plan.num_workers
         self._plan, self._context, self._lanes = plan, jax.device_put(context), lanes
         self._state = _started(plan.policy, self._context, lanes)
         self._jobs: list[tuple[int, int]] = []
@@ -86,6 +90,7 @@ class LiveOpening:
         self, plan: SteadyPlan, context: tuple[Context, Context], lanes: Lanes, num_objectives: int
     ) -> None:
         assert plan.opening is not None
+        self.most_out: int | None = plan.num_workers
         self._opening: Opening = plan.opening
         self._halving = LiveHalving(plan.opening.plan, context[1], lanes, num_objectives)
         self._policy = LivePolicy(plan, context[0], lanes)

@@ -60,6 +60,7 @@ class LiveRungs:
         num_objectives: int,
         num_levels: int,
     ) -> None:
+        self.most_out: int | None = None
         known, most_rows = context
         self._plan, self._context, self._lanes = plan, jax.device_put(known), lanes
         self._num_objectives, self._top = num_objectives, num_levels - 1

@@ -39,6 +39,9 @@ class Launch(NamedTuple):
 class LiveRun(Protocol):
     """One run of a plan, one job at a time. Jobs are numbered in launch order."""
 
+    most_out: int | None
+    """Jobs that may be out at a time; None for any number."""
+
     def ask(self, worker: int, seconds: float, going_on: int | None) -> Launch | None:
         """The next job; None where there is nothing to do before another result is told.
 

@@ -252,6 +252,7 @@ class Policy(NamedTuple):
         sizes: ascending numbers of results for which programs of their own are compiled; see below.
         lanes_per_batch: lanes that advance together.
         numbered: as of ``Searcher``.
+        has_phases: whether what is proposed depends on ``Moment.progress``, so that a run needs an end.
     """
 
     prepare: PrepareFn
@@ -266,6 +267,8 @@ class Policy(NamedTuple):
     the processor's cache."""
     numbered: bool = False
     """As of ``Searcher``."""
+    has_phases: bool = False
+    """Whether what is proposed depends on the share of the run that is over."""
 
 
 def first_state(

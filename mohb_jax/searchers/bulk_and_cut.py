@@ -178,7 +178,7 @@ def bulk_and_cut(num_objectives: int, sizes: Sizes) -> Policy:
         del context, task
         return with_result(state, result)
 
-    return Policy(prepare, init, propose, observe)
+    return Policy(prepare, init, propose, observe, has_phases=True)
 
 
 def _sizes(

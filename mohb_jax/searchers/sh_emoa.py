@@ -117,7 +117,7 @@ def sh_emoa(num_objectives: int, num_stages: int, population: int = 20) -> Polic
         del context, task
         return with_result(state, result)
 
-    return Policy(prepare, init, propose, observe)
+    return Policy(prepare, init, propose, observe, has_phases=True)
 
 
 def _planned_stage(

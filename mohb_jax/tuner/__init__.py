@@ -1,0 +1,1 @@
+"""Live runs: the methods that were simulated tune real trainings."""
