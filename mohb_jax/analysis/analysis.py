@@ -16,6 +16,7 @@ from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, s
 from mohb_jax.analysis.export import evaluation_frame
 from mohb_jax.analysis.failures import Failures, failures
 from mohb_jax.analysis.finals import finals_frame
+from mohb_jax.analysis.kept_cells import kept_or_computed
 from mohb_jax.analysis.kinds import Kinds, as_json, kind_rows, kinds
 from mohb_jax.analysis.lanes import Lanes, collect
 from mohb_jax.analysis.order import order_notes
@@ -87,7 +88,7 @@ class Analysis:
         """Cells of a benchmark, computed once for all credits that count the same there."""
         key = name, effective(self.study.stored[name], self.study.credit)
         if key not in self._known:
-            self._known[key] = cells_of(self.study, name)
+            self._known[key] = kept_or_computed(self.study, name, lambda: cells_of(self.study, name))
         return self._known[key]
 
     def cells_of(self, benchmark: str) -> list[Cell]:

@@ -115,12 +115,12 @@ def _passed(
         start, end = (np.asarray(part[lane, slot], np.float64) for part in (log.start, log.end))
         at = np.repeat(np.arange(lane.size), fidelity + 1)
         level = np.arange(at.size) - np.repeat(np.cumsum(fidelity + 1) - fidelity - 1, fidelity + 1)
-        kept = wanted[task[lane[at]], row[at], level]
+        kept = np.flatnonzero(wanted[task[lane[at]], row[at], level])
         at, level = at[kept], level[kept]
         whole = table.runtime_of(task[lane], row, fidelity)
         seconds = table.runtime_of(task[lane[at]], row[at], level)
         when, reached = went_through(whole[at] - seconds, start[at], end[at])
-        at, level, when = at[reached], level[reached], when[reached]
+        at, level, when = (column[np.flatnonzero(reached)] for column in (at, level, when))
         yield Results(lane[at], slot[at], row[at] * num_levels + level, when)
 
 

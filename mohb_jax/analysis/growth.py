@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from mohb_jax.analysis.thinning import alike
 
 _CELLS = 1 << 17
-"""Cells of sets that are measured together: a megabyte, which stays in the processor's cache."""
+"""Pairs of points of the sets that are measured together: their arrays stay in the processor's cache."""
 
 
 def hypervolume_growth(
@@ -48,46 +48,50 @@ def _of_fronts(
 ) -> Float[np.ndarray, " fronts"]:
     """Hypervolume of sets of points that follow each other in ``point``."""
     start, volume = np.cumsum(sizes) - sizes, np.zeros(sizes.size)
+    columns = np.ascontiguousarray(costs.T)
     for some in alike(sizes, _CELLS):
-        slot = np.arange(sizes[some].max())
-        real = slot < sizes[some][:, None]
-        own = costs[point[np.where(real, start[some][:, None] + slot, 0)]]
-        volume[some] = set_volumes(np.where(real[..., None], own, reference), reference)
+        slot = np.arange(sizes[some].max())[:, None]
+        real = slot < sizes[some]
+        own = columns[:, point[np.where(real, start[some] + slot, 0)]]
+        volume[some] = set_volumes(np.where(real, own, reference), reference)
     return volume
 
 
-def set_volumes(points: Float[np.ndarray, "sets n m"], reference: float) -> Float[np.ndarray, " sets"]:
+def set_volumes(points: Float[np.ndarray, "m n sets"], reference: float) -> Float[np.ndarray, " sets"]:
     """Hypervolume of sets of points; those at or beyond the reference in an objective add nothing.
 
     Points are taken by their last objective; the volume of those so far in the others lasts to the next one.
 
     Args:
-        points: minimised; one to four objectives.
+        points: minimised; one to four objectives. Sets come last, so that each step is one on long arrays.
         reference: the same coordinate in every objective.
     """
     points = np.minimum(points, reference)
-    if points.shape[-1] == 1:
-        return reference - points[..., 0].min(axis=1)
-    points = np.take_along_axis(points, np.argsort(points[..., -1:], axis=1), axis=1)
-    depth = np.diff(points[..., -1], axis=1, append=reference)
-    return np.asarray((depth * _so_far(points[..., :-1], reference)).sum(axis=1))
+    if len(points) == 1:
+        return reference - points[0].min(axis=0)
+    points = np.take_along_axis(points, np.argsort(points[-1], axis=0)[None], axis=1)
+    return np.asarray((_steps(points[-1], reference) * _so_far(points[:-1], reference)).sum(axis=0))
 
 
-def _so_far(points: Float[np.ndarray, "sets n m"], reference: float) -> Float[np.ndarray, "sets n"]:
+def _steps(ascending: Float[np.ndarray, "n sets"], reference: float) -> Float[np.ndarray, "n sets"]:
+    """From each coordinate to the next one, and from the last to the reference."""
+    return np.diff(ascending, axis=0, append=np.full((1, ascending.shape[1]), reference))
+
+
+def _so_far(points: Float[np.ndarray, "m n sets"], reference: float) -> Float[np.ndarray, "n sets"]:
     """Hypervolume of the first i + 1 points of each set.
 
-    In two objectives the first is cut into strips at the points' own values. A strip's height is the least
-    second objective of what lies before it and came so far: a running minimum both ways.
+    In two objectives the first is cut into strips at the points' own values. Each point in turn raises what
+    is covered of the strips beyond it.
     """
-    sets, n, m = points.shape
+    m, n, _ = points.shape
     if m == 1:
-        return reference - np.minimum.accumulate(points[..., 0], axis=1)
+        return reference - np.minimum.accumulate(points[0], axis=0)
     if m > 2:
-        return np.stack([set_volumes(points[:, : last + 1], reference) for last in range(n)], axis=1)
-    order = np.argsort(points[..., 0], axis=1)
-    wide = np.diff(np.take_along_axis(points[..., 0], order, axis=1), axis=1, append=reference)
-    heights = np.full((sets, n, n), reference)  # [set, strip, point so far]
-    heights[np.arange(sets)[:, None], np.arange(n), order] = np.take_along_axis(points[..., 1], order, axis=1)
-    np.minimum.accumulate(heights, axis=1, out=heights)
-    np.minimum.accumulate(heights, axis=2, out=heights)
-    return np.asarray((wide[:, None] @ (reference - heights))[:, 0])
+        return np.stack([set_volumes(points[:, : last + 1], reference) for last in range(n)])
+    strip = np.sort(points[0], axis=0)
+    wide, height, area = _steps(strip, reference), np.zeros_like(strip), np.empty_like(strip)
+    for index, (first, second) in enumerate(zip(*points, strict=True)):
+        np.maximum(height, np.where(strip >= first, reference - second, 0.0), out=height)
+        np.einsum("is,is->s", wide, height, out=area[index])
+    return area

@@ -1,5 +1,6 @@
 """Gathering the tuning runs of one benchmark from finished work units."""
 
+import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,6 +40,9 @@ class Lanes(NamedTuple):
     """Normalised."""
 
 
+_MOST_KEPT = 1 << 24
+"""Numbers of a table whose normalised costs are kept: 128 MB."""
+_KEPT: "weakref.WeakKeyDictionary[ResultTable, np.ndarray]" = weakref.WeakKeyDictionary()
 _OF_LANES = Lanes._fields[: Lanes._fields.index("lane")]
 
 
@@ -137,12 +141,26 @@ def _counting(
 def _costs(
     table: ResultTable, task: Int[np.ndarray, " events"], row: Int[np.ndarray, " events"]
 ) -> Float[np.ndarray, "events objectives"]:
-    """Normalised costs of events."""
+    """Normalised costs of events; objective by objective in memory, as they are compared."""
+    whole = _all_costs(table)
+    if whole is not None:
+        return np.take(whole, task * table.num_rows + row, axis=1).T
     costs, scale = np.empty((row.size, table.num_objectives)), normalisation(table)
     for index in np.unique(task).tolist():
         own = task == index
         costs[own] = scale.apply(table.costs_of(index, row[own]), index)
     return costs
+
+
+def _all_costs(table: ResultTable) -> Float[np.ndarray, "objectives cells"] | None:
+    """Normalised costs of all that may count, task by task; None of a table that is too large."""
+    if table.num_rows * len(table.tasks) * table.num_objectives > _MOST_KEPT:
+        return None
+    if table not in _KEPT:
+        scale = normalisation(table)
+        tasks = [scale.apply(table.final_costs(task), task) for task in range(len(table.tasks))]
+        _KEPT[table] = np.ascontiguousarray(np.concatenate(tasks).T)
+    return _KEPT[table]
 
 
 def log_arrays(unit: AnyUnit) -> RunLog:

@@ -79,6 +79,8 @@ class FinishedStudy:
     """What counts as a result here."""
     credits: tuple[Credit, ...] = ("full",)
     """What is to be shown side by side."""
+    folder: Path | None = None
+    """Where it lies; None for a study that was made up."""
 
     @functools.cached_property
     def tables(self) -> dict[str, ResultTable]:
@@ -144,6 +146,7 @@ def _study(directory: Path, meta: dict[str, Any], units: tuple[AnyUnit, ...]) ->
         compilation=read_compilation(directory),
         remarks=tuple(str(remark) for remark in meta.get("remarks", ())),
         calibration=read_calibration(directory, names),
+        folder=directory,
     )
 
 

@@ -31,14 +31,17 @@ def not_yet_beaten(
     kept = np.arange(group.size)
     if not kept.size:
         return kept
-    low, high = costs.min(axis=0), costs.max(axis=0)
-    unit = ((costs - low) / np.where(high > low, high - low, 1.0)).T
-    columns = list(np.ascontiguousarray(unit))
+    unit = np.stack([_within_unit(column) for column in costs.T])
     for weights in _weights(costs.shape[1]):
-        alive = ~_beaten(group, end, columns, weights)
-        kept, group, end = kept[alive], group[alive], end[alive]
-        columns = [column[alive] for column in columns]
+        alive = np.flatnonzero(~_beaten(group, end, unit, weights))  # read thrice as fast as a mask
+        kept, group, end, unit = kept[alive], group[alive], end[alive], np.take(unit, alive, axis=1)
     return kept
+
+
+def _within_unit(column: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """The same order within [0, 1]; as it is where it lies there."""
+    low, high = column.min(), column.max()
+    return column if low >= 0 and high <= 1 else (column - low) / (high - low if high > low else 1.0)
 
 
 def _weights(num_objectives: int) -> Float[np.ndarray, "some m"]:
@@ -50,7 +53,7 @@ def _weights(num_objectives: int) -> Float[np.ndarray, "some m"]:
 def _beaten(
     group: Int[np.ndarray, " points"],
     end: np.ndarray,
-    unit: list[Float[np.ndarray, " points"]],
+    unit: Float[np.ndarray, "m points"],
     weights: Float[np.ndarray, " m"],
 ) -> Bool[np.ndarray, " points"]:
     """True for points that the one with the least sum before them dominates.
@@ -62,17 +65,16 @@ def _beaten(
         weights: of the sum.
     """
     # Later groups lie lower altogether, so the running minimum begins anew with each group.
-    total = sum(weight * column for weight, column in zip(weights, unit, strict=True))
-    total = total - (weights.sum() + 1) * group
+    total = weights @ unit - (weights.sum() + 1) * group
     record = np.ones(group.size, bool)
     record[1:] = total[1:] < np.minimum.accumulate(total)[:-1]
-    best = np.maximum.accumulate(np.where(record, np.arange(group.size), 0))
-    worse, beaten = np.zeros(group.size, bool), end[best] <= end
+    best = np.flatnonzero(record)
+    length = np.diff(best, append=group.size)
+    # What is at least as good in every objective, and has a lesser sum, dominates.
+    beaten = (np.repeat(total[best], length) < total) & (np.repeat(end[best], length) <= end)
     for column in unit:
-        there = column[best]
-        beaten &= there <= column
-        worse |= there < column
-    return beaten & worse & (group[best] == group)
+        beaten &= np.repeat(column[best], length) <= column
+    return beaten
 
 
 def covered_by(
