@@ -1,9 +1,9 @@
 """Parquet in and out: one file per finished work unit, named by a hash of what produced it.
 
 A study folder holds ``study.json`` (what was asked for, and which units answer it), ``tables/NAME.npz`` (each
-benchmark, for all that is measured against it) and ``units/HASH.parquet``. Every
-file is written beside its place and moved there whole, so an interrupted run leaves only whole files; files
-are data, and nothing in them is executed.
+benchmark, for all that is measured against it), ``units/HASH.parquet`` and ``cells/CREDIT/NAME.parquet``
+(what ``analysis.kept_cells`` need not compute again). Every file is written beside its place and moved there
+whole, so an interrupted run leaves only whole files; files are data, and nothing in them is executed.
 """
 
 import contextlib

@@ -171,14 +171,14 @@ def test_figures_are_matplotlibs_and_leave_its_settings_alone(results, tmp_path)
 
 def test_each_thing_is_computed_once(folder, monkeypatch):
     calls = []
-    for name in ("cells_of", "summary_rows", "ranking"):
+    for name in ("kept_or_computed", "summary_rows", "ranking"):
         whole = getattr(analysis, name)
         monkeypatch.setattr(analysis, name, lambda *args, n=name, f=whole: calls.append(n) or f(*args))
     found = load_results(folder)
     assert calls == [], "nothing before it is asked for"
     for _ in range(2):
         found.summary(), found.curves(), found.fronts(), found.ranks(), found.plot_ranks()
-    assert sorted(calls) == ["cells_of", "cells_of", "ranking", "summary_rows"]
+    assert sorted(calls) == ["kept_or_computed", "kept_or_computed", "ranking", "summary_rows"]
 
 
 def test_the_page(results, folder, tmp_path):

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from mohb_jax.benchmarks.normalise import normalisation
 from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.kernels.hypervolume import hypervolume
 from mohb_jax.searchers.prepared_lists import LIST_LENGTH, list_order, next_list
-from mohb_jax.searchers.transfer_prior import NOISE, _draw_lists, _sorted, transfer_prior
+from mohb_jax.searchers.transfer_prior import NOISE, _draw_lists, _noise_of, _sorted, transfer_prior
 from mohb_jax.simulation import simulate
 from mohb_jax.transfer import Prior, learn_prior, z_values
 from tests import reference
@@ -184,13 +185,20 @@ def test_large_tables_draw_a_fresh_subset():
     assert len(set(places.ravel().tolist())) > 2 * LIST_LENGTH
 
 
+def test_the_noise_of_a_draw_is_normal_and_its_own():
+    noise = jax.random.normal(jax.random.key(6), (NOISE,), jnp.float32)
+    drawn = jax.vmap(lambda key: _noise_of(key, noise, 400))(jax.random.split(jax.random.key(7), 100))
+    assert scipy.stats.kstest(np.asarray(drawn).ravel(), "norm").pvalue > 0.01
+    assert np.abs(np.corrcoef(drawn) - np.eye(100)).max() < 0.25
+
+
 def test_draws_of_objectives_that_share_what_they_are_off_by():
     """Off by the same, rows are in the order of one draw; off by the opposite, none dominates another."""
     key, num_rows = jax.random.key(4), 50
     noise = jax.random.normal(jax.random.key(5), (NOISE,), jnp.float32)
-    start = jax.random.randint(jax.random.split(jax.random.fold_in(key, 0))[0], (), 0, NOISE - 2 * num_rows)
+    drawn = _noise_of(jax.random.split(jax.random.fold_in(key, 0))[0], noise, 2 * num_rows)
     mu = jnp.zeros((2, num_rows), jnp.float32)
-    order = np.argsort(np.asarray(noise)[int(start) :][:num_rows])
+    order = np.argsort(np.asarray(drawn)[:num_rows])
     for sign in (1, -1):
         factor = jnp.array([[1, 0], [sign, 0]], jnp.float32)
         listed = _draw_lists(key, noise, mu, mu + 1, factor, jnp.int32(num_rows), jnp.arange(1))[0]

@@ -18,7 +18,7 @@ from mohb_jax.simulation import horizons, simulate
 from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.estimate import LaneSize, lane_size
 from mohb_jax.study.sweep import CONDITIONS, Chosen, chosen
-from mohb_jax.types import RUN_GROUPS, RunLog
+from mohb_jax.types import RunLog
 
 LANES_PER_UNIT = 4096
 """Runs that advance together: large enough to fill a device, small enough for a unit to finish in seconds."""
@@ -26,6 +26,8 @@ LANES_PER_UNIT = 4096
 STOPPED_ROWS = {"stopped_rows": "go on"}
 """Stands in specifications of runs that may use their table up: they ended earlier once, and units from then
 are others."""
+LISTS = {"lists": "64 groups, two stretches of noise"}
+"""The same of how draws of a prior are made and shared out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _units(study: Study, whole: AnyTable, table: AnyTable, entry: MethodEntry) -
     if may_use_up(whole, tasks, plan, horizon):
         common |= STOPPED_ROWS
     if hasattr(how.settings, "draws"):
-        common |= {"run_groups": RUN_GROUPS}
+        common |= LISTS
     for first_run, num_seeds in _seed_ranges(study.seeds, most_lanes // table.num_tasks):
         spec = common | {"first_run": first_run, "num_seeds": num_seeds}
         yield WorkUnit(spec, whole, entry.label, how, ends, size)
