@@ -3,14 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.errors import InputError
 from mohb_jax.methods import Method
+from mohb_jax.programs import Compilation
 from mohb_jax.testing import parts
+from mohb_jax.testing.changes import shuffled_results
 from mohb_jax.testing.parts import Parts, Ready
 from mohb_jax.types import RunLog
 
@@ -27,6 +29,25 @@ class BrokenLawError(AssertionError):
 def broken(text: str) -> NoReturn:
     """Ends a check that found something."""
     raise BrokenLawError(text)
+
+
+class Again(NamedTuple):
+    """A method that was prepared a second time."""
+
+    ready: Ready
+    log: RunLog
+    """Of the lanes ``among_others``."""
+    draws_globally: bool
+    """Whether preparing has drawn from the global state of ``numpy.random``."""
+
+
+class Other(NamedTuple):
+    """A run that differs in all that no program may depend on."""
+
+    log: RunLog
+    horizon: float
+    num_compiled: int
+    """Programs that were compiled for it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,20 +104,23 @@ class Case:
             kept[table] = parts.make_ready(self.method, table)
         return kept[table]
 
-    @property
-    def again(self) -> Ready:
-        """The method prepared for the same table a second time."""
-        return self._again[0]
-
-    @property
-    def draws_globally(self) -> bool:
-        """Whether that has drawn from the global state of ``numpy.random``."""
-        return self._again[1]
+    @functools.cached_property
+    def again(self) -> Again:
+        """The method prepared for the same table a second time, and its log of some lanes among others."""
+        before = global_state()
+        ready = parts.make_ready(self.method, self.table)
+        draws_globally = global_state() != before
+        return Again(ready, parts.run(ready, among_others(self.table)), draws_globally)
 
     @functools.cached_property
-    def _again(self) -> tuple[Ready, bool]:
-        before = global_state()
-        return parts.make_ready(self.method, self.table), global_state() != before
+    def other(self) -> Other:
+        """The log of a run with other keys, another horizon and results of the same shapes."""
+        horizon = float(np.median(self.log().end[self.log().valid]))
+        table = shuffled_results(self.table, 0)
+        with Compilation() as compiled:
+            ready = parts.make_ready(self.method, table, seed=1)
+            log = parts.run(ready, lanes_of(table), seed=1, horizon=horizon)
+        return Other(log, horizon, compiled.count)
 
     def log(self, table: AnyTable | None = None) -> RunLog:
         """The log of the standard lanes on a table, made once."""
@@ -138,6 +162,18 @@ def lanes_of(table: AnyTable, num_tasks: int = 2) -> list[tuple[int, int]]:
         for task in range(num_tasks)
         for run in range(NUM_RUNS)
     ]
+
+
+def among_others(table: AnyTable) -> list[tuple[int, int]]:
+    """Every second one of the standard lanes, among other ones, and all in reverse order."""
+    lanes = enumerate(lanes_of(table))
+    return [(task, run + 10 * (place % 2 == 0)) for place, (task, run) in lanes][::-1]
+
+
+def kept_lanes(table: AnyTable) -> list[tuple[int, int]]:
+    """Places of lanes that are in both: among the standard lanes, and ``among_others``."""
+    num_lanes = len(lanes_of(table))
+    return [(place, num_lanes - 1 - place) for place in range(1, num_lanes, 2)]
 
 
 def jobs(log: RunLog, lane: int) -> list[tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,10 +10,18 @@ import numpy as np
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import Table
-from mohb_jax.programs import Compilation
 from mohb_jax.searchers.base import Policy
 from mohb_jax.testing import parts
-from mohb_jax.testing.case import Case, broken, difference, global_state, jobs, lanes_of
+from mohb_jax.testing.case import (
+    Case,
+    among_others,
+    broken,
+    difference,
+    global_state,
+    jobs,
+    kept_lanes,
+    lanes_of,
+)
 from mohb_jax.testing.changes import all_failed, shuffled_results, unpaid_changed
 from mohb_jax.testing.laws import law
 from mohb_jax.testing.parts import EVALUATIONS, Ready, tags_of
@@ -31,9 +38,10 @@ NUM_TIMED = 256
 @law("random-repeat", "The same seed gives the same log, and another run index other rows")
 def random_repeat(case: Case) -> None:
     """Prepared and run twice; the runs of one task are not all the same."""
-    log, again = case.log(), parts.run(case.again, lanes_of(case.table))
-    for lane in range(len(log.task)):
-        change = difference(log, again, lane, lane)
+    log = case.log()
+    if _change_among_others(case, case.again.log):
+        again = parts.run(case.again.ready, lanes_of(case.table))
+        change = _first_difference(log, again, list(range(len(log.task))))
         if change:
             broken(
                 f"Prepared and run again, {change}: draw from the key that init is given and from prepare's "
@@ -46,23 +54,26 @@ def random_repeat(case: Case) -> None:
 
 @law("batch", "A lane gives the same log whatever it is batched with")
 def batch(case: Case) -> None:
-    """Half of the lanes in reverse order, among others of the same number; nothing is compiled for this."""
-    lanes, log = lanes_of(case.table), case.log()
-    companions = [lane if place % 2 else (lane[0], lane[1] + 10) for place, lane in enumerate(lanes)]
-    other = parts.run(case.ready(), companions[::-1])
-    changes = (difference(log, other, lane, len(lanes) - 1 - lane) for lane in range(1, len(lanes), 2))
-    _judge_difference("in another order among others", changes)
+    """In another order and among others of the same number; nothing is compiled for this."""
+    if _change_among_others(case, case.again.log):
+        other = parts.run(case.ready(), among_others(case.table))
+        _judge_difference("in another order among others", _change_among_others(case, other))
+
+
+def _change_among_others(case: Case, other: RunLog) -> str | None:
+    """Where the log of lanes ``among_others`` differs from the standard one."""
+    pairs = kept_lanes(case.table)
+    return next(filter(None, (difference(case.log(), other, *pair) for pair in pairs)), None)
 
 
 @law("alone", "A lane gives the same log alone as in a batch")
 def alone(case: Case) -> None:
     """The second of the standard lanes by itself: programs of one lane are compiled."""
     single = parts.run(case.ready(), lanes_of(case.table)[1:2])
-    _judge_difference("by itself", iter([difference(case.log(), single, 1, 0)]))
+    _judge_difference("by itself", difference(case.log(), single, 1, 0))
 
 
-def _judge_difference(where: str, changes: Iterator[str | None]) -> None:
-    change = next((change for change in changes if change), None)
+def _judge_difference(where: str, change: str | None) -> None:
     if change:
         broken(
             f"In its batch and {where}, {change}: no array may mix lanes, and sums must not hang on a batch"
@@ -200,16 +211,12 @@ def _judge_rows(case: Case, log: RunLog) -> None:
 @law("no-retrace", "Equal settings and other keys, horizons and results of the same shapes compile nothing")
 def no_retrace(case: Case) -> None:
     """A second run under another seed on a table of equal shape, from settings made anew."""
-    case.log()
     if parts.take_apart(case.method, case.table).chooser != case.parts.chooser:
         broken("Equal settings gave another searcher or policy: put functools.cache on the factory")
-    other = shuffled_results(case.table, 0)
-    with Compilation() as compiled:
-        parts.run(parts.make_ready(case.method, other, seed=1), lanes_of(other), seed=1, horizon=1e9)
-    if compiled.count:
+    if case.other.num_compiled:
         broken(
-            f"The second run compiled {compiled.count} programs: cache factories, and keep numbers of the "
-            "table in the context, not in closures"
+            f"The second run compiled {case.other.num_compiled} programs: cache factories, and keep numbers "
+            "of the table in the context, not in closures"
         )
 
 
@@ -228,7 +235,7 @@ def traceable(case: Case) -> None:
             broken(f"{what} calls the host ({found[0]}): write it in jax.numpy")
         if _text(first) != _text(second) or different_leaf(first.consts, second.consts):
             broken(f"{what} gave two programs when it was traced twice: draw from the key, read no clock")
-    if global_state() != before or case.draws_globally:
+    if global_state() != before or case.again.draws_globally:
         broken("It drew from the global state of numpy.random: draw from the key, or from prepare's seed")
 
 
@@ -268,9 +275,7 @@ def budget(case: Case) -> None:
         if most > EVALUATIONS:
             broken(f"On {name!r} a lane has {most} evaluations where {EVALUATIONS} are the budget")
         _judge_clock(name, table, case.log(table))
-    log = case.log()
-    horizon = float(np.median(log.end[log.valid]))
-    short = parts.run(case.ready(), lanes_of(case.table), horizon=horizon)
+    horizon, short = case.other.horizon, case.other.log
     late = short.start[short.valid].max(initial=0.0)
     if late >= horizon:
         broken(f"An evaluation starts at {late:g} s where the horizon is {horizon:g} s")
