@@ -4,9 +4,11 @@ The quick test takes four tables of one shape, so that a method is compiled once
 and makes the checks that compile programs of their own.
 """
 
+import jax
 import pytest
 
 from mohb_jax.methods import METHODS
+from mohb_jax.searchers import gcp, kriging_believer, task_models
 from mohb_jax.testing import CHECKS, check_method, tables
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
@@ -15,6 +17,8 @@ PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
 """Methods that need the same rows in every task, and where they find them."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
+SMALL = ("parego", "ehvi", "ms-ehvi", "primo", "rgpe", "tst-r", "gcp", "gcp-prior")
+"""Methods whose memory is small in the quick checks."""
 EXPECTED: dict[str, dict[str, str]] = {}
 """Method -> check -> why it does not hold."""
 
@@ -25,6 +29,24 @@ def conforms(method, names, checks):
     check_method(method, {name: tables()[name] for name in names}, checks, expected)
 
 
+@pytest.fixture
+def small_memory(monkeypatch):
+    """Models remember no more results than the quick checks give them, or have one size less."""
+    monkeypatch.setattr(gcp, "SIZES", (32,))
+    monkeypatch.setattr(kriging_believer, "CAPACITY", 32)
+    monkeypatch.setattr(kriging_believer, "SIZES", (32,))
+    monkeypatch.setattr(task_models, "CAPACITY", 32)
+
+
+@pytest.fixture(autouse=True)
+def programs_of_their_own(request):
+    """Programs do not know that a memory is small."""
+    yield
+    if request.node.callspec.params["method"] in SMALL:
+        jax.clear_caches()
+
+
+@pytest.mark.usefixtures("small_memory")
 @pytest.mark.parametrize("method", METHODS)
 def test_method_keeps_the_laws(method):
     conforms(method, SAME_ROWS if method in PORTFOLIOS else QUICK_TABLES, QUICK_CHECKS)
