@@ -15,7 +15,7 @@ from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax import transfer
 from mohb_jax.programs import release_programs
-from tests.drafts import save_draft
+from tests.drafts import save_draft, share_drafts
 
 # Our own calls see to this themselves (tests/test_precision.py); kernels that a test calls do not.
 jax.config.update("jax_enable_x64", True)
@@ -44,6 +44,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_drafts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In the folder that the workers of a run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    share_drafts(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(autouse=True)

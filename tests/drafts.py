@@ -1,6 +1,7 @@
 """Figures of the suite are drafts: drawing and saving take two thirds of the time of a report."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,25 @@ import pytest
 from matplotlib.figure import Figure
 
 _save = Figure.savefig
-_drawn: dict[str, bytes] = {}
+_folder: Path | None = None
+
+
+def share_drafts(folder: Path) -> None:
+    """Keeps drafts where the workers of one run of the suite find them."""
+    global _folder
+    _folder = folder / "drafts"
+    _folder.mkdir(exist_ok=True)
 
 
 def save_draft(figure: Figure, path: Path, **options: Any) -> None:
     """The first picture of each name, which stands for all of that name."""
-    name = Path(path).name
-    if name in _drawn:
-        Path(path).write_bytes(_drawn[name])
-    else:
-        _draw(figure, path, **options)
-        _drawn[name] = Path(path).read_bytes()
+    assert _folder is not None
+    own = _folder / Path(path).name
+    if not own.exists():
+        part = _folder / f"{os.getpid()}-{own.name}"
+        _draw(figure, part, **options)
+        part.replace(own)
+    Path(path).write_bytes(own.read_bytes())
 
 
 def _draw(figure: Figure, path: Path, **options: Any) -> None:

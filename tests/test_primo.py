@@ -342,7 +342,7 @@ def test_good_beliefs_beat_bad_ones_where_tasks_are_alike():
     table = related_tasks(num_rows=400, shift=0.02, seed=1)
     volume = {}
     for beliefs in ("good", "none", "bad"):
-        log = simulate(table, "primo", num_seeds=32, workers=1, evaluations=14, beliefs=beliefs)
+        log = simulate(table, "primo", num_seeds=16, workers=1, evaluations=14, beliefs=beliefs)
         fronts = [costs[own == 1] - 1 for costs, own in zip(log.costs, log.fidelity, strict=True)]
         volume[beliefs] = np.array([moocore.hypervolume(front, ref=np.ones(2)) for front in fronts])
     gained = volume["good"] - volume["bad"]

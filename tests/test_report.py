@@ -41,7 +41,7 @@ from mohb_jax.report.sections import answer, tasks
 from mohb_jax.report.style import duration, file_names, look, number
 from mohb_jax.store import Unit, unit_path
 from mohb_jax.types import RUN_GROUPS
-from tests.drafts import whole_figures
+from tests.drafts import every_figure, whole_figures
 from tests.fake_study import make_spec, make_study, make_table, make_unit, one_lane, write_folder
 
 REFERENCE = 1.1
@@ -419,7 +419,8 @@ def test_summary_holds_its_contract(folder):
 
 
 def test_equal_stores_give_equal_files(folder, tmp_path):
-    with whole_figures():
+    """Figures in few pixels: whole ones are compared where studies are (tests/test_comparison_figures.py)."""
+    with every_figure():
         for name in ("once", "again"):
             write_report(folder, tmp_path / name)
     for path in sorted((tmp_path / "once").rglob("*.*")):
