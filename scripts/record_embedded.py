@@ -110,19 +110,16 @@ class Network(nn.Module):
 
 def train(
     shape: Shape, num_epochs: int, key: jax.Array, settings: Settings, split: Split
-) -> Int[jax.Array, " epochs"]:
-    """Trains one lane; validation mistakes after every epoch."""
-    network = Network(shape)
+) -> tuple[Any, Int[jax.Array, " epochs"]]:
+    """Trains one lane; its parameters at the end, and validation mistakes after every epoch."""
     optimiser = optax.adamw(settings.learning_rate, weight_decay=settings.weight_decay)
-    masked = jnp.arange(shape.num_outputs) >= split.num_classes
 
-    def logits(params: Any, inputs: jax.Array, **rest: Any) -> jax.Array:
-        outputs: Any = network.apply(params, inputs, settings, **rest)
-        return jnp.where(masked, -1e9, outputs)
+    def outputs(params: Any, inputs: jax.Array, **rest: Any) -> jax.Array:
+        return logits(shape, settings, split.num_classes, params, inputs, **rest)
 
     def loss(params: Any, inputs: jax.Array, labels: jax.Array, dropout_key: jax.Array) -> jax.Array:
-        outputs = logits(params, inputs, training=True, rngs={"dropout": dropout_key})
-        return optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()
+        found = outputs(params, inputs, training=True, rngs={"dropout": dropout_key})
+        return optax.softmax_cross_entropy_with_integer_labels(found, labels).mean()
 
     def step(carry: Any, batch: Any) -> Any:
         params, state = carry
@@ -140,13 +137,22 @@ def train(
         order = jax.random.permutation(order_key, num_train)[: num_steps * shape.batch_size]
         batches = order.reshape(num_steps, shape.batch_size), jax.random.split(dropout_key, num_steps)
         carry, _ = jax.lax.scan(step, carry, batches)
-        predicted = jnp.argmax(logits(carry[0], split.valid_inputs, training=False), axis=-1)
+        predicted = jnp.argmax(outputs(carry[0], split.valid_inputs, training=False), axis=-1)
         return carry, jnp.sum(predicted != split.valid_labels)
 
     init_key, epochs_key = jax.random.split(key)
-    params = network.init(init_key, split.train_inputs[:1], settings, training=False)
+    params = Network(shape).init(init_key, split.train_inputs[:1], settings, training=False)
     epoch_keys = jax.vmap(lambda e: jax.random.fold_in(epochs_key, e))(jnp.arange(num_epochs))
-    return jax.lax.scan(epoch, (params, optimiser.init(params)), epoch_keys)[1]
+    (params, _), mistakes = jax.lax.scan(epoch, (params, optimiser.init(params)), epoch_keys)
+    return params, mistakes
+
+
+def logits(
+    shape: Shape, settings: Settings, num_classes: Any, params: Any, inputs: jax.Array, **rest: Any
+) -> jax.Array:
+    """Outputs of a network, those beyond the task's classes out of reach."""
+    outputs: Any = Network(shape).apply(params, inputs, settings, **rest)
+    return jnp.where(jnp.arange(shape.num_outputs) >= num_classes, -1e9, outputs)
 
 
 def make_tasks() -> tuple[Task, ...]:
@@ -185,14 +191,23 @@ def image_patches() -> tuple[Float[np.ndarray, "patches pixels"], Int[np.ndarray
 
 def make_split(task: Task, index: int) -> Split:
     """One random split of a task, inputs scaled to mean 0 and deviation 1 on the training part."""
-    name = int.from_bytes(task.name.encode(), "big")
-    order = np.random.default_rng((SEED, name, index)).permutation(len(task.labels))
+    order = shuffled(task, index)
     train, valid = order[: task.num_train], order[task.num_train :][: task.num_valid]
-    mean, spread = task.inputs[train].mean(axis=0), task.inputs[train].std(axis=0)
-    inputs = ((task.inputs - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+    inputs, labels = scaled(task, train), task.labels.astype(np.int32)
     num_classes = np.int32(task.labels.max() + 1)
-    labels = task.labels.astype(np.int32)
     return Split(inputs[train], labels[train], inputs[valid], labels[valid], num_classes)
+
+
+def shuffled(task: Task, index: int) -> Int[np.ndarray, " examples"]:
+    """All examples in the order of one split: those to train on, those to validate on, and the rest."""
+    name = int.from_bytes(task.name.encode(), "big")
+    return np.random.default_rng((SEED, name, index)).permutation(len(task.labels))
+
+
+def scaled(task: Task, train: Int[np.ndarray, " train"]) -> Float[np.ndarray, "examples features"]:
+    """Inputs with mean 0 and deviation 1 on the training part."""
+    mean, spread = task.inputs[train].mean(axis=0), task.inputs[train].std(axis=0)
+    return ((task.inputs - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
 
 
 def make_configs() -> tuple[list[dict[str, Any]], Float[np.ndarray, "configs columns"]]:
@@ -264,7 +279,7 @@ def train_together(
 
     def one_lane(key: jax.Array, lane_settings: Settings, index: jax.Array, all_data: Split) -> jax.Array:
         split = Split(*(jnp.asarray(part)[index] for part in all_data))
-        return train(shape, num_epochs, key, lane_settings, split)
+        return train(shape, num_epochs, key, lane_settings, split)[1]
 
     found = jax.jit(jax.vmap(one_lane, in_axes=(0, 0, 0, None)))(keys, settings, of_lane, data)
     return np.asarray(found).reshape(len(tasks), len(rows), num_splits, num_epochs).sum(axis=2)

@@ -105,8 +105,7 @@ def base_runtime(
     metadata: dict[str, Any], configs: Float[np.ndarray, "configs columns"]
 ) -> Float[np.ndarray, "tasks configs epochs"]:
     """Modelled cumulative seconds on the reference instance, ml.p2.xlarge."""
-    columns = _columns(metadata)
-    depth, width, batch = (_values(columns, configs, name) for name in ("depth", "width", "batch_size"))
+    depth, width, batch = (column_values(metadata, configs, n) for n in ("depth", "width", "batch_size"))
     epochs = np.arange(1, metadata["num_epochs"] + 1)
     per_epoch = [
         seconds_per_epoch(depth, width, batch, task["num_features"], task["num_classes"], task["num_train"])
@@ -125,20 +124,31 @@ def seconds_per_epoch(
 ) -> Float[np.ndarray, " configs"]:
     """The operation-count model of the module's text, from recorded (not nominal) sizes."""
     wide, examples = width * NOMINAL_WIDTH, num_train * NOMINAL_EXAMPLES
-    weights = (num_features + 1) * wide + (depth - 1) * (wide + 1) * wide + (wide + 1) * num_classes
+    weights = num_weights(depth, wide, num_features, num_classes)
     return 6 * weights * examples / OPERATIONS_PER_SECOND + np.ceil(examples / batch_size) * SECONDS_PER_STEP
+
+
+def num_weights(
+    depth: Float[np.ndarray, " configs"],
+    width: Float[np.ndarray, " configs"],
+    num_features: int,
+    num_classes: int,
+) -> Float[np.ndarray, " configs"]:
+    """Weights and biases of a network."""
+    return (num_features + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * num_classes
+
+
+def column_values(
+    metadata: dict[str, Any], configs: Float[np.ndarray, "configs columns"], name: str
+) -> Float[np.ndarray, " configs"]:
+    """A numeric ordinal column as numbers."""
+    columns = _columns(metadata)
+    index = [column.name for column in columns].index(name)
+    return np.array(columns[index].levels, np.float64)[configs[:, index].astype(np.int64)]
 
 
 def _columns(metadata: dict[str, Any]) -> tuple[Column, ...]:
     return tuple(Column(**{**column, "levels": tuple(column["levels"])}) for column in metadata["columns"])
-
-
-def _values(
-    columns: tuple[Column, ...], configs: Float[np.ndarray, "configs columns"], name: str
-) -> Float[np.ndarray, " configs"]:
-    """A numeric ordinal column as numbers."""
-    index = [column.name for column in columns].index(name)
-    return np.array(columns[index].levels, np.float64)[configs[:, index].astype(np.int64)]
 
 
 def _with_instance(

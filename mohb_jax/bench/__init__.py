@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
+from mohb_jax.bench.ensemble_rows import ensembles
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
 from mohb_jax.bench.pruning_rows import pruning
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "study": study,
     "ray": ray,
     "papers": papers,
+    "ensembles": ensembles,
     "demo": demo,
     "compilation": compilation,
     "ablation": ablation,

@@ -16,7 +16,10 @@ from mohb_jax.cli.run import run_and_say
 def reproduce(
     paper: Annotated[
         str,
-        typer.Argument(metavar="PAPER", help="salinas2021, salinas2020, guerrero2021, you2023 or mohan2022."),
+        typer.Argument(
+            metavar="PAPER",
+            help="salinas2021, salinas2020, guerrero2021, you2023, mohan2022 or pochelu2022.",
+        ),
     ],
     seeds: Annotated[
         int | None,
