@@ -114,8 +114,8 @@ def promoting(rows, ladder):
 
 def test_promotion_as_an_adapter_gives_the_log_of_the_array_method():
     (ladder,) = asha_rungs(COUNTS.fidelities, 3)
-    log = simulate(COUNTS, "mo-asha-promote", num_seeds=2, workers=4, evaluations=70)
-    for lane in range(4):
+    log = simulate(COUNTS, "mo-asha-promote", num_seeds=3, workers=4, evaluations=70)
+    for lane in range(6):
         rows = suggestions(0, int(log.run[lane]), COUNTS.num_rows)
         found, _ = launches(promoting(rows, ladder), COUNTS, Rules(4, 70, np.inf), int(log.task[lane]))
         assert entries(log, lane) == [tuple(job) for job in found]
