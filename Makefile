@@ -29,7 +29,7 @@ types:
 	$(BIN)/python scripts/check_types.py
 
 users-level:
-	$(AS_USERS) $(PYTEST) -m "users_level and not slow" $(USERS_LEVEL)
+	$(AS_USERS) $(PYTEST) -n 2 -m "users_level and not slow" $(USERS_LEVEL)
 
 test-fast: .venv/test.installed
 	$(QUICKLY) $(PYTEST) -m "fast and not slow"

@@ -98,14 +98,13 @@ def best_first(number, costs, num_keep):
     return np.argsort(costs[:, 0], kind="stable")[:num_keep]
 
 
-@pytest.mark.users_level
 @pytest.mark.parametrize("mode", ["barrier", "overlap"])
 @pytest.mark.parametrize(
     ("workers", "resumable", "limit"),
     [
         (1, True, {"seconds": 400.0}),
         (3, True, {"evaluations": 70}),
-        (3, False, {"seconds": 400.0}),
+        pytest.param(3, False, {"seconds": 400.0}, marks=pytest.mark.users_level),
         (40, False, {"evaluations": 70}),
     ],
 )

@@ -16,7 +16,8 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels import promotion
 from tests import reference
 
-pytestmark = [pytest.mark.users_level, pytest.mark.fast]
+pytestmark = pytest.mark.fast
+AS_USERS = pytest.mark.users_level
 
 ALARM = 1e-4
 NUM_ROWS = 12
@@ -87,7 +88,9 @@ def survivors(rule, costs, valid, num_keep):
     return np.asarray(jax.jit(jax.vmap(lane))(jnp.asarray(costs), jnp.asarray(valid)))
 
 
-@pytest.mark.parametrize(("num_keep", "m"), [(NUM_ROWS, 1), (NUM_ROWS, 2), (5, 2), (5, 3)])
+@pytest.mark.parametrize(
+    ("num_keep", "m"), [(NUM_ROWS, 1), (NUM_ROWS, 2), (5, 2), pytest.param(5, 3, marks=AS_USERS)]
+)
 @pytest.mark.parametrize("name", RULES)
 def test_survivors_match_definition(name, num_keep, m):
     make, definition = RULES[name]
@@ -237,6 +240,7 @@ def test_a_newcomer_that_dominates_all_is_kept(earlier, defective):
     assert (order[-1] / 4 <= 1 / 3) == defective  # the defect's answer hangs on the place of the worst point
 
 
+@AS_USERS  # much to compute
 def test_stream_of_newcomers_keeps_the_good_ones():
     """200 uniform points pass one rung one after another, eta 3, for 30 seeds.
 
