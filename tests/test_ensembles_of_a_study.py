@@ -227,7 +227,7 @@ def test_correlation_of_members():
 def test_the_page(folder, found, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(page_module, "find", lambda analysis, cost, ways: found)
     out = tmp_path / "page"
-    assert command("ensemble", str(folder), "--out", str(out)) == 0
+    assert command("ensemble", str(folder), "--out", str(out), "--device", "16", "--device", "8:2") == 0
     assert "pairs of tuners" in capsys.readouterr().out
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "&lt;one&gt;" in page
@@ -238,12 +238,23 @@ def test_the_page(folder, found, tmp_path, capsys, monkeypatch):
     results = json.loads((out / "results.json").read_text())
     assert {row["way"] for row in results["rows"]} == set(judging.WAYS)
     assert results["cost"] == "usd"
+    placed = results["placed"][0]
+    assert placed["task"] == "digits"
+    assert np.shape(placed["batches"]) == (2, len(placed["configs"]))
+    assert (np.sum(placed["batches"], axis=0) > 0).all()
+    assert "On devices" in page
+    small = command("ensemble", str(folder), "--out", str(out), "--device", "1e-6")
+    assert small == 2
+    error = capsys.readouterr().err
+    assert "of digits' fits on no device: it needs" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--cost", "euro"), "unknown cost 'euro'; accepted: usd, seconds"),
+        (("--device", "big"), "device 'big': accepted is GIB or GIB:SPEED"),
         (("--selection", "boosting"), "unknown selection 'boosting'; accepted: best"),
     ],
 )

@@ -30,6 +30,14 @@ def ensemble(
             show_default=False,
         ),
     ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GIB[:SPEED]",
+            help="Device on which to place the best ensemble of each task, such as 16 or 8:2; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Select ensembles from the models of every run, and compare tuners by them.
 
@@ -39,6 +47,6 @@ def ensemble(
 
     began = time.perf_counter()
     command = shlex.join(["mohb", *sys.argv[1:]])
-    found, page = write_ensembles(directory, out, cost, selection, command)
+    found, page = write_ensembles(directory, out, cost, selection, command, device or ())
     print(answer(found))
     print(f"Ensembles in {time.perf_counter() - began:.1f} s: open {page}")

@@ -286,9 +286,9 @@ def agreement_of(
 
 def concordance(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> tuple[int, float]:
     """Pairs in the same order, and those less the pairs in another order as a share of all."""
-    pairs = list(itertools.combinations(range(first.size), 2))
-    signs = [np.sign((first[a] - first[b]) * (second[a] - second[b])) for a, b in pairs]
-    return int(np.sum(np.array(signs) > 0)), float(np.mean(signs))
+    one, other = np.triu_indices(first.size, 1)
+    signs = np.sign((first[one] - first[other]) * (second[one] - second[other]))
+    return int(np.sum(signs > 0)), float(np.mean(signs))
 
 
 def _merit(task: TaskFindings, way: str, measure: str) -> Float[np.ndarray, " runs"]:

@@ -17,6 +17,7 @@ from mohb_jax.ensembles.figures import write_fronts, write_tuners
 from mohb_jax.ensembles.findings import HEAD, Agreement, Findings, Row, find
 from mohb_jax.ensembles.judging import WAYS
 from mohb_jax.ensembles.libraries import COSTS, UNITS
+from mohb_jax.ensembles.on_devices import PlacedEnsemble, place_best, read_devices
 from mohb_jax.report.assets import asset
 from mohb_jax.report.style import duration, listed, number, seeds_text
 
@@ -30,6 +31,7 @@ def write_ensembles(
     cost: str = "usd",
     ways: Sequence[str] | None = None,
     command: str = "",
+    devices: Sequence[str] = (),
 ) -> tuple[Findings, Path]:
     """Selects ensembles from every run of a study and writes page, figures and tables.
 
@@ -39,25 +41,29 @@ def write_ensembles(
         cost: what a model costs: ``usd``, ``seconds``, ``parameters`` or ``memory``.
         ways: of selecting; all by default. ``best`` and ``smobf`` are always there.
         command: what the user typed.
+        devices: on which the best ensemble of each task is placed, see ``read_devices``.
 
     Raises:
-        InputError: an unknown name, no study, or none whose networks' predictions are stored.
+        InputError: an unknown name, no study, or none whose networks' predictions are stored; an ensemble
+            that fits on no device.
     """
     require_choice("cost", cost, COSTS)
     for way in ways or ():
         require_choice("selection", way, WAYS)
+    machines = read_devices(devices) if devices else None
     chosen = tuple(way for way in WAYS if not ways or way in (*ways, "best", HEAD))
     kind = next(each for each in COSTS if each == cost)
     analysis = Analysis(load_study(directory, "full"))
     found = find(analysis, kind, chosen)
+    placed = [] if machines is None else place_best(found, analysis.study.methods, machines)
     target = out or directory / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     tuners = write_tuners(found, analysis, HEAD, target / "figures")
     fronts = write_fronts(found, analysis, HEAD, target / "figures")
     write_table(target / "ensembles.csv", found.rows)
-    store.write_json(target / "results.json", results(found, analysis, command))
+    store.write_json(target / "results.json", results(found, analysis, command, placed))
     page = target / "index.html"
-    page.write_text(page_html(found, analysis, command, tuners, fronts), encoding="utf-8")
+    page.write_text(page_html(found, analysis, command, placed, tuners, fronts), encoding="utf-8")
     return found, page
 
 
@@ -69,7 +75,9 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
-def results(found: Findings, analysis: Analysis, command: str) -> dict[str, object]:
+def results(
+    found: Findings, analysis: Analysis, command: str, placed: Sequence[PlacedEnsemble]
+) -> dict[str, object]:
     """What ``results.json`` holds."""
     rows = [
         {
@@ -85,6 +93,10 @@ def results(found: Findings, analysis: Analysis, command: str) -> dict[str, obje
         "cost": found.cost,
         "agreements": [own._asdict() for own in found.agreements],
         "rows": rows,
+        "placed": [
+            {name: getattr(value, "tolist", lambda v=value: v)() for name, value in own._asdict().items()}
+            for own in placed
+        ],
     }
 
 
@@ -119,7 +131,12 @@ def heads(found: Findings) -> list[Row]:
 
 
 def page_html(
-    found: Findings, analysis: Analysis, command: str, tuners: Sequence[Path], fronts: Sequence[Path]
+    found: Findings,
+    analysis: Analysis,
+    command: str,
+    placed: Sequence[PlacedEnsemble],
+    tuners: Sequence[Path],
+    fronts: Sequence[Path],
 ) -> str:
     """The page's HTML; it needs no network and has no script, and nothing from data is read as markup."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(store.versions().items()))
@@ -138,7 +155,7 @@ def page_html(
         tuners=tuner_table(found),
         ways=way_table(found),
         tasks=task_table(found),
-        placement="",
+        placement=placement_section(placed),
         making=(
             f"<pre>{html.escape(analysis.study.command)}\n{html.escape(command)}</pre>"
             f"<p>Versions: {html.escape(versions)}.</p>"
@@ -238,6 +255,36 @@ def task_table(found: Findings) -> str:
         *("Chosen ensemble", "Over best", "Members", "Correlation"),
     )
     return _table(f"Test losses by {HEAD}, mean over tuners and runs", names, body)
+
+
+def placement_section(placed: Sequence[PlacedEnsemble]) -> str:
+    """The section on devices; empty where none were named."""
+    if not placed:
+        return ""
+    body = []
+    for own in placed:
+        rows = "; ".join(" ".join(map(str, row)) for row in own.batches.tolist())
+        body.append(
+            [
+                html.escape(own.task),
+                html.escape(f"{own.method}, run {own.run}"),
+                number(own.test_loss),
+                str(own.configs.size),
+                rows,
+                number(own.throughput),
+                " ".join(number(value) for value in own.memory.tolist()),
+            ]
+        )
+    head = (
+        *("Task", "From", "Test loss", "Members", "Batch of each member, device by device"),
+        *("Examples per second", "GiB used"),
+    )
+    table = _table(f"The best ensemble of each task by {HEAD}, on the devices named", head, body)
+    note = (
+        "Worst-fit, then greedy improvement; throughput, memory and work are a model at the nominal size, "
+        "none of it was measured. Speed 1 is ml.p2.xlarge."
+    )
+    return f'<section id="devices">\n<h2>On devices</h2>\n{table}\n<p class="note">{note}</p>\n</section>'
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
