@@ -1,11 +1,14 @@
 """Mohan et al. 2022 (Synergy): what a cluster gains by a schedule that knows how many processors and how much
 memory a training needs. docs/reproduction.md says what is published and what is ours."""
 
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -13,9 +16,20 @@ from mohb_jax import store
 from mohb_jax.analysis.statistics import intervals
 from mohb_jax.papers.mohan2022_page import page_html, write_figure
 from mohb_jax.papers.paper import Paper, Reproduction, write_rows
-from mohb_jax.scheduling import MODES, POLICIES, Jobs, generated_jobs, simulate_rounds
-from mohb_jax.scheduling.jobs import KINDS, trace
-from mohb_jax.scheduling.profiles import MODELS
+from mohb_jax.precision import in_64_bits
+from mohb_jax.scheduling import (
+    MODES,
+    POLICIES,
+    Jobs,
+    allocate,
+    best_shares,
+    generated_jobs,
+    jobs_of,
+    simulate_rounds,
+)
+from mohb_jax.scheduling.jobs import GPUS, KINDS, trace, trace_models
+from mohb_jax.scheduling.optimum import profiles
+from mohb_jax.scheduling.profiles import MODELS, SERVER
 from mohb_jax.threads import map_in_threads
 
 TRACES = {"static": 1.0, "dynamic": 300.0}
@@ -31,8 +45,31 @@ PUBLISHED = {
 }
 """Hours: mean and median time of a job, and time of all jobs, under each of ``MODES``, as the published
 simulator answers (github.com/msr-fiddle/synergy, commit 1bb2bed6, executed)."""
-LOADS = {(20, 70, 10): (4.0, 6.0, 8.0, 10.0, 12.0), (50, 0, 50): (4.0, 7.0)}
-"""Percent of jobs on images, language and speech, and jobs per hour."""
+
+
+class Mixture(NamedTuple):
+    """Made lists of jobs of one kind.
+
+    Attributes:
+        split: percent of jobs on images, language and speech.
+        several_gpus: whether jobs may have up to eight GPUs.
+    """
+
+    split: tuple[int, ...]
+    several_gpus: bool = False
+
+    @property
+    def text(self) -> str:
+        """``20 / 70 / 10``, in the order of ``KINDS``."""
+        return " / ".join(map(str, self.split)) + (", 1 to 8 GPUs" if self.several_gpus else "")
+
+
+LOADS = {
+    Mixture((20, 70, 10)): (4.0, 8.0, 10.0, 12.0),
+    Mixture((20, 70, 10), several_gpus=True): (4.0,),
+    Mixture((50, 0, 50)): (4.0, 7.0),
+}
+"""Jobs per hour of each mixture."""
 LOAD_SERVERS = 16
 NUM_JOBS = 900
 COUNTED = slice(300, 600)
@@ -49,13 +86,18 @@ class TraceRow(NamedTuple):
     median: float
     percentile_99: float
     makespan: float
-    published_mean: float
-    published_median: float
-    published_makespan: float
+    published_mean: float | None
+    published_median: float | None
+    published_makespan: float | None
     gpus_used: float
     cpus_used: float
     memory_used: float
     above_fair: float
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the published simulator's answer is known."""
+        return self.published_mean is not None
 
     @property
     def agrees(self) -> bool:
@@ -93,7 +135,8 @@ def _trace_rows(name: str, jobs: Jobs) -> Iterator[TraceRow]:
     found = simulate_rounds(lanes, policies, modes, SERVERS, first_round=TRACES[name])
     for lane, (policy, mode) in enumerate(ways):
         hours = (found.finish[lane] - jobs.arrival) / 3600
-        mean, median, makespan = PUBLISHED[name, policy][MODES.index(mode)]
+        known = PUBLISHED.get((name, policy), ((None, None, None),) * len(MODES))
+        mean, median, makespan = known[MODES.index(mode)]
         yield TraceRow(
             trace=name,
             policy=policy,
@@ -112,16 +155,49 @@ def _trace_rows(name: str, jobs: Jobs) -> Iterator[TraceRow]:
         )
 
 
+class RoundRow(NamedTuple):
+    """The first round of the static list on some servers: sums of speeds, 1 for a job at its fair share."""
+
+    servers: int
+    fair: float
+    greedy: float
+    tune: float
+    best: float
+    """Of all shares, by what was measured."""
+
+
+def round_rows(data: str | None = None) -> list[RoundRow]:
+    """What each way makes of the first round, and what could be made of it."""
+    return [_round_row(servers, data) for servers in (1, SERVERS)]
+
+
+@in_64_bits
+def _round_row(servers: int, data: str | None) -> RoundRow:
+    jobs, gpus = trace("static", data), servers * int(SERVER[0])
+    order, demand, speedup = (
+        jnp.arange(len(jobs.seconds)),
+        jnp.asarray(jobs.demand),
+        jnp.asarray(jobs.speedup),
+    )
+    place = jax.jit(functools.partial(allocate, num_servers=servers, capacity=SERVER))
+    totals = [
+        float(place(order, jnp.int32(len(order)), demand, speedup, jnp.int32(mode)).speed.sum())
+        for mode in range(len(MODES))
+    ]
+    best = best_shares(trace_models("static", data)[:gpus], servers, measured=profiles(data))
+    return RoundRow(servers, *totals, best.total)
+
+
 def load_rows(seeds: int) -> list[LoadRow]:
     """What ``tune`` gains over ``fair`` on made lists under ``fifo``; intervals over lists."""
-    cells = [(split, load) for split, loads in LOADS.items() for load in loads]
+    cells = [(mixture, load) for mixture, loads in LOADS.items() for load in loads]
     gains = map_in_threads(lambda cell: gain(seeds, *cell), cells)
-    return [_load_row(split, load, own) for (split, load), own in zip(cells, gains, strict=True)]
+    return [_load_row(mixture, load, own) for (mixture, load), own in zip(cells, gains, strict=True)]
 
 
-def gain(seeds: int, split: tuple[int, ...], per_hour: float) -> Float[np.ndarray, " seeds"]:
+def gain(seeds: int, mixture: Mixture, per_hour: float) -> Float[np.ndarray, " seeds"]:
     """Of each list."""
-    jobs = generated_jobs(0, seeds, NUM_JOBS, per_hour, split)
+    jobs = generated_jobs(0, seeds, NUM_JOBS, per_hour, *mixture)
     both = Jobs(*(np.concatenate([part, part]) for part in jobs))
     modes = ["fair"] * seeds + ["tune"] * seeds
     found = simulate_rounds(both, ["fifo"] * len(modes), modes, LOAD_SERVERS)
@@ -129,38 +205,37 @@ def gain(seeds: int, split: tuple[int, ...], per_hour: float) -> Float[np.ndarra
     return np.asarray(mean[:seeds] / mean[seeds:])
 
 
-def _load_row(split: tuple[int, ...], per_hour: float, gains: Float[np.ndarray, " seeds"]) -> LoadRow:
+def _load_row(mixture: Mixture, per_hour: float, gains: Float[np.ndarray, " seeds"]) -> LoadRow:
     low, high = (None, None) if gains.size < 2 else intervals(gains[None])[0].tolist()
-    return LoadRow(split_text(split), per_hour, float(gains.mean()), low, high, empty_cluster_gain(split))
+    return LoadRow(mixture.text, per_hour, float(gains.mean()), low, high, empty_cluster_gain(mixture))
 
 
-def split_text(split: Sequence[int]) -> str:
-    """``20 / 70 / 10``, in the order of ``KINDS``."""
-    return " / ".join(map(str, split))
-
-
-def empty_cluster_gain(split: Sequence[int]) -> float:
+def empty_cluster_gain(mixture: Mixture) -> float:
     """Mean time at speed 1 over mean time at full speed: one over the mean of 1 / speedup, models of a kind
     being as frequent as each other."""
     share = 0.0
-    for weight, kind in zip(split, KINDS, strict=True):
-        slower = [1 / model.speedup for model in MODELS.values() if model.kind == kind]
-        share += weight / sum(split) * sum(slower) / len(slower)
+    for gpus, percent in (GPUS if mixture.several_gpus else {1: 100}).items():
+        for weight, kind in zip(mixture.split, KINDS, strict=True):
+            names = [name for name, model in MODELS.items() if model.kind == kind]
+            own = jobs_of(names, [0] * len(names), [1] * len(names), [gpus] * len(names))
+            share += percent / 100 * weight / sum(mixture.split) * float(np.mean(1 / own.speedup))
     return 1 / share
 
 
 def write_schedules(reproduction: Reproduction) -> Path:
     """Runs the simulations and writes tables, figure and page; returns the page's path."""
-    traces, loads = trace_rows(reproduction.data), load_rows(reproduction.seeds)
+    data = reproduction.data
+    traces, rounds, loads = trace_rows(data), round_rows(data), load_rows(reproduction.seeds)
     out = reproduction.claims
     out.mkdir(parents=True, exist_ok=True)
-    for stem, rows in (("traces", traces), ("loads", loads)):
+    results = {}
+    for stem, rows in (("traces", traces), ("rounds", rounds), ("loads", loads)):
         write_rows(out / f"{stem}.csv", rows)
-    results = {"traces": [row._asdict() for row in traces], "loads": [row._asdict() for row in loads]}
+        results[stem] = [row._asdict() for row in rows]
     store.write_json(out / "results.json", reproduction.about | results)
     figures = write_figure(loads, out / "figures")
     page = out / "index.html"
-    page.write_text(page_html(reproduction, traces, loads, figures), encoding="utf-8")
+    page.write_text(page_html(reproduction, traces, rounds, loads, figures), encoding="utf-8")
     return page
 
 

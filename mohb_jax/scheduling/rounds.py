@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float, Int
 from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
-from mohb_jax.scheduling.allocation import FAIR, MODES, Placement, empty, place_one
+from mohb_jax.scheduling.allocation import FAIR, MODES, TUNE, Placement, empty, place_one
 from mohb_jax.scheduling.jobs import Jobs
-from mohb_jax.scheduling.profiles import SERVER
+from mohb_jax.scheduling.profiles import RESOURCES, SERVER
 
-POLICIES = ("fifo", "srtf", "las")
-"""First in, first out; shortest remaining time first; least attained service."""
-FIFO, SRTF, LAS = range(len(POLICIES))
+POLICIES = ("fifo", "srtf", "las", "ftf")
+"""First in, first out; shortest remaining time first; least attained service; least finish-time fairness: the
+time from arrival to the expected end, over that on a cluster of one's own."""
+FIFO, SRTF, LAS, FTF = range(len(POLICIES))
 ROUND = 300.0
 """Seconds."""
 MOST_ROUNDS = 100_000
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
         finish: end of the round in which each job ended, seconds.
         rounds: in which something was placed.
         used: share of GPUs, CPUs, memory and storage that jobs had, mean over these rounds.
-        above_fair: share of jobs and rounds with more of something than the fair share.
+        above_fair: share of busy GPUs and rounds with more of something than the fair share.
     """
 
     finish: Float[np.ndarray, "lanes jobs"]
@@ -48,7 +49,7 @@ class _Lane(NamedTuple):
     done: Float[Array, " jobs"]
     """Iterations."""
     attained: Float[Array, " jobs"]
-    """Seconds on a GPU."""
+    """Seconds on GPUs, added up over them."""
     finish: Float[Array, " jobs"]
     """Infinite until then."""
     speed: Float[Array, " jobs"]
@@ -78,24 +79,26 @@ def simulate_rounds(
     Args:
         jobs: lists of equal length, lanes in front.
         policy: of each lane, one of ``POLICIES``. ``las`` looks at the first jobs alone, as many as there are
-            GPUs; the others go on down the list where a job finds no place.
+            GPUs for, under ``tune`` those on most GPUs first; the others go on down the list where a job
+            finds no place.
         mode: of each lane, one of ``allocation.MODES``.
         num_servers: of ``profiles.SERVER``'s size.
         first_round: seconds at which the first round begins; by default the least arrival, rounded up to a
             round.
 
     Raises:
-        InputError: an unknown policy or mode, no server, a job that demands more than a server has.
+        InputError: an unknown policy or mode, no server, a job that demands more than there is.
 
     References:
-        Mohan et al., OSDI 2022; rules as its published simulator applies them, for jobs on one GPU.
+        Mohan et al., OSDI 2022; rules as its published simulator applies them.
     """
     _require(jobs, policy, mode, num_servers)
     start = np.ceil(np.asarray(jobs.arrival).min(axis=1) / ROUND) * ROUND
     start = start if first_round is None else np.full_like(start, first_round)
     codes = [POLICIES.index(name) for name in policy], [MODES.index(name) for name in mode]
     how = [jnp.asarray(own, jnp.int32) for own in codes]
-    lane = _run(Jobs(*map(jnp.asarray, jobs)), jnp.asarray(start), *how, num_servers)
+    most_gpus = int(np.asarray(jobs.demand)[..., 0].max())
+    lane = _run(Jobs(*map(jnp.asarray, jobs)), jnp.asarray(start), *how, num_servers, most_gpus)
     rounds = np.asarray(lane.rounds)
     whole = np.asarray(SERVER) * num_servers
     return Outcome(
@@ -115,12 +118,32 @@ def _require(jobs: Jobs, policy: Sequence[str], mode: Sequence[str], num_servers
             raise InputError(f"{len(names)} of {what} for {num_lanes} lists of jobs: each list needs one")
     if num_servers < 1:
         raise InputError(f"num_servers is {num_servers}: at least one is needed")
-    if (np.asarray(jobs.demand) > np.asarray(SERVER)).any():
-        raise InputError(f"a job demands more than a server has, which is {', '.join(map(str, SERVER))}")
+    demand = np.asarray(jobs.demand)
+    gpus = demand[..., :1]
+    if gpus.min() < 1 or (gpus % 1).any():
+        raise InputError(f"a job has {gpus.min():g} GPUs: a whole number from 1 is accepted")
+    fitting = num_servers * np.floor(np.asarray(SERVER) * gpus / np.maximum(demand, 1e-9)).min(axis=-1)
+    if (fitting < gpus[..., 0]).any():
+        worst = np.unravel_index(np.argmin(fitting - gpus[..., 0]), fitting.shape)
+        raise InputError(
+            f"job {worst[-1]} demands {_amounts(demand[worst])}: more than {num_servers} server(s) of "
+            f"{_amounts(SERVER)} have"
+        )
 
 
-@functools.partial(jax.jit, static_argnames="num_servers")
-def _run(jobs: Jobs, start: Float[Array, " lanes"], policy: Array, mode: Array, num_servers: int) -> _Lane:
+def _amounts(resources: Sequence[float] | Float[np.ndarray, " resources"]) -> str:
+    return ", ".join(f"{amount:g} {name}" for amount, name in zip(resources, RESOURCES, strict=True))
+
+
+@functools.partial(jax.jit, static_argnames=("num_servers", "most_gpus"))
+def _run(
+    jobs: Jobs,
+    start: Float[Array, " lanes"],
+    policy: Array,
+    mode: Array,
+    num_servers: int,
+    most_gpus: int,
+) -> _Lane:
     """All lanes together; loops have no lane of their own, so that their bodies choose nothing twice."""
     num_lanes, num_jobs = jobs.arrival.shape
     zeros, none = jnp.zeros((num_lanes, num_jobs)), jnp.zeros(num_lanes, jnp.int32)
@@ -128,13 +151,14 @@ def _run(jobs: Jobs, start: Float[Array, " lanes"], policy: Array, mode: Array, 
     speed, used = jnp.asarray(jobs.speedup), jnp.zeros((num_lanes, 4))
     lane = _Lane(start, zeros, zeros, zeros + jnp.inf, speed, behind, none, used, none, none)
     turn = jax.vmap(lambda arrival: jnp.searchsorted(jnp.sort(arrival), arrival))(jobs.arrival)
-    demand, place_all = jnp.asarray(jobs.demand), jax.vmap(functools.partial(place_one, capacity=SERVER))
+    demand = jnp.asarray(jobs.demand)
+    place_all = jax.vmap(functools.partial(place_one, capacity=SERVER, most_gpus=most_gpus))
     nothing = jax.tree.map(lambda x: jnp.broadcast_to(x, (num_lanes, *x.shape)), empty(num_servers, SERVER))
 
     def step(lane: _Lane) -> _Lane:
         order, num_active, position = jax.vmap(_ordered)(jobs, turn, lane, policy, mode)
-        most = jnp.where(policy == LAS, num_servers * int(SERVER[0]), num_jobs)
-        wanted = jnp.minimum(num_active, most)
+        in_reach = functools.partial(_in_reach, num_gpus=num_servers * int(SERVER[0]), most_gpus=most_gpus)
+        order, wanted = jax.vmap(in_reach)(demand[:, :, 0], order, num_active, policy, mode)
 
         def unfinished(carry: tuple[Array, Placement]) -> Array:
             number, placed = carry
@@ -154,6 +178,32 @@ def _run(jobs: Jobs, start: Float[Array, " lanes"], policy: Array, mode: Array, 
     return jax.lax.while_loop(goes_on, step, lane)
 
 
+def _in_reach(
+    gpus: Float[Array, " jobs"],
+    order: Int[Array, " jobs"],
+    num_active: Int[Array, ""],
+    policy: Array,
+    mode: Array,
+    num_gpus: int,
+    most_gpus: int,
+) -> tuple[Int[Array, " jobs"], Int[Array, ""]]:
+    """The jobs that a policy looks at, in order, and how many they are: ``las`` at those for which there are
+    GPUs, passing by what is too large for the rest of them."""
+    is_las = policy == LAS
+    if most_gpus == 1:
+        return order, jnp.where(is_las, jnp.minimum(num_active, num_gpus), num_active)
+
+    def take(left: Array, place: Array) -> tuple[Array, Array]:
+        own = gpus[order[place]]
+        is_taken = (place < num_active) & ((own <= left) | ~is_las)
+        return left - jnp.where(is_taken, own, 0), is_taken
+
+    is_taken = jax.lax.scan(take, jnp.asarray(num_gpus, gpus.dtype), jnp.arange(order.shape[0]))[1]
+    size = jnp.where(is_las & (mode == TUNE), -gpus[order], 0)
+    again = jnp.lexsort((size, ~is_taken))
+    return order[again], jnp.sum(is_taken)
+
+
 def _waiting(number: Array, wanted: Int[Array, " lanes"], placed: Placement) -> Bool[Array, " lanes"]:
     """Lanes that still have a job to place and a GPU for it."""
     return (number < wanted) & (placed.free[:, :, 0] >= 1).any(axis=1)
@@ -169,7 +219,9 @@ def _ordered(
     active = jnp.isinf(lane.finish) & (jobs.arrival <= lane.now)
     speed = jnp.where(mode == FAIR, 1.0, lane.speed)
     remaining = jobs.seconds * (jobs.iterations - lane.done) / speed
-    first = jnp.where(policy == SRTF, remaining, jnp.where(policy == LAS, lane.attained, jobs.arrival))
+    fairness = (lane.now - jobs.arrival + remaining) / (jobs.seconds * jobs.iterations)
+    keys = [jobs.arrival, remaining, lane.attained, fairness]
+    first = jnp.select([policy == code for code in (FIFO, SRTF, LAS, FTF)], keys)
     behind = jnp.arange(num_jobs)
     # Two keys in place of four: sorts of many keys take as many times as long.
     tie = jnp.where(policy == FIFO, 0, turn) * (2 * num_jobs) + lane.position
@@ -185,7 +237,8 @@ def _after(jobs: Jobs, lane: _Lane, placed: Placement, position: Array) -> _Lane
     job = jnp.where(runs, placed.job, num_jobs).reshape(-1)  # beyond the last: dropped
     speed = placed.speed.reshape(-1)
     progress = jnp.floor(ROUND / (jobs.seconds[jnp.minimum(job, num_jobs - 1)] / speed))
-    done = jnp.minimum(jobs.iterations, lane.done.at[job].add(progress, mode="drop"))
+    gained = jnp.zeros(num_jobs).at[job].set(progress, mode="drop")  # the same from each of its GPUs
+    done = jnp.minimum(jobs.iterations, lane.done + gained)
     now = lane.now + ROUND
     fair = jnp.asarray(SERVER) / SERVER[0]
     above = runs & (placed.share > fair).any(axis=-1)
