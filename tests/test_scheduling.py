@@ -375,7 +375,7 @@ def test_reproduction_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert command("reproduce", "mohan2022", "--seeds", "2", "--out", str(out)) == 0
     page = (out / "claims" / "index.html").read_text(encoding="utf-8")
     assert "18 of 18 rows" in page
-    assert "add up to 8.15, those of the best shares to 9.13" in page
+    assert "add up to 8.15, and to 9.13 with the best shares" in page
     assert "$" not in page
     files = {path.name for path in (out / "claims").iterdir()}
     assert files == {"index.html", "traces.csv", "rounds.csv", "loads.csv", "results.json", "figures"}

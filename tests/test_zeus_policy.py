@@ -13,8 +13,22 @@ from mohb_jax import cli
 from mohb_jax.errors import InputError
 from mohb_jax.papers import you2023
 from mohb_jax.precision import in_64_bits
-from mohb_jax.recurring import Policy, Training, cheapest, grid_search, load_training, run_policy, savings
+from mohb_jax.recurring import (
+    Executions,
+    Occasions,
+    Policy,
+    Training,
+    cheapest,
+    grid_search,
+    load_training,
+    run_moved,
+    run_overlapping,
+    run_policy,
+    savings,
+)
 from mohb_jax.recurring.baselines import default
+from mohb_jax.recurring.moved import moved_state, priced
+from mohb_jax.recurring.overlapping import event, first_lane
 from mohb_jax.recurring.policy import facts_of, initial_state, step
 from tests import reference_zeus
 from tests.real_data import need
@@ -65,22 +79,23 @@ class Drawn:
         return row[sizes]
 
 
-@functools.partial(jax.jit, static_argnames="history")
-def scanned(facts, chance, normal, weight, beta, history):
-    state = initial_state(facts.epochs.shape[0], facts.default, history)
+@jax.jit
+def scanned(facts, chance, normal, weight, beta, state):
     body = functools.partial(step, facts=facts, weight=weight, beta=beta)
     return jax.lax.scan(lambda state, own: body(state, *own), state, (chance, normal))
 
 
 @in_64_bits
-def by_arrays(training, chance, normal, recurrences, policy=PUBLISHED, drift=None):
+def by_arrays(training, chance, normal, recurrences, policy=PUBLISHED, drift=None, start=None):
     facts = facts_of(training, policy.weight, np.ones(recurrences) if drift is None else drift)
     own = jnp.asarray(policy.weight), jnp.asarray(policy.beta)
     used = len(chance)
     padded = [
         np.concatenate([part, np.zeros((STEPS - used, *np.shape(part)[1:]))]) for part in (chance, normal)
     ]
-    state, found = scanned(facts, *map(jnp.asarray, padded), *own, policy.window or STEPS)
+    if start is None:
+        start = initial_state(len(training.batch_sizes), facts.default, policy.window or STEPS)
+    state, found = scanned(facts, *map(jnp.asarray, padded), *own, start)
     assert int(state.recurrence) == recurrences
     assert not np.asarray(found.ran)[used:].any()
     return jax.tree.map(lambda part: np.asarray(part)[:used], found)
@@ -113,6 +128,104 @@ def test_lanes_are_those_of_the_definition(policy, drifts):
         )
         found = by_arrays(training, drawn.chance, drawn.normal, recurrences, policy, drift)
         compare(found, expected)
+
+
+def other_gpu(training, seed=9):
+    """The same training where epochs cost otherwise and the largest batch size does not fit."""
+    chance = np.random.default_rng(seed)
+    seconds = chance.uniform(20, 90, (5, 3))
+    return dataclasses.replace(
+        training,
+        gpu="a40",
+        batch_sizes=training.batch_sizes[:5],
+        epochs=training.epochs[:5],
+        num_runs=training.num_runs[:5],
+        seconds=seconds,
+        watts=chance.uniform(0.5, 0.9, seconds.shape) * [300.0, 200.0, 100.0],
+        max_watts=300.0,
+    )
+
+
+@in_64_bits
+def moved_start(before, after, lane, history):
+    return moved_state(before, after, lane, 0.5, history)
+
+
+def test_a_lane_that_moved_is_that_of_the_definition():
+    before = made(1)
+    after = other_gpu(before)
+    found = run_moved(before, after, 3, (40, 30), seed=2)
+    lane = Executions(*(part[0] for part in found.before))
+    known: dict = {}
+    per_epoch = np.array([min(row) for row in after.epoch_cost(0.5).tolist()])
+    for batch, run, reached in zip(lane.batch, lane.run, lane.reached, strict=True):
+        if reached and batch < 5:
+            known.setdefault(int(batch), []).append(before.epochs[batch, run] * per_epoch[batch])
+    drawn = Drawn(4, 5)
+    expected = reference_zeus.executions(after, 30, drawn.run_of, drawn.normal_of, known=known)
+    start = moved_start(before, after, lane, STEPS)
+    compare(by_arrays(after, drawn.chance, drawn.normal, 30, start=start), expected)
+    assert {size for lane in found.after.batch for size in lane if size >= 0} <= set(known)
+    assert (np.where(found.after.reached, found.after.recurrence, 0).max(axis=1) == 29).all()
+
+
+def test_an_observation_is_priced_anew():
+    """Five epochs with batch size 64 on the one GPU, at 40 s and 100 W of 300 W at most on the other: half of
+    5 x 4,000 J and half of 5 x 40 s x 300 W."""
+    before = made()
+    after = dataclasses.replace(
+        other_gpu(before), seconds=np.full((5, 3), 40.0), watts=np.full((5, 3), 100.0)
+    )
+    before.epochs[3, 2] = 5
+    nothing, yes = np.zeros(1), np.ones(1, bool)
+    three, two = np.array([3]), np.array([2])
+    lane = Executions(
+        three, nothing.astype(int), two, nothing, nothing, nothing, yes, yes, nothing.astype(int)
+    )
+    assert list(priced(before, after, lane, 0.5)) == [(3, 10_000.0 + 30_000.0)]
+    state = moved_start(before, after, lane, 4)
+    assert (float(state.mean[3]), float(state.least)) == (40_000, 40_000)
+    assert np.flatnonzero(state.alive).tolist() == [3]
+
+
+@pytest.mark.parametrize("beta", [2.0, 4.0])
+def test_recurrences_that_overlap_are_those_of_the_definition(beta):
+    for seed in range(4):
+        chance = np.random.default_rng(seed)
+        training, start = made(seed), np.sort(chance.uniform(0, 40, 25))
+        times = Occasions(start, chance.uniform(0.5, 6, 25), chance.uniform(0.5, 2, 25))
+        draws = chance.random(STEPS), chance.standard_normal((STEPS, 6))
+        expected = reference_zeus.overlapping(training, start, times.duration, *draws, beta=beta)
+        found = overlapped(training, times, *draws, beta)
+        ended = found.batch >= 0
+        assert ended.sum() == len(expected)
+        ratio = times.ratio[[one["recurrence"] for one in expected]]
+        for name in ("batch", "run", "reached", "ran", "recurrence"):
+            assert getattr(found, name)[ended].tolist() == [one[name] for one in expected], name
+        for name in ("joules", "seconds"):
+            own = [one[name] for one in expected] * ratio
+            np.testing.assert_allclose(getattr(found, name)[ended], own, rtol=1e-12)
+
+
+@in_64_bits
+def overlapped(training, times, chance, normal, beta):
+    facts = facts_of(training, 0.5, np.ones(25))
+    times = Occasions(*map(jnp.asarray, times))
+    return jax.tree.map(np.asarray, all_events(facts, times, jnp.asarray(chance), jnp.asarray(normal), beta))
+
+
+@jax.jit
+def all_events(facts, times, chance, normal, beta):
+    body = functools.partial(event, facts=facts, times=times, weight=jnp.asarray(0.5), beta=beta)
+    return jax.lax.scan(lambda lane, own: body(lane, *own), first_lane(facts, STEPS), (chance, normal))[1]
+
+
+def test_while_a_job_is_in_flight_others_take_what_was_best():
+    """Five begin before the first ends: all take the default; nothing is tried out beside another."""
+    times = Occasions(np.arange(5.0), np.full(5, 10.0), np.ones(5))
+    found = run_overlapping(made(), times, 2)
+    assert [row[row >= 0].tolist() for row in found.batch] == [[3] * 5] * 2
+    assert found.recurrence[0][found.batch[0] >= 0].tolist() == list(range(5))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +364,27 @@ def test_a_grid_search_goes_through_all_pairs_then_takes_the_cheapest():
         (lambda: run_policy(made(), 1, recurrences=5, drift=np.ones(4)), "drift has 4 factors for 5"),
         (
             lambda: run_policy(dataclasses.replace(made(), epochs=np.full((6, 4), np.nan)), 1),
-            "made on v100: the default batch size 64 does not reach the target",
+            r"made on v100: the default batch size 64 does not reach the target \(4 of 4 runs miss it\)",
+        ),
+        (
+            lambda: default(dataclasses.replace(made(), default=0)),
+            r"the default batch size 8 does not reach the target \(2 of 4 runs miss it\)",
+        ),
+        (lambda: run_moved(made(), dataclasses.replace(made(), name="x"), 1, (9, 9)), "made and x are two"),
+        (lambda: run_moved(made(), made(), 1, (9, 0)), "0 recurrences after the move"),
+        (
+            lambda: run_moved(
+                made(), dataclasses.replace(other_gpu(made()), batch_sizes=np.arange(5)), 1, (9, 9)
+            ),
+            "no batch size that reached the target on v100 is there on a40",
+        ),
+        (
+            lambda: run_overlapping(made(), Occasions(np.ones(2), np.ones(3), np.ones(2)), 1),
+            r"1 lanes of \[2, 3\] occasions",
+        ),
+        (
+            lambda: run_overlapping(made(), Occasions(np.ones(1), -np.ones(1), np.ones(1)), 1),
+            "positive numbers",
         ),
     ],
 )

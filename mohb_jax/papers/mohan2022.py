@@ -156,7 +156,8 @@ def _trace_rows(name: str, jobs: Jobs) -> Iterator[TraceRow]:
 
 
 class RoundRow(NamedTuple):
-    """The first round of the static list on some servers: sums of speeds, 1 for a job at its fair share."""
+    """The first jobs of the static list on some servers, one for each GPU: sums of speeds, 1 for a job at its
+    fair share."""
 
     servers: int
     fair: float
@@ -173,19 +174,20 @@ def round_rows(data: str | None = None) -> list[RoundRow]:
 
 @in_64_bits
 def _round_row(servers: int, data: str | None) -> RoundRow:
-    jobs, gpus = trace("static", data), servers * int(SERVER[0])
+    gpus = servers * int(SERVER[0])
+    jobs = Jobs(*(part[:gpus] for part in trace("static", data)))
     order, demand, speedup = (
         jnp.arange(len(jobs.seconds)),
         jnp.asarray(jobs.demand),
         jnp.asarray(jobs.speedup),
     )
     place = jax.jit(functools.partial(allocate, num_servers=servers, capacity=SERVER))
-    totals = [
+    fair, greedy, tune = (
         float(place(order, jnp.int32(len(order)), demand, speedup, jnp.int32(mode)).speed.sum())
         for mode in range(len(MODES))
-    ]
+    )
     best = best_shares(trace_models("static", data)[:gpus], servers, measured=profiles(data))
-    return RoundRow(servers, *totals, best.total)
+    return RoundRow(servers, fair, greedy, tune, best.total)
 
 
 def load_rows(seeds: int) -> list[LoadRow]:

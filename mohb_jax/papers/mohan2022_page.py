@@ -75,8 +75,8 @@ def _answer(traces: Sequence[Any], rounds: Sequence[Any], loads: Sequence[Any]) 
         f"On the two published lists of jobs, {agree} of {len(known)} rows are those of the published "
         f"simulator to all digits, and tune takes a job to its end {min(ratios):.2f} to {max(ratios):.2f} "
         f"times as soon as fair shares do, on average. On lists made at random it is {min(gains):.2f} to "
-        f"{max(gains):.2f} times. Tune is not the best there is: in a first round on one server its speeds "
-        f"add up to {first.tune:.2f}, those of the best shares to {first.best:.2f}."
+        f"{max(gains):.2f} times. Tune is not the best there is: the speeds of the first eight jobs on one "
+        f"server add up to {first.tune:.2f}, and to {first.best:.2f} with the best shares."
     )
 
 
@@ -106,7 +106,9 @@ def _rounds(rows: Sequence[Any]) -> str:
         body.append("".join(f"<td>{text}</td>" for text in (str(row.servers), *sums)))
     head = ("Servers", "Fair", "Greedy", "Tune", "Best shares")
     return html_table(
-        "Sum of speeds in the first round of the static list; 1 is a job at its fair share", head, body
+        "Sum of speeds of the first jobs of the static list, one for each GPU; 1 is a job at its fair share",
+        head,
+        body,
     )
 
 

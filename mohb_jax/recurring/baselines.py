@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mohb_jax.errors import InputError
+from mohb_jax.recurring.policy import missed_by_default
 from mohb_jax.recurring.training import Training
 
 
@@ -37,7 +39,13 @@ def expectations(training: Training) -> tuple[Float[np.ndarray, "B P"], Float[np
 
 
 def default(training: Training) -> Choice:
-    """The publication's batch size at the GPU's highest limit."""
+    """The publication's batch size at the GPU's highest limit.
+
+    Raises:
+        InputError: a run with it misses the target, so that nothing can be compared with it.
+    """
+    if not training.converges[training.default]:
+        raise InputError(f"{training.name} on {training.gpu}: {missed_by_default(training)}")
     return _choice(training, training.default, 0)
 
 

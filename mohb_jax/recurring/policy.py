@@ -54,6 +54,10 @@ class Policy:
             raise InputError(f"window is {self.window}: 0 for all executions, or 2 or more")
 
 
+ZEUS = Policy()
+"""As published."""
+
+
 class Executions(NamedTuple):
     """What lanes executed, in order; arrays of [lanes, steps].
 
@@ -80,7 +84,7 @@ class Executions(NamedTuple):
     recurrence: Int[AnyArray, "*lanes steps"]
 
 
-class _Facts(NamedTuple):
+class Facts(NamedTuple):
     """A training at the limits that the policy takes."""
 
     epochs: Float[Array, "B R"]
@@ -97,7 +101,7 @@ class _Facts(NamedTuple):
     drift: Float[Array, " recurrences"]
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """A lane before an execution. Batch sizes are tried from ``start`` downwards, then upwards."""
 
     round: Int[Array, ""]
@@ -156,16 +160,15 @@ def run_policy(
     facts = facts_of(training, policy.weight, np.ones(number) if drift is None else drift)
     keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(num_lanes))
     steps = number + SPARE_STEPS
-    own = jnp.asarray(policy.weight), jnp.asarray(policy.beta)
-    state, found = _run(facts, keys, *own, steps, policy.window)
-    _require_end(training, state, number)
-    return Executions(*(np.asarray(part) for part in found))
+    start = initial_state(len(training.batch_sizes), facts.default, policy.window or steps)
+    states = jax.tree.map(lambda part: jnp.broadcast_to(part, (num_lanes, *part.shape)), start)
+    return go_on(training, facts, keys, states, policy, steps)
 
 
-def facts_of(training: Training, weight: float, drift: Float[np.ndarray, " recurrences"]) -> _Facts:
+def facts_of(training: Training, weight: float, drift: Float[np.ndarray, " recurrences"]) -> Facts:
     """What executions are made from."""
     limit, rows = training.limit(weight), np.arange(len(training.batch_sizes))
-    return _Facts(
+    return Facts(
         epochs=jnp.asarray(training.epochs),
         num_runs=jnp.asarray(training.num_runs),
         limit=jnp.asarray(limit),
@@ -180,41 +183,60 @@ def facts_of(training: Training, weight: float, drift: Float[np.ndarray, " recur
     )
 
 
-def _require_end(training: Training, state: _State, recurrences: int) -> None:
+def go_on(
+    training: Training, facts: Facts, keys: Array, states: State, policy: Policy, steps: int
+) -> Executions:
+    """What lanes execute from some states on, until all recurrences of ``facts`` are over.
+
+    Raises:
+        InputError: a lane does not come to its end.
+    """
+    own = jnp.asarray(policy.weight), jnp.asarray(policy.beta)
+    state, found = _run(facts, keys, states, *own, steps)
+    _require_end(training, state, facts.drift.shape[0])
+    return Executions(*(np.asarray(part) for part in found))
+
+
+def _require_end(training: Training, state: State, recurrences: int) -> None:
     """``InputError`` unless every lane came to its end."""
     where = f"{training.name} on {training.gpu}"
     short = np.asarray(state.recurrence) < recurrences
     if not short.any():
         return
-    if (np.asarray(state.recurrence)[short] == 0).any():
-        default = training.batch_sizes[training.default]
-        raise InputError(f"{where}: the default batch size {default} does not reach the target")
+    if np.isinf(np.asarray(state.least)[short]).any():
+        raise InputError(f"{where}: {missed_by_default(training)}")
     if not np.asarray(state.alive)[short].any(axis=1).all():
         raise InputError(f"{where}: no batch size reaches the target in both rounds")
     raise InputError(f"{where}: a recurrence does not reach the target in {MOST_TRIES} executions")
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "window"))
+def missed_by_default(training: Training) -> str:
+    """How often the default batch size misses the target, in words."""
+    size, runs = training.batch_sizes[training.default], int(training.num_runs[training.default])
+    own = training.epochs[training.default, :runs]
+    missed = runs - int((own <= training.max_epochs).sum())
+    return f"the default batch size {size} does not reach the target ({missed} of {runs} runs miss it)"
+
+
+@functools.partial(jax.jit, static_argnames="steps")
 def _run(
-    facts: _Facts, keys: Array, weight: Array, beta: Array, steps: int, window: int
-) -> tuple[_State, Executions]:
-    def lane(key: Array) -> tuple[_State, Executions]:
+    facts: Facts, keys: Array, states: State, weight: Array, beta: Array, steps: int
+) -> tuple[State, Executions]:
+    def lane(key: Array, start: State) -> tuple[State, Executions]:
         run_key, draw_key = jax.random.split(key)
-        num_sizes = facts.epochs.shape[0]
         chance = jax.random.uniform(run_key, (steps,))
-        normal = jax.random.normal(draw_key, (steps, num_sizes))
-        start = initial_state(num_sizes, facts.default, window or steps)
+        normal = jax.random.normal(draw_key, (steps, facts.epochs.shape[0]))
         body = functools.partial(step, facts=facts, weight=weight, beta=beta)
         return jax.lax.scan(lambda state, drawn: body(state, *drawn), start, (chance, normal))
 
-    return jax.vmap(lane)(keys)
+    return jax.vmap(lane)(keys, states)
 
 
-def initial_state(num_sizes: int, default: Int[Array, ""], history: int) -> _State:
+def initial_state(num_sizes: int, default: Int[Array, ""], history: int) -> State:
     """A lane that has executed nothing and remembers so many costs of each batch size."""
     zero, none = jnp.int32(0), jnp.zeros(num_sizes)
     no, start = jnp.zeros(num_sizes, bool), default.astype(jnp.int32)
-    return _State(
+    return State(
         round=zero,
         going_up=jnp.asarray(False),
         cursor=start,
@@ -236,13 +258,13 @@ def initial_state(num_sizes: int, default: Int[Array, ""], history: int) -> _Sta
 
 
 def step(
-    state: _State,
+    state: State,
     chance: Float[Array, ""],
     normal: Float[Array, " B"],
-    facts: _Facts,
+    facts: Facts,
     weight: Float[Array, ""],
     beta: Float[Array, ""],
-) -> tuple[_State, Executions]:
+) -> tuple[State, Executions]:
     """One execution, unless the lane has come to its end.
 
     Args:
@@ -253,14 +275,13 @@ def step(
         weight: see ``Policy``.
         beta: see ``Policy``.
     """
-    drawn = jnp.where(state.alive, -state.mean + state.deviation * normal, -jnp.inf)
-    batch = jnp.where(state.round < ROUNDS, state.cursor, jnp.argmax(drawn).astype(jnp.int32))
+    batch = chosen(state, normal)
     run = jnp.floor(chance * facts.num_runs[batch]).astype(jnp.int32)
-    done = _execution(state, batch, run, facts, weight, beta)
+    done = execution(state, batch, run, facts, weight, beta)
     last = facts.drift.shape[0]
     over = (state.recurrence >= last) | (state.tries >= MOST_TRIES) | ~state.alive.any()
-    over |= (state.recurrence == 0) & (state.tries > 0)
-    after = _recurred(_tried(_observed(state, batch, jnp.asarray(done.cost)), batch, done), done)
+    over |= jnp.isinf(state.least) & (state.tries > 0)  # nothing has reached the target, the default neither
+    after = _recurred(tried_out(observed(state, batch, jnp.asarray(done.cost)), batch, done), done)
     state = jax.tree.map(lambda old, new: jnp.where(over, old, new), state, after)
     nothing, no = jnp.asarray(0.0), jnp.asarray(False)
     empty = done._replace(
@@ -269,9 +290,13 @@ def step(
     return state, jax.tree.map(lambda none, own: jnp.where(over, none, own), empty, done)
 
 
-def _execution(
-    state: _State, batch: Array, run: Array, facts: _Facts, weight: Array, beta: Array
-) -> Executions:
+def chosen(state: State, normal: Float[Array, " B"]) -> Int[Array, ""]:
+    """The batch size that is tried next, or the best in a draw of what each is believed to cost."""
+    drawn = jnp.where(state.alive, -state.mean + state.deviation * normal, -jnp.inf)
+    return jnp.where(state.round < ROUNDS, state.cursor, jnp.argmax(drawn).astype(jnp.int32))
+
+
+def execution(state: State, batch: Array, run: Array, facts: Facts, weight: Array, beta: Array) -> Executions:
     """What an execution takes. The first with a batch size spends an epoch on all limits together, in equal
     parts; one that may not even have an epoch does not run, and is held to be very dear."""
     joules, seconds = facts.joules[batch], facts.seconds[batch]
@@ -300,7 +325,7 @@ def _execution(
     )
 
 
-def _observed(state: _State, batch: Array, cost: Array) -> _State:
+def observed(state: State, batch: Array, cost: Array) -> State:
     """The state with one more cost of a batch size, and what it is believed to cost."""
     history = state.costs.shape[1]
     costs = state.costs.at[batch, state.times[batch] % history].set(cost)
@@ -319,7 +344,7 @@ def _observed(state: _State, batch: Array, cost: Array) -> _State:
     )
 
 
-def _tried(state: _State, batch: Array, done: Executions) -> _State:
+def tried_out(state: State, batch: Array, done: Executions) -> State:
     """The state after a batch size was tried: the next one of the round, or the next round."""
     number = jnp.arange(state.alive.shape[0], dtype=jnp.int32)
     cheaper = done.reached & (done.cost < state.best_cost)
@@ -346,7 +371,7 @@ def _tried(state: _State, batch: Array, done: Executions) -> _State:
     return jax.tree.map(lambda old, new: jnp.where(state.round < ROUNDS, new, old), state, tried)
 
 
-def _recurred(state: _State, done: Executions) -> _State:
+def _recurred(state: State, done: Executions) -> State:
     """The state with the recurrence counted, if it reached the target."""
     spent = state.spent + jnp.where(done.ran, done.cost, 0.0)
     return state._replace(

@@ -210,10 +210,10 @@ def _give_back_on(
     slot, runs = jnp.arange(job.shape[0]), job >= 0
     excess = jnp.where(runs[:, None], jnp.maximum(own - fair, 0), 0)
     same, on = job[:, None] == job[None], placed.job[:, :, None] == job
-    keys = (slot, -own[:, 2], -own[:, 1])
+    keys = [slot, -own[:, 2], -own[:, 1]]
     if most_gpus > 1:
         first, num_servers = jnp.argmax(same, axis=1), jnp.sum(on.any(axis=1), axis=0)
-        keys = (slot, first, *keys[1:], num_servers)
+        keys = [slot, first, *keys[1:], num_servers]
     order = jnp.lexsort((*keys, ~runs))
     position = jnp.zeros_like(slot).at[order].set(slot)
     earlier = (position[None] < position[:, None]) & ~same

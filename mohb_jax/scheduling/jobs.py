@@ -144,20 +144,19 @@ def read_trace(path: Path) -> Jobs:
 
 def read_lines(path: Path) -> tuple[list[str], list[float], list[int], list[int]]:
     """The columns of such a file: models, arrivals, iterations and GPUs."""
-    columns: tuple[list[str], list[float], list[int], list[int]] = ([], [], [], [])
+    lines = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             _, model, begins, length, gpus = line.split(",")
-            values = (model, float(begins), int(length), int(gpus))
+            lines.append((model, float(begins), int(length), int(gpus)))
         except ValueError as error:
             raise InputError(
                 f"{path}, line {number}: {line!r} is not number, model, arrival, iterations, GPUs"
             ) from error
-        if values[3] < 1:
-            raise InputError(f"{path}, line {number}: {values[3]} GPUs: a job needs at least one")
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-    return columns
+        if lines[-1][3] < 1:
+            raise InputError(f"{path}, line {number}: {lines[-1][3]} GPUs: a job needs at least one")
+    models, arrivals, iterations, counts = ([line[part] for line in lines] for part in range(4))
+    return models, arrivals, iterations, counts  # type: ignore[return-value]
 
 
 @in_64_bits
