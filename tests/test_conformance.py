@@ -13,8 +13,8 @@ from mohb_jax.testing import CHECKS, check_method, tables
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
 SAME_ROWS = ("one-fidelity",)
-PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
-"""Methods that need the same rows in every task, and where they find them."""
+PORTFOLIOS = ("zero-shot", "zero-shot-mixed", "meta-knn+gp")
+"""Methods that need the same rows in every task, and where they find them; the last is quick there."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
 SMALL = ("parego", "ehvi", "ms-ehvi", "primo", "rgpe", "tst-r", "gcp", "gcp-prior")

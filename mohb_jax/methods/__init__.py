@@ -19,6 +19,7 @@ from mohb_jax.methods import (
     popnas,
     primo,
     random_search,
+    similar_tasks,
     transfer,
 )
 from mohb_jax.methods.base import Asynchronous, Method, Steady, Synchronous, lacking, make_plan, make_settings
@@ -50,6 +51,7 @@ FAMILIES = (
     random_search,
     hyperband,
     transfer,
+    similar_tasks,
     asynchronous_halving,
     copula_process,
     bohb,

@@ -82,6 +82,20 @@ def _no_operations(table: AnyTable, settings: Any) -> str | None:
     )
 
 
+def _no_descriptors(table: AnyTable, settings: Any) -> str | None:
+    del settings
+    if table.descriptors:
+        return None
+    return (
+        "it needs descriptors of the tasks, and the table has none; a table of yours gets them under "
+        "descriptors in its specification, and meta-knn-landmarks does without"
+    )
+
+
+def _no_descriptors_beside(table: AnyTable, settings: Any) -> str | None:
+    return _no_descriptors(table, settings) if settings.descriptors == "both" else None
+
+
 FIDELITIES = Need("several fidelities", _no_fidelities)
 KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
 SIZE = Need("columns or an objective for the size of a model", _no_size)
@@ -89,3 +103,5 @@ OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
 BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)
 CHOICES = Need("a column with two levels", _nothing_to_choose)
 OPERATIONS = Need("columns of operations (categories, role architecture) if edges is sigmoid", _no_operations)
+DESCRIPTORS = Need("descriptors of tasks", _no_descriptors)
+DESCRIBED_UNLESS_LANDMARKS = Need("descriptors of tasks if descriptors is both", _no_descriptors_beside)

@@ -43,10 +43,12 @@ def expected_hypervolume(problem: Problem) -> Policy:
         improvement", 2020. Departures from the published code: that samples the improvement, optimises over
         real vectors and has a fixed reference, in Syne Tune 0.16 on the wrong side of all observations.
     """
-    acquisition = Acquisition(
-        functools.partial(_scaled, problem), functools.partial(_hypervolume_gain, problem)
-    )
-    return believer_policy(problem, len(problem.learned), acquisition)
+    return believer_policy(problem, len(problem.learned), hypervolume_acquisition(problem))
+
+
+def hypervolume_acquisition(problem: Problem) -> Acquisition:
+    """What its models learn, and how good a row is by them."""
+    return Acquisition(functools.partial(_scaled, problem), functools.partial(_hypervolume_gain, problem))
 
 
 def _scaled(problem: Problem, launches: Launches, key: Key) -> Float[Array, "models capacity"]:

@@ -174,7 +174,7 @@ def believer_policy(problem: Problem, num_models: int, acquisition: Acquisition)
 
     init = functools.partial(new_model, problem, num_models)
     ask = functools.partial(propose, problem, acquisition)
-    return Policy(prepare, init, ask, _observe, lanes_per_batch=LANES_PER_BATCH)
+    return Policy(prepare, init, ask, observe_result, lanes_per_batch=LANES_PER_BATCH)
 
 
 def knowledge_of(problem: Problem, table: AnyTable, tasks: tuple[int, ...]) -> Knowledge:
@@ -215,7 +215,8 @@ def _known_values(
     return jnp.asarray(np.stack(costs), jnp.result_type(float))
 
 
-def _observe(context: Knowledge, task: Int[Array, ""], state: ModelState, result: Result) -> ModelState:
+def observe_result(context: Knowledge, task: Int[Array, ""], state: ModelState, result: Result) -> ModelState:
+    """See ``ObserveResultFn``."""
     del context, task
     costs = result.costs.astype(state.launches.costs.dtype)
     return state._replace(launches=with_result(state.launches, result.row, costs, result.valid))

@@ -14,6 +14,7 @@ from mohb_jax.benchmarks.prices import read_prices, with_prices
 from mohb_jax.drivers.stopped_rows import may_use_up
 from mohb_jax.errors import InputError
 from mohb_jax.methods import make_plan
+from mohb_jax.methods.needs import DESCRIBED_UNLESS_LANDMARKS, DESCRIPTORS
 from mohb_jax.simulation import horizons, simulate
 from mohb_jax.study.entries import MethodEntry, Study
 from mohb_jax.study.estimate import LaneSize, lane_size
@@ -167,6 +168,7 @@ def _specification(
         "benchmark": table.name,
         "fingerprint": table.fingerprint,
         "learnt_from": whole.fingerprint if how.method.transfers else None,
+        **_descriptors(whole, how),
         "tasks": list(table.tasks),
         "objectives": [objective.name for objective in table.objectives],
         "highest_fidelity": table.num_fidelities - 1,
@@ -182,6 +184,14 @@ def _specification(
         "dtype": versions["dtype"],
         **how.plugins,
     }
+
+
+def _descriptors(whole: AnyTable, how: Chosen) -> dict[str, Any]:
+    """Descriptors of tasks, which the fingerprint does not hold, of a method that may learn from them."""
+    needs = how.method.needs_with(how.settings)
+    if DESCRIPTORS not in needs and DESCRIBED_UNLESS_LANDMARKS not in needs:
+        return {}
+    return {"descriptors": {name: [repr(value) for value in own] for name, own in whole.descriptors.items()}}
 
 
 def _seed_ranges(num_seeds: int, most_seeds: int) -> list[tuple[int, int]]:

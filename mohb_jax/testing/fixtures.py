@@ -132,6 +132,7 @@ def _table(
         runtime=seconds,
         available=available,
         provenance="Made by formula to check methods. Nothing in it was measured.",
+        descriptors={"size": (1.0, 2.0)},
     )
 
 
