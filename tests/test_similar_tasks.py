@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from mohb_jax.benchmarks import from_frame
 
 from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
+from mohb_jax.searchers import meta_knn
+from mohb_jax.searchers.base import Job, Moment
+from mohb_jax.searchers.kriging_believer import problem_of
 from mohb_jax.searchers.landmarks import landmarks, likeness, spread_rows
 from mohb_jax.searchers.meta_knn import Start, start_lists
 from mohb_jax.searchers.similar_tasks import (
@@ -124,6 +128,28 @@ def test_runs_begin_with_the_list_and_a_tasks_own_results_change_nothing():
     assert again.tolist() == rows[:1].tolist()
     cut = start_lists(table, (0, 1, 2), Start(4, 2, "l1"))
     assert cut.tolist() == rows[:, :2].tolist()
+
+
+@in_64_bits
+def test_the_process_is_asked_from_the_end_of_the_list_on(monkeypatch):
+    asked = []
+
+    def model(problem, acquisition, context, task, state, moment):
+        asked.append(int(moment.num_launched) >= problem.num_initial)
+        return state, Job(jnp.int32(39), jnp.int32(0), jnp.int32(-1), jnp.bool_(True))
+
+    monkeypatch.setattr(meta_knn, "propose", model)
+    table, start = described(), Start(1, 25, "l1")
+    policy = meta_knn.meta_knn_process.__wrapped__(problem_of(table, num_workers=1), start)
+    context, task = policy.prepare(table, (0, 2), 0, None), jnp.int32(1)
+    state, rows = policy.init(context, task, jax.random.key(0)), []
+    for number in range(3):
+        state, job = policy.propose(context, task, state, Moment(jnp.int32(number), jnp.zeros(()), 0))
+        rows.append(int(job.row))
+    wanted = [row for row in start_lists(table, (2,), start)[0].tolist() if row >= 0]
+    assert rows == [*wanted, *[39] * (3 - len(wanted))]
+    assert asked == [number >= len(wanted) for number in range(3)]
+    assert state.launches.row[state.launches.pending].tolist() == wanted
 
 
 def list_by_definition(table, task, probes, results, best):
