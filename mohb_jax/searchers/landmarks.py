@@ -136,8 +136,8 @@ def _observe(context: Landmarks, task: Int[Array, ""], state: LandmarkState, res
     del context, task
     place = jnp.where(result.valid, result.number, state.arrived.shape[0])
     return state._replace(
-        costs=state.costs.at[place].set(result.costs, mode="drop"),
-        arrived=state.arrived.at[place].set(True, mode="drop"),
+        costs=jnp.asarray(state.costs).at[place].set(result.costs, mode="drop"),
+        arrived=jnp.asarray(state.arrived).at[place].set(True, mode="drop"),
     )
 
 
