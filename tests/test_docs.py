@@ -59,7 +59,13 @@ def type_in(command: str) -> None:
     assert not stop.value.code, command
 
 
-@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == "live" else ())
+        for page in HOW_TO
+    ],
+)
 def test_examples_run_untouched_in_an_empty_folder(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for step in steps(page.read_text(encoding="utf-8")):

@@ -86,7 +86,7 @@ def test_reporting_is_telling_and_asking():
             verdict = reported.report(job, fidelity, values_of(*COSTS[job.row, level].tolist()))
             if verdict.ends:
                 break
-    names = ["row", "epoch", "verdict", *NAMES]
+    names = ["row", "fidelity", "verdict", *(f"objective:{name}" for name in NAMES)]
     assert asked.results().select(names).equals(reported.results().select(names))
 
 
@@ -96,7 +96,7 @@ def test_senses_and_units_are_turned():
     tuner = Tuner(space, names, "random", workers=3, evaluations=60, seed=7)
     tuner.tell(tuner.ask(), {"accuracy": 0.75, "cost": 2, "speed": 3.0})
     np.testing.assert_array_equal(tuner.log().costs[0], [[0.25, 2, -3]])
-    assert tuner.front().select(list(names)).rows() == [(0.75, 2, 3)]
+    assert tuner.front().select(f"objective:{name}" for name in names).rows() == [(0.75, 2, 3)]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -150,7 +150,7 @@ def test_no_order_of_operations_breaks_the_run(tmp_path_factory, method, operati
             getattr(tuner, operation)(pending[number % len(pending)])
     frame = tuner.results()
     assert len(frame) <= 25
-    assert not len(frame) or not frame.select("row", "epoch").is_duplicated().any()
+    assert not len(frame) or not frame.select("row", "fidelity").is_duplicated().any()
     assert len(frame.select("trial", "row").unique()) == len(
         set(frame.get_column("trial")) if len(frame) else ()
     )
@@ -216,7 +216,7 @@ def test_many_at_one_journal(journal):
         thread.join()
     assert sorted(done) == list(range(14, 60))
     frame = Tuner.open(journal).results()
-    assert not frame.select("row", "epoch").is_duplicated().any()
+    assert not frame.select("row", "fidelity").is_duplicated().any()
 
 
 PROCESS = """
@@ -238,7 +238,7 @@ def test_four_processes_share_a_run(tmp_path):
     assert [process.wait(timeout=300) for process in running] == [0] * 4
     frame = Tuner.open(path).results()
     assert frame["state"].to_list() == ["done"] * 200
-    assert not frame.select("row", "epoch").is_duplicated().any()
+    assert not frame.select("row", "fidelity").is_duplicated().any()
     assert frame["worker"].n_unique() == 4
 
 
@@ -357,11 +357,13 @@ def test_wrong_reports():
 def test_what_came_out():
     tuner = told(tuner_of("mo-hb", clock=iter(range(1000)).__next__), 30)
     frame, front = tuner.results(), tuner.front()
-    assert set(front["job"]) <= set(frame.filter(frame["epoch"] == 27)["job"])
+    assert set(front["job"]) <= set(frame.filter(frame["fidelity"] == 27)["job"])
     table = tuner.table("mine")
     cell = frame.row(0, named=True)
-    costs = table.costs[0, cell["row"], table.fidelities.index(cell["epoch"])]
-    assert dict(zip(NAMES, table.to_values(costs), strict=True)) == {name: cell[name] for name in NAMES}
+    costs = table.costs[0, cell["row"], table.fidelities.index(cell["fidelity"])]
+    assert dict(zip(NAMES, table.to_values(costs), strict=True)) == {
+        name: cell[f"objective:{name}"] for name in NAMES
+    }
     assert table.mask.sum() == 30
     assert (np.diff(table.runtime, axis=2) >= 0).all()
 

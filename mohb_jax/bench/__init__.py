@@ -11,6 +11,7 @@ from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
 from mohb_jax.bench.ensemble_rows import ensembles
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
+from mohb_jax.bench.live_rows import live
 from mohb_jax.bench.pruning_rows import pruning
 from mohb_jax.bench.row import MissingPeerError, Row
 from mohb_jax.bench.run_rows import asha, cloud, gcp, hyperband, prior, proposals
@@ -28,6 +29,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "baselines": baselines,
     "gcp": gcp,
     "cloud": cloud,
+    "live": live,
     "memory": memory,
     "study": study,
     "ray": ray,

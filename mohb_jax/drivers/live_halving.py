@@ -1,7 +1,6 @@
 """Asynchronous halving without a table: results are judged as they are told."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,18 +31,6 @@ NOTHING = Choice(np.array(0, np.int32), np.array(0, np.int32), np.array(False))
 """The choice of a worker whose trial does not go on."""
 
 
-class _Handed(NamedTuple):
-    """What ``_asked`` finds."""
-
-    there: Array
-    is_last: Array
-    """Whether the rung is the last of its bracket."""
-    trial: Array
-    row: Array
-    level: Array
-    from_level: Array
-
-
 class LiveHalving:
     """A run of an ``AsynchronousPlan``; see ``LiveRun``."""
 
@@ -65,10 +52,10 @@ class LiveHalving:
         self._state, handed = _asked(
             self._program, self._numbers, self._known, self._lanes, self._state, own, np.int32(worker)
         )
-        there, is_last, *launch = (part[0].item() for part in jax.device_get(handed))
+        there, is_last, *launch = np.asarray(handed)[0].tolist()
         if not there:
             return None
-        self._is_last.append(is_last)
+        self._is_last.append(bool(is_last))
         return Launch(*launch)
 
     @in_64_bits
@@ -81,10 +68,10 @@ class LiveHalving:
             return Verdict.STOP
         if self._plan.promotes:
             return Verdict.PAUSE
-        own = Choice(*(part[0] for part in jax.device_get(choice)))
-        if not own.goes_on:
+        trial, rung, goes_on = np.asarray(choice)[0]
+        if not goes_on:
             return Verdict.STOP
-        self._choices[number] = own
+        self._choices[number] = Choice(trial, rung, np.array(True))
         return Verdict.GO_ON
 
     @property
@@ -125,11 +112,12 @@ def _told(
     state: Halving,
     number: Array,
     costs: Array,
-) -> tuple[Halving, Choice]:
-    """Lanes that were all told of the same result."""
+) -> tuple[Halving, Array]:
+    """Lanes that were all told of the same result, and the ``Choice`` that follows, in one array."""
 
-    def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, Choice]:
-        return told(program, numbers, context, task, key, state, number, costs, jnp.bool_(True))
+    def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, Array]:
+        state, choice = told(program, numbers, context, task, key, state, number, costs, jnp.bool_(True))
+        return state, jnp.stack([*(jnp.asarray(part, jnp.int32) for part in choice)])
 
     return jax.vmap(lane)(lanes.task, lanes.key, state)
 
@@ -143,10 +131,11 @@ def _asked(
     state: Halving,
     own: Choice,
     worker: Array,
-) -> tuple[Halving, _Handed]:
-    """Lanes in which a worker has begun its next job, and what that is."""
+) -> tuple[Halving, Array]:
+    """Lanes in which a worker has begun its next job; whether there is one, whether its rung is the last of
+    its bracket, and its ``Launch``: in one array, since each takes time to fetch."""
 
-    def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, _Handed]:
+    def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, Array]:
         state = refreshed(program, numbers, key, state)
         state, choice, there = chosen(program, numbers, context, task, state, own, jnp.bool_(True))
         rungs = jnp.stack([choice.rung, jnp.maximum(choice.rung - 1, 0)])
@@ -154,7 +143,7 @@ def _asked(
         before = jnp.where(choice.rung > 0, below, -1)
         bracket = state.trials[choice.trial, 1]
         is_last = choice.rung + 1 == jnp.asarray(numbers.num_rungs)[bracket]
-        handed = _Handed(there, is_last, choice.trial, row, level, before)
-        return taken(state, choice, worker, there), handed
+        handed = [there, is_last, choice.trial, row, level, before]
+        return taken(state, choice, worker, there), jnp.stack([part.astype(jnp.int32) for part in handed])
 
     return jax.vmap(lane)(lanes.task, lanes.key, state)

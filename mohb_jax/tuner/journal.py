@@ -63,7 +63,7 @@ class MemoryJournal:
 
     def new_lines(self) -> list[Line]:
         """See ``Journal``."""
-        lines = [Line(n, c) for n, c in enumerate(self._contents, 1)][self._num_read :]
+        lines = [Line(n, c) for n, c in enumerate(self._contents[self._num_read :], self._num_read + 1)]
         self._num_read = len(self._contents)
         return lines
 
@@ -170,6 +170,21 @@ class FileJournal:
     def rewind(self) -> None:
         """See ``Journal``."""
         self._offset = self.num_lines = 0
+
+
+def peek(path: Path) -> list[Line]:
+    """The whole lines of a file, for those who only look: nothing is locked, cut off or judged.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"journal {path} does not exist: a Tuner with journal= writes one")
+    *lines, _ = path.read_bytes().split(b"\n")
+    found = [Line(number, content) for number, line in enumerate(lines, 1) if (content := _content(line))]
+    if not found or "mohb" not in found[0].content:
+        raise InputError(f"{path} is no journal of a live run: its first line should say what is run")
+    return found
 
 
 def _content(line: bytes) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from mohb_jax.errors import InputError
 from mohb_jax.tuner.ledger import Entry
 from mohb_jax.tuner.record import Record
 from mohb_jax.tuner.setup import Setup
+from mohb_jax.tuner.space import Space
 from mohb_jax.types import RunLog
 
 
@@ -24,22 +25,27 @@ def results(record: Record, entries: Sequence[Entry]) -> pl.DataFrame:
 
 def _schema(setup: Setup) -> dict[str, Any]:
     """Names and types of the columns of ``results``, in the order of ``_result``."""
-    texts = {
-        column.name
-        for column in setup.space.columns
-        if any(isinstance(level, str) for level in column.levels)
-    }
-    names = [column.name for column in setup.space.columns]
     return {
         **dict.fromkeys(("job", "trial", "row"), pl.Int64),
-        **{f"config.{name}": pl.String if name in texts else pl.Float64 for name in names},
-        setup.fidelity: pl.Float64,
-        **dict.fromkeys((objective.name for objective in setup.objectives), pl.Float64),
+        **{f"config:{name}": kind for name, kind in _kinds(setup.space).items()},
+        "fidelity": pl.Float64,
+        **dict.fromkeys((f"objective:{objective.name}" for objective in setup.objectives), pl.Float64),
         **dict.fromkeys(("start", "end", "seconds"), pl.Float64),
         "worker": pl.String,
         "attempt": pl.Int64,
         **dict.fromkeys(("state", "verdict", "checkpoint", "note"), pl.String),
     }
+
+
+def _kinds(space: Space) -> dict[str, Any]:
+    """The type of each column of a space."""
+    found: dict[str, Any] = {}
+    for column, values in zip(space.columns, space.configs.T, strict=True):
+        held = np.array(column.levels, object) if column.has_levels else values
+        is_text = any(isinstance(level, str) for level in column.levels)
+        is_whole = not is_text and all(float(value).is_integer() for value in held)
+        found[column.name] = pl.String if is_text else pl.Int64 if is_whole else pl.Float64
+    return found
 
 
 def _result(record: Record, entry: Entry) -> dict[str, Any]:
@@ -52,9 +58,9 @@ def _result(record: Record, entry: Entry) -> dict[str, Any]:
         "job": entry.number,
         "trial": entry.launch.trial,
         "row": entry.launch.row,
-        **{f"config.{name}": value for name, value in setup.space.config(entry.launch.row).items()},
-        setup.fidelity: float(record.fidelities[entry.launch.level]),
-        **{o.name: value for o, value in zip(setup.objectives, values, strict=True)},
+        **{f"config:{name}": value for name, value in setup.space.config(entry.launch.row).items()},
+        "fidelity": float(record.fidelities[entry.launch.level]),
+        **{f"objective:{o.name}": value for o, value in zip(setup.objectives, values, strict=True)},
         "start": entry.asked - began,
         "end": entry.told - began if ended else None,
         "seconds": _seconds(entry) if ended else None,

@@ -12,6 +12,8 @@ from mohb_jax.tuner.ledger import Entry, Ledger
 from mohb_jax.tuner.setup import Setup, require_same_run, save_parts, start
 
 Done = TypeVar("Done")
+HANDED = ("id", "trial", "row", "level", "attempt")
+"""What a line says of a job that is handed out."""
 
 
 class Record:
@@ -130,7 +132,7 @@ class Record:
         """Asks again, and compares: the same decisions must come out."""
         entry = ledger.ask(content["worker"], now) if ledger.may_ask(content["worker"], now) else None
         found = {} if entry is None else self.handed(entry)
-        recorded = {name: content[name] for name in ("id", "row", "level", "attempt") if name in content}
+        recorded = {name: content[name] for name in HANDED if name in content}
         if found != recorded:
             here = importlib.metadata.version("mohb-jax")
             raise InputError(
@@ -143,6 +145,7 @@ class Record:
         launch = entry.launch
         return {
             "id": entry.number,
+            "trial": launch.trial,
             "row": launch.row,
             "level": self.used[launch.level],
             "attempt": entry.attempt,

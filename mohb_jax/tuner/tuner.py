@@ -336,7 +336,12 @@ class Tuner:
         return self._setup.space
 
     def results(self) -> pl.DataFrame:
-        """All jobs as a tidy table, one row each."""
+        """All jobs as a tidy table, one row each.
+
+        Its columns are job, trial, row, ``config:NAME``, fidelity, ``objective:NAME`` as published, start,
+        end and seconds of the training, worker, attempt, state (out, waiting, done, failed), verdict,
+        checkpoint and note.
+        """
         return self._record.do(lambda ledger: outcome.results(self._record, ledger.entries))
 
     def front(self) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""Live runs for people: what a journal says so far, in the terminal and as a page."""
