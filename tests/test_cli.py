@@ -18,6 +18,7 @@ from mohb_jax.benchmarks.sources.synthetic import synthetic
 from mohb_jax import benchmarks, cli, store
 from mohb_jax.cli import run
 from mohb_jax.methods import METHODS, SHIPPED
+from mohb_jax.papers import PAPERS
 
 ROOT = Path(__file__).parents[1]
 
@@ -112,8 +113,8 @@ def assert_refused(result: Result, *parts: str) -> None:
         ("report none", ["'none' does not exist"]),
         ("report .", ["not a study folder", "mohb run --out DIR"]),
         ("report", ["DIR"]),
-        ("list", ["methods|benchmarks"]),
-        ("list foo", ["'foo'", "methods, benchmarks"]),
+        ("list", ["methods|benchmarks|papers"]),
+        ("list foo", ["'foo'", "methods, benchmarks, papers"]),
         ("bench foo", ["'foo'", "hyperband, kernels"]),
         ("bench kernls", ["did you mean kernels?"]),
         ("data frobnicate", ["frobnicate"]),
@@ -236,7 +237,14 @@ def test_the_settings_of_a_method_are_listed(mohb):
     assert "did you mean mo-hb" in wrong.err
 
 
-@pytest.mark.parametrize(("what", "names"), [("methods", SHIPPED), ("benchmarks", benchmarks.names())])
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("methods", SHIPPED),
+        ("benchmarks", benchmarks.names()),
+        ("papers", [f"mohb reproduce {name}" for name in PAPERS]),
+    ],
+)
 def test_lists(mohb, what, names):
     entries = json.loads(mohb("list", what, "--json").out)
     assert [entry["name"] for entry in entries] == list(names)

@@ -1,4 +1,4 @@
-"""``mohb list``: the known methods and benchmarks."""
+"""``mohb list``: the known methods, benchmarks and reproduced papers."""
 
 import json
 from typing import Annotated, Any
@@ -17,13 +17,14 @@ OWN = "mohb-jax"
 
 @app.command("list")
 def list_entries(
-    what: Annotated[str, typer.Argument(metavar="methods|benchmarks")],
+    what: Annotated[str, typer.Argument(metavar="methods|benchmarks|papers")],
     name: Annotated[
         str | None, typer.Argument(metavar="[METHOD]", help="A method of which to show the settings.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the known methods or benchmarks and what each needs, or the settings of one method."""
+    """List the known methods, benchmarks or reproduced papers (Zeus, Synergy and others) and what each needs,
+    or the settings of one method."""
     if name is not None and what != "methods":
         raise InputError(f"list {what} {name}: a name is accepted after methods alone")
     if name is not None:
@@ -41,6 +42,8 @@ def list_entries(
     for entry in entries:
         table.add_row(*(escape(entry[column]) for column in shown))
     Console().print(table)
+    if what == "methods":
+        print("Systems around the tuner (Zeus, Synergy, ensembles on devices) are papers: mohb list papers")
 
 
 def _print_method(name: str, as_json: bool) -> None:
@@ -82,7 +85,17 @@ def _entries(what: str) -> list[dict[str, Any]]:
         from mohb_jax import benchmarks
 
         return benchmarks.describe()
-    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks")
+    if what == "papers":
+        from mohb_jax.papers import PAPERS
+
+        return [_paper(paper) for paper in PAPERS.values()]
+    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks, papers")
+
+
+def _paper(paper: Any) -> dict[str, Any]:
+    """A paper that can be reproduced, with the command that does."""
+    needs = f"benchmarks {', '.join(paper.benchmarks)}" if paper.benchmarks else "its own published data"
+    return {"name": f"mohb reproduce {paper.name}", "summary": paper.title, "needs": needs, "from": OWN}
 
 
 def _published(name: str, point: Any) -> dict[str, Any]:
