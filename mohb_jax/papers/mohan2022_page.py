@@ -33,6 +33,8 @@ def write_figure(rows: Sequence[Any], out: Path) -> list[Path]:
             if all(row.low is not None for row in own):
                 ends = [row.low for row in own], [row.high for row in own]
                 panel.fill_between(loads, *ends, color=drawn.colour, alpha=0.2, lw=0)
+                if len(own) == 1:  # no area over one load
+                    panel.vlines(loads, *ends, color=drawn.colour, lw=1)
             panel.axhline(own[0].empty_cluster, color=drawn.colour, lw=0.8, ls=":")
         panel.set(xlabel="jobs per hour on 128 GPUs", ylabel="mean time of a job, fair / tune")
         panel.set_ylim(bottom=1)
