@@ -1,7 +1,10 @@
-"""Companion of Optuna: trials that end early on several objectives. ``docs/optuna.md`` is its tutorial.
+"""Companion of Optuna: trials that end early on several objectives, and our methods as samplers.
 
-Only NumPy and Optuna are imported for the pruner: a training process keeps its accelerator to itself.
+``docs/optuna.md`` is its tutorial. Only NumPy and Optuna are imported for the pruner: a training process
+keeps its accelerator to itself. The sampler, which needs JAX, is imported when it is asked for.
 """
+
+from typing import TYPE_CHECKING, Any
 
 try:
     import optuna  # noqa: F401  (the library, not this package)
@@ -10,4 +13,15 @@ except ImportError:
 
 from mohb_jax.optuna.pruner import HalvingPruner
 
-__all__ = ["HalvingPruner"]
+if TYPE_CHECKING:
+    from mohb_jax.optuna.sampler import MohbSampler
+
+__all__ = ["HalvingPruner", "MohbSampler"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "MohbSampler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mohb_jax.optuna.sampler import MohbSampler
+
+    return MohbSampler

@@ -109,6 +109,23 @@ class HalvingPruner(optuna.pruners.BasePruner):
         study = _study_of(trial)
         return study is not None and self._answers.get((study.study_name, trial.number), False)
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Steps at which trials are compared."""
+        return tuple(map(int, self._halving.rungs))
+
+    def last_rung(self, trial: optuna.trial.FrozenTrial) -> tuple[int, Costs] | None:
+        """Place of the highest rung at which ``report`` has recorded a trial, and its costs there."""
+        for place in reversed(range(len(self.rungs))):
+            name = self._attribute(self.rungs[place])
+            if name in trial.user_attrs:
+                return place, trial.user_attrs[name]["costs"]
+        return None
+
+    def _attribute(self, rung: int) -> str:
+        """By the rung's own step: a study that goes on with other rungs does not mix them up."""
+        return f"{self._key}:rung:{rung}"
+
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """What Optuna asks of ``create_study(pruner=...)``, in studies of one objective.
 
@@ -139,7 +156,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
 
     def _first_step(self, trial: optuna.trial.FrozenTrial, place: int) -> int | None:
         """The step at which a trial of one objective arrived at a rung; None if it did not."""
-        low, high = map(int, self._halving.rungs[place : place + 2])
+        low, high = self.rungs[place : place + 2]
         reported = trial.intermediate_values
         return (
             low if low in reported else min((step for step in reported if low <= step < high), default=None)
@@ -147,7 +164,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
 
     def _arrives(self, trial: Any, study: optuna.Study, place: int, costs: Costs, step: int) -> bool:
         """Records the costs of a newcomer, and decides; a trial that was there before goes on."""
-        name, *higher = [f"{self._key}:rung:{rung}" for rung in self._halving.rungs[place:]]
+        name, *higher = map(self._attribute, self.rungs[place:])
         if not trial.user_attrs.keys().isdisjoint([name, *higher]):
             return False
         trial.set_user_attr(name, {"step": step, "costs": costs})
