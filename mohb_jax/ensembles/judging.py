@@ -26,7 +26,7 @@ NUM_STAIRS = 40
 """Budgets at which a front is read off for figures."""
 LANES = 32
 """Libraries that are worked on together."""
-SIZES = (16, 64, 256)
+SIZES = (16, 64, 128, 256)
 """Room for models in a library; each is a program."""
 
 
