@@ -178,7 +178,8 @@ def setting(found: Findings) -> str:
 
 def _picture(path: Path, text: str) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img class="figure" alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+    picture = f'<img class="figure" alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+    return f'<div class="picture">{picture}</div>'
 
 
 def _span(low: float | None, high: float | None) -> str:
