@@ -1,11 +1,14 @@
 """How fast lists learnt from other tasks find good configurations, each task left out once: regret after
-each of the first suggestions, on the trainings behind the embedded table. docs/reproduction.md has the table.
+each of the first suggestions. docs/reproduction.md has the tables.
 
-    python -m scripts.similar_tasks
+    python -m scripts.similar_tasks [lcbench | deepar]
 """
 
+import sys
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from mohb_jax.benchmarks.columns import Objective
@@ -13,7 +16,9 @@ from mohb_jax.benchmarks.descriptors import stated
 from mohb_jax.benchmarks.sources import embedded
 from mohb_jax.benchmarks.table import Table
 
+from mohb_jax import benchmarks
 from mohb_jax.precision import in_64_bits
+from mohb_jax.searchers.landmarks import landmarks, start_rows
 from mohb_jax.searchers.meta_knn import Start, start_lists
 from mohb_jax.searchers.similar_tasks import best_rows, differences, level_by_level
 from mohb_jax.searchers.zero_shot import portfolios
@@ -22,6 +27,7 @@ PUBLISHED = Start(best=1, length=25, distance="l1")
 SUGGESTIONS = 6
 DRAWS = 2000
 Regret = Float[np.ndarray, " suggestions"]
+Regrets = Float[np.ndarray, "tasks suggestions"]
 
 
 def trainings() -> Table:
@@ -44,14 +50,20 @@ def trainings() -> Table:
 
 
 def regret(table: Table, lists: Sequence[Sequence[int]]) -> Regret:
-    """(best so far - best) / (median - best) after each suggestion, mean over tasks."""
+    """See ``regrets``, mean over tasks."""
+    return np.asarray(regrets(table, lists).mean(axis=0))
+
+
+def regrets(table: Table, lists: Sequence[Sequence[int]]) -> Regrets:
+    """(best so far - best) / (median - best) after each suggestion, of each task."""
     found = []
     for task, rows in enumerate(lists):
         errors = table.final_costs(task)[:, 0]
+        known = errors[table.final_available(task)]
         best = np.minimum.accumulate(errors[list(rows)[:SUGGESTIONS]])
         best = np.pad(best, (0, SUGGESTIONS - len(best)), mode="edge")
-        found.append((best - errors.min()) / (np.median(errors) - errors.min()))
-    return np.asarray(np.mean(found, axis=0))
+        found.append((best - known.min()) / (np.median(known) - known.min()))
+    return np.array(found)
 
 
 def similar(table: Table) -> Regret:
@@ -76,22 +88,71 @@ def tied_at_random(table: Table) -> Regret:
 
 def portfolio(table: Table) -> Regret:
     """Of ``zero-shot``."""
+    return regret(table, of_portfolios(table))
+
+
+def of_portfolios(table: Table) -> list[list[int]]:
+    """Lists of ``zero-shot``."""
     lists = in_64_bits(portfolios)(table, tuple(range(table.num_tasks)), 0, None).rows
-    return regret(table, np.asarray(lists)[:, 0].tolist())
+    return list(np.asarray(lists)[:, 0].tolist())
 
 
-def at_random(table: Table) -> Regret:
-    """Of random configurations."""
-    chance = np.random.default_rng(0)
-    drawn = [
-        [chance.permutation(table.num_rows)[:SUGGESTIONS].tolist() for _ in range(table.num_tasks)]
-        for _ in range(DRAWS)
+@in_64_bits
+def by_landmarks(table: Table, best: int) -> list[list[int]]:
+    """Lists of ``meta-knn-landmarks`` without its probes, with so many rows of each task."""
+    start, every = Start(best, 25, "l1"), tuple(range(table.num_tasks))
+    context = landmarks(start, False).prepare(table, every, 0, None)
+    rows = jax.vmap(lambda task: start_rows(start, context, task, context.costs[task]))(
+        jnp.arange(len(every))
+    )
+    probes = np.asarray(context.probes)
+    return [
+        [row for row in dict.fromkeys(own) if row >= 0 and row not in probes[task]]
+        for task, own in enumerate(np.asarray(rows).tolist())
     ]
+
+
+def over_tasks(values: Regrets) -> str:
+    """Means with 95 % intervals, tasks drawn again."""
+    drawn = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+    mean = values.mean(axis=0)
+    return "  ".join(f"{m:.3f} ({a:.3f}, {b:.3f})" for m, a, b in zip(mean, low, high, strict=True))
+
+
+def compare(name: str) -> None:
+    """Prints what lists reach on a published table, first objective."""
+    whole = benchmarks.load(name)
+    assert isinstance(whole, Table)
+    table = whole.select(objectives=[whole.objectives[0].name])
+    found = {"meta-knn-landmarks, 1": by_landmarks(table, 1), "meta-knn-landmarks, 4": by_landmarks(table, 4)}
+    if table.descriptors:
+        every = tuple(range(table.num_tasks))
+        for best in (1, 4):
+            rows = start_lists(table, every, PUBLISHED._replace(best=best)).tolist()
+            found[f"meta-knn, {best}"] = [[row for row in own if row >= 0] for own in rows]
+    if all(table.measured(task).all() for task in range(table.num_tasks)):
+        found["zero-shot"] = of_portfolios(table)
+    for label, lists in found.items():
+        print(f"{label:24}" + over_tasks(regrets(table, lists)))
+    print(f"{'random':24}" + "  ".join(f"{value:.3f}" for value in at_random(table, DRAWS // 10)))
+
+
+def at_random(table: Table, draws: int | None = None) -> Regret:
+    """Of random configurations."""
+    chance, there = (
+        np.random.default_rng(0),
+        [np.flatnonzero(table.measured(t)) for t in range(table.num_tasks)],
+    )
+    drawn = [[chance.permutation(own)[:SUGGESTIONS].tolist() for own in there] for _ in range(draws or DRAWS)]
     return np.asarray(np.mean([regret(table, lists) for lists in drawn], axis=0))
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints a table."""
+    if sys.argv[1:]:
+        compare(sys.argv[1])
+        return
     table = trainings()
     for name, own in (
         ("meta-knn", similar),

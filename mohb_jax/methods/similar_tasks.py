@@ -86,7 +86,7 @@ METHODS = (
     ),
     Steady(
         "meta-knn-landmarks",
-        "the same, of tasks in which four probes at the lowest fidelity do alike",
+        "the best configurations of tasks in which four probes at the lowest fidelity do alike",
         settings=LandmarkSettings,
         levels=_lowest_and_full,
         policy=_landmarks,

@@ -147,7 +147,7 @@ def _propose(
     probes = context.probes[task]
     probes_now = moment.num_launched < jnp.sum(probes >= 0)
     waits = ~probes_now & ~jnp.all(state.arrived)
-    listed = first_unseen(_list(start, context, task, state.costs), state.pool.seen, 1)[0]
+    listed = first_unseen(start_rows(start, context, task, state.costs), state.pool.seen, 1)[0]
     listed = jnp.where(state.num_listed < start.length, listed, -1)
     row = jnp.where(probes_now, probes[jnp.minimum(moment.num_launched, NUM_PROBES - 1)], listed)
     pool = state.pool._replace(seen=marked(state.pool.seen, row))
@@ -158,7 +158,7 @@ def _propose(
     return tree_where(waits, state, after), Job(row[0], level, jnp.int32(-1), valid[0] & ~waits)
 
 
-def _list(
+def start_rows(
     start: Start, context: Landmarks, task: Int[Array, ""], costs: Float[Array, "L m"]
 ) -> Int[Array, " list"]:
     """Best rows of the other tasks, level by level, those of tasks in which the probes did alike first."""
