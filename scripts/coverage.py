@@ -24,7 +24,7 @@ from mohb_jax.store import Unit
 
 BENCHMARK, TASKS = "embedded", ("digits", "breast-cancer")
 REFERENCE, METHODS = "mo-hb", ("random", "mo-hb+prior", "random+prior")
-SEEDS = (10, 20, 50)
+SEEDS = (10, 20, 50, 100)
 TOGETHER = 20
 """Studies that are measured in one go."""
 

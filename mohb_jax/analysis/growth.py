@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from mohb_jax.analysis.thinning import alike
 
-_CELLS = 1 << 17
+_CELLS = 1 << 18
 """Pairs of points of the sets that are measured together: their arrays stay in the processor's cache."""
 
 

@@ -35,7 +35,7 @@ them, which only lanes that have seen the first ones come to, are in random orde
 NOISE = 1 << 20
 """Normal numbers that all draws of a task share: each adds two stretches of them from random starts, so that
 a row has another number in the next draw, at a tenth of the time of drawing anew. With one stretch, all draws
-would be a little wilder or tamer together, as the shared numbers happen to have many or few extremes."""
+may be a little wilder or tamer together, as the shared numbers happen to have many or few extremes."""
 DRAWS_AT_A_TIME = 8
 DRAWS_PER_CALL = 64
 """Draws of one compiled call: several run side by side."""
