@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -56,7 +55,7 @@ def write_fronts(found: Findings, analysis: Analysis, head: str, out: Path) -> l
         for panel in panels[len(found.tasks) :]:
             panel.set_visible(False)
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, columns + 1))
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(4, columns + 1))
         figure.supxlabel(f"cost, {UNITS[found.cost]}", size=8)
         figure.supylabel("test loss, nats", size=8)
         return _saved(figure, out / "fronts")
@@ -85,8 +84,7 @@ def _draw_fronts(
                 label=plain(name),
             )
     panel.set(title=plain(task.task), xscale="log", yscale="log")
-    low = min(np.min(task.outcomes[head].stairs.mean(axis=0)), task.scale.nothing[1])
-    panel.set_ylim(0.9 * low, 1.15 * task.scale.nothing[1])
+    panel.set_ylim(top=1.15 * task.scale.nothing[1])
     for axis, steps in ((panel.xaxis, (1.0,)), (panel.yaxis, (1.0, 2.0, 5.0))):
         axis.set_major_locator(LogLocator(subs=steps, numticks=5))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
