@@ -207,7 +207,7 @@ class Space:
             )
         return cls.sample({part.name: _from_parameter(part) for part in config_space.values()}, n, seed=seed)
 
-    def with_known(self, **values: Sequence[float]) -> "Space":
+    def with_known(self, **values: Any) -> "Space":
         """The space with objectives that are known without training, such as a number of parameters.
 
         Args:
