@@ -98,9 +98,9 @@ def of_portfolios(table: Table) -> list[list[int]]:
 
 
 @in_64_bits
-def by_landmarks(table: Table, best: int) -> list[list[int]]:
-    """Lists of ``meta-knn-landmarks`` without its probes, with so many rows of each task."""
-    start, every = Start(best, 25, "l1"), tuple(range(table.num_tasks))
+def by_landmarks(table: Table) -> list[list[int]]:
+    """Lists of ``meta-knn-landmarks`` without its probes, with one row of each task."""
+    start, every = PUBLISHED, tuple(range(table.num_tasks))
     context = landmarks(start, False).prepare(table, every, 0, None)
     rows = jax.vmap(lambda task: start_rows(start, context, task, context.costs[task]))(
         jnp.arange(len(every))
@@ -125,12 +125,11 @@ def compare(name: str) -> None:
     whole = benchmarks.load(name)
     assert isinstance(whole, Table)
     table = whole.select(objectives=[whole.objectives[0].name])
-    found = {"meta-knn-landmarks, 1": by_landmarks(table, 1), "meta-knn-landmarks, 4": by_landmarks(table, 4)}
+    found = {"meta-knn-landmarks": by_landmarks(table)}
     if table.descriptors:
         every = tuple(range(table.num_tasks))
-        for best in (1, 4):
-            rows = start_lists(table, every, PUBLISHED._replace(best=best)).tolist()
-            found[f"meta-knn, {best}"] = [[row for row in own if row >= 0] for own in rows]
+        rows = start_lists(table, every, PUBLISHED).tolist()
+        found["meta-knn"] = [[row for row in own if row >= 0] for own in rows]
     if all(table.measured(task).all() for task in range(table.num_tasks)):
         found["zero-shot"] = of_portfolios(table)
     for label, lists in found.items():
