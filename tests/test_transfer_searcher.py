@@ -201,7 +201,9 @@ def test_reliability_is_one_more_success_and_one_more_failure():
     alone = transfer_sources.Alone(nothing, nothing + 1, says, np.eye(4), reliable)
     table = related_tasks(num_tasks=4)
     assert transfer_sources.reliability(table, alone, 0).tolist() == [4 / 5, 2 / 4]
-    assert transfer_sources.reliability(table, None, 0).tolist() == [0.5, 0.5]
+    assert transfer_sources.reliability(table, None, 0).tolist() == [transfer_sources.UNTESTED] * 2
+    alone.reliable[0, 1:, 1] = np.nan  # the second objective is constant in every other task
+    assert transfer_sources.reliability(table, alone, 0)[1] == transfer_sources.UNTESTED
 
 
 def test_a_source_that_is_wrong_is_left_and_one_that_is_right_is_followed():

@@ -61,6 +61,11 @@ class LadderPriorSettings(PriorSettings, LadderSettings):
     """Of the promotion variant with configurations from the transfer prior."""
 
 
+@dataclasses.dataclass(frozen=True)
+class LadderTransferSettings(TransferSettings, LadderSettings):
+    """Of the promotion variant whose configurations come from sources that it learns to trust."""
+
+
 def ladder(table: AnyTable, settings: LadderSettings, conditions: Conditions) -> tuple[Bracket, ...]:
     """Rungs as brackets, for an asynchronous rung has no size; trials of one ladder belong to no bracket."""
     del conditions
@@ -71,6 +76,10 @@ def ladder(table: AnyTable, settings: LadderSettings, conditions: Conditions) ->
 
 def _prior(settings: PriorSettings) -> Searcher:
     return transfer_prior(settings.draws, one_by_one=True, strength=settings.prior_strength)
+
+
+def _weighted_sources(settings: TransferSettings) -> Searcher:
+    return transfer(settings.draws, one_by_one=True)
 
 
 def _stopping(name: str, summary: str, promotion: str = "single") -> Asynchronous:
@@ -116,7 +125,7 @@ METHODS = (
         "mo-asha with configurations from other tasks as far as results bear them out",
         settings=StoppingTransferSettings,
         schedule=ladder,
-        searcher=lambda own: transfer(own.draws, one_by_one=True),
+        searcher=_weighted_sources,
         promotion="net",
         transfers=True,
         models=("single network", "transfer prior"),
@@ -132,5 +141,16 @@ METHODS = (
         promotes=True,
         transfers=True,
         models=("prior network",),
+    ),
+    Asynchronous(
+        "mo-asha-promote+transfer",
+        "mo-asha-promote with configurations from other tasks as far as results bear them out",
+        settings=LadderTransferSettings,
+        schedule=ladder,
+        searcher=_weighted_sources,
+        promotion="net",
+        promotes=True,
+        transfers=True,
+        models=("single network", "transfer prior"),
     ),
 )

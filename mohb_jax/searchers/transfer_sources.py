@@ -29,6 +29,8 @@ BETWEEN_TASKS = 0.5
 """Deviation from task to task that is added to a single task's own."""
 LEAST_CORRELATION = 0.3
 """From which on tasks foretell another one."""
+UNTESTED = 0.1
+"""How likely an objective is foretold where no other task could test that: a run looks for itself first."""
 
 
 @functools.partial(
@@ -224,12 +226,14 @@ def _reliable(
 def reliability(table: AnyTable, alone: Alone | None, task: int) -> Float[np.ndarray, " m"]:
     """How likely it is that the other tasks foretell an objective of a task.
 
-    Laplace's rule of succession over the other tasks, each of which the rest of them foretells or does not.
+    Laplace's rule of succession over the other tasks, each of which the rest of them foretells or does not;
+    ``UNTESTED`` where there is none that could tell.
     """
     if alone is None:
-        return np.full(table.num_objectives, 0.5)
-    known = np.isfinite(alone.reliable[task])
-    return (1 + np.nansum(alone.reliable[task], axis=0)) / (2 + known.sum(axis=0))
+        return np.full(table.num_objectives, UNTESTED)
+    known = np.isfinite(alone.reliable[task]).sum(axis=0)
+    found = (1 + np.nansum(alone.reliable[task], axis=0)) / (2 + known)
+    return np.where(known > 0, found, UNTESTED)
 
 
 def _groups(table: AnyTable, alone: Alone | None, task: int) -> list[Predictor]:
