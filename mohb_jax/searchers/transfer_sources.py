@@ -29,8 +29,9 @@ BETWEEN_TASKS = 0.5
 """Deviation from task to task that is added to a single task's own."""
 LEAST_CORRELATION = 0.3
 """From which on tasks foretell another one."""
-UNTESTED = 0.1
-"""How likely an objective is foretold where no other task could test that: a run looks for itself first."""
+UNTESTED, VOUCHED = 0.1, 0.5
+"""How likely an objective is foretold where no other task could test that: a run looks for itself first,
+unless the caller gave the prior."""
 
 
 @functools.partial(
@@ -100,15 +101,23 @@ def prepared_sources(
     """
     joint = learn_transfer_prior(table, seed, JOINT) if prior is None else prior
     joint.require_space(table)
-    kept = _KEPT.setdefault(joint, {})
-    if (tasks, seed, draws) not in kept:
+    kept, call = _KEPT.setdefault(joint, {}), (tasks, seed, draws, prior is None)
+    if call not in kept:
         alone = None if prior is not None or table.num_tasks < 3 else _alone(table, seed)
-        kept[tasks, seed, draws] = _make(table, joint, alone, tasks, seed, draws)
-    return kept[tasks, seed, draws]
+        untested = UNTESTED if prior is None else VOUCHED
+        trust = np.stack([reliability(table, alone, task, untested) for task in tasks])
+        kept[call] = _make(table, joint, alone, trust, tasks, seed, draws)
+    return kept[call]
 
 
 def _make(
-    table: AnyTable, joint: Prior, alone: Alone | None, tasks: tuple[int, ...], seed: int, draws: int
+    table: AnyTable,
+    joint: Prior,
+    alone: Alone | None,
+    trust: Float[np.ndarray, "tasks m"],
+    tasks: tuple[int, ...],
+    seed: int,
+    draws: int,
 ) -> Sources:
     candidates, m = all_candidates(table, tasks), table.num_objectives
     root = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM + 3)
@@ -125,7 +134,6 @@ def _make(
             beliefs.append(Belief(position, jax.random.fold_in(key, number), noise, *believed))
     rows = make_lists(candidates, beliefs, draws).reshape(len(tasks), len(uses) - 1, draws, -1)
     stacked = [np.stack([np.stack([p.mu.T, p.sigma.T], -1) for p in own], 1) for own in predictors]
-    trust = np.stack([reliability(table, alone, task) for task in tasks])
     return Sources(
         candidates,
         jnp.asarray(rows),
@@ -223,17 +231,19 @@ def _reliable(
     return found
 
 
-def reliability(table: AnyTable, alone: Alone | None, task: int) -> Float[np.ndarray, " m"]:
+def reliability(
+    table: AnyTable, alone: Alone | None, task: int, untested: float = UNTESTED
+) -> Float[np.ndarray, " m"]:
     """How likely it is that the other tasks foretell an objective of a task.
 
     Laplace's rule of succession over the other tasks, each of which the rest of them foretells or does not;
-    ``UNTESTED`` where there is none that could tell.
+    ``untested`` where there is none that could tell.
     """
     if alone is None:
-        return np.full(table.num_objectives, UNTESTED)
+        return np.full(table.num_objectives, untested)
     known = np.isfinite(alone.reliable[task]).sum(axis=0)
     found = (1 + np.nansum(alone.reliable[task], axis=0)) / (2 + known)
-    return np.where(known > 0, found, UNTESTED)
+    return np.where(known > 0, found, untested)
 
 
 def _groups(table: AnyTable, alone: Alone | None, task: int) -> list[Predictor]:
