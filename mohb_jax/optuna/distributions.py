@@ -112,13 +112,13 @@ def _values(name: str, part: Any) -> list[float | int] | None:
         )
     if part.single():
         return [part.low]
-    is_fine = part.step is None or (isinstance(part, IntDistribution) and part.step == 1)
-    if is_fine:
+    step = part.step
+    if step is None or (isinstance(part, IntDistribution) and step == 1):
         return None
-    count = round((part.high - part.low) / part.step) + 1
+    count = round((part.high - part.low) / step) + 1
     if count > MOST_STEPS:
         raise InputError(f"parameter {name!r} has {count:,} steps: at most {MOST_STEPS:,} are accepted")
-    return [part.low + index * part.step for index in range(count)]
+    return [part.low + index * step for index in range(count)]
 
 
 def differs(asked: BaseDistribution, declared: BaseDistribution) -> bool:
