@@ -246,8 +246,13 @@ def test_failures_are_promoted_in_launch_order_when_nothing_else_is_left():
     assert log.row[0][27:36].tolist() == [rows[i] for i in (5, 0, 1, 2, 3, 4, 6, 7, 8)]
 
 
-REFUSING = [name for name, method in METHODS.items() if method.transfers and "+transfer" not in name]
-"""Those with ``+transfer`` learn nothing of an objective where it is constant, and go on."""
+REFUSING = [
+    name
+    for name, method in METHODS.items()
+    if method.transfers and "+transfer" not in name and not name.startswith("meta-knn")
+]
+"""Those with ``+transfer`` learn nothing of an objective where it is constant, and go on; starts from similar
+tasks ask which rows are on a front, and all of them are where nothing differs."""
 
 
 @pytest.mark.parametrize("method", REFUSING)

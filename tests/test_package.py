@@ -21,7 +21,11 @@ SHIPPED = {
     "mohb_jax/study/compile_seconds.json",
     *("mohb_jax/report/template.html", "mohb_jax/report/page.css", "mohb_jax/report/page.js"),
     *("mohb_jax/report/fronts.html", "mohb_jax/report/progress.html", "mohb_jax/report/reading.html"),
-    *(f"mohb_jax/papers/{page}.html" for page in ("claims", "paper", "adtm", "you2023", "mohan2022")),
+    *(
+        f"mohb_jax/papers/{page}.html"
+        for page in ("claims", "paper", "adtm", "you2023", "mohan2022", "pochelu2022")
+    ),
+    *("mohb_jax/ensembles/ensembles.html", "mohb_jax/watching/run.html"),
     *(f"mohb_jax/scaffold/{path.name}" for path in (ROOT / "mohb_jax/scaffold").glob("*.txt")),
     *("mohb_jax/benchmarks/data/embedded.npz", "mohb_jax/benchmarks/data/instances.csv"),
 }

@@ -37,7 +37,11 @@ def kept_or_computed(study: FinishedStudy, benchmark: str, compute: Callable[[],
         return compute()
     credit = effective(study.stored[benchmark], study.credit)
     name = table_path(study.folder, benchmark).with_suffix(".parquet").name
-    path, of = study.folder / "cells" / credit / name, _of(study, study.folder, benchmark, credit)
+    path = study.folder / "cells" / credit / name
+    try:
+        of = _of(study, study.folder, benchmark, credit)
+    except OSError:  # a study joined from several folders: this one has only a part of it
+        return compute()
     with contextlib.suppress(pa.ArrowException, OSError, LookupError, ValueError, TypeError):
         return _read(path, of)
     cells = compute()

@@ -103,7 +103,8 @@ class View:
             return None
         low, high = costs.min(axis=0), costs.max(axis=0)
         scaled = (costs - low) / np.where(high > low, high - low, 1)
-        volumes = [set_volumes(scaled[None, : n + 1], REFERENCE)[0] for n in range(len(scaled))]
+        points = scaled.T[:, :, None]
+        volumes = [set_volumes(points[:, : n + 1], REFERENCE)[0] for n in range(len(scaled))]
         return np.array(volumes) / REFERENCE ** costs.shape[1]
 
     def values(self, job: Seen) -> dict[str, float]:
