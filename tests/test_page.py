@@ -276,7 +276,7 @@ def test_fragment_restores_the_filter_and_the_place(chromium, pair, size):
     )
     assert found["end"] or 0 <= found["top"] < 200
     assert found["end"] or found["current"] == ["#ranks"]
-    assert (found["blocks"], found["rows"]) == (3, ["hb", "a&b, c"] * 2)
+    assert (found["blocks"], found["rows"]) == (3, ["hb", "a&b, c"] * 3)
     assert found["checked"] == [False, True, False, True, True]
     assert found["note"].startswith("Shown: 1 of 2 benchmarks, 2 of 3 methods.")
 
