@@ -58,6 +58,10 @@ class Mixture(NamedTuple):
     split: tuple[int, ...]
     several_gpus: bool = False
 
+    def lists(self, seeds: int) -> int:
+        """How many are made: a quarter where placing a job on several GPUs takes several times as long."""
+        return -(-seeds // 4) if self.several_gpus else seeds
+
     @property
     def text(self) -> str:
         """``20 / 70 / 10``, in the order of ``KINDS``."""
@@ -193,7 +197,7 @@ def _round_row(servers: int, data: str | None) -> RoundRow:
 def load_rows(seeds: int) -> list[LoadRow]:
     """What ``tune`` gains over ``fair`` on made lists under ``fifo``; intervals over lists."""
     cells = [(mixture, load) for mixture, loads in LOADS.items() for load in loads]
-    gains = map_in_threads(lambda cell: gain(seeds, *cell), cells)
+    gains = map_in_threads(lambda cell: gain(cell[0].lists(seeds), *cell), cells)
     return [_load_row(mixture, load, own) for (mixture, load), own in zip(cells, gains, strict=True)]
 
 
