@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -193,8 +193,3 @@ class ExternalPlan:
         horizon = np.inf if with_unfinished else np.asarray(lanes.horizon)[:, None]
         fields = blanked(launched & (end <= horizon), row, level, costs, start, end, worker)
         return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
-
-
-def settings_of(values: Mapping[str, Any], own: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """The settings that are the library's, as an adapter holds them."""
-    return tuple((name, value) for name, value in values.items() if name not in own)

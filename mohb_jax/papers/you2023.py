@@ -37,8 +37,6 @@ PUBLISHED = {
 }
 """Energy over that of the default, by the best batch size alone, limit alone and both: heights of the bars of
 a figure in the authors' documentation (energy potential on a V100)."""
-PUBLISHED_SAVINGS = (15.3, 75.8)
-"""Percent that the policy saves, as its abstract says, over six trainings on a V100."""
 LAST = 5
 """Executions at the end of which the energy is averaged, as published."""
 
