@@ -317,7 +317,13 @@ def rungs_of(plan: Any, num_slots: int) -> tuple[np.ndarray, np.ndarray] | None:
     sizes: list[tuple[int, bool]] = []
     brackets = plan.opening or plan.brackets
     while sum(size for size, _ in sizes) < num_slots:
-        sizes += [(size, rung == 0) for bracket in brackets for rung, size in enumerate(bracket.sizes)]
+        sizes += [
+            part
+            for bracket in brackets
+            for new, size in zip(bracket.new, bracket.sizes, strict=True)
+            for part in ((size - new, False), (new, True))
+            if part[0]
+        ]
         brackets = plan.brackets
     repeats = [size for size, _ in sizes]
     number = np.repeat(np.arange(len(sizes)), repeats)[:num_slots]

@@ -22,15 +22,28 @@ class Bracket:
     """One successive-halving run: ``sizes[i]`` configurations are evaluated at fidelity ``levels[i]``.
 
     ``levels`` are indices into the table's list of stored fidelities, strictly increasing; sizes never
-    increase.
+    increase. ``newcomers`` says how many of a later rung are new and not promoted, rung by rung from the
+    second on; none by default.
     """
 
     sizes: tuple[int, ...]
     levels: tuple[int, ...]
+    newcomers: tuple[int, ...] = ()
 
     @property
     def num_evaluations(self) -> int:
         return sum(self.sizes)
+
+    @property
+    def new(self) -> tuple[int, ...]:
+        """New configurations of each rung."""
+        later = self.newcomers or (0,) * (len(self.sizes) - 1)
+        return (self.sizes[0], *later)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """How many of each rung go on; none of the last."""
+        return (*(size - new for size, new in zip(self.sizes[1:], self.new[1:], strict=True)), 0)
 
 
 def hyperband(
@@ -73,6 +86,36 @@ def hyperband(
 def full_fidelity(fidelities: Sequence[float | int], num_configs: int) -> tuple[Bracket, ...]:
     """One bracket of one rung at the highest fidelity: no early stopping."""
     return (Bracket((num_configs,), (len(fidelities) - 1,)),)
+
+
+def equal_batches(
+    fidelities: Sequence[float | int],
+    population: int,
+    eta: float | int = 3,
+    min_fidelity: float | int | Fraction | None = None,
+) -> tuple[Bracket, ...]:
+    """One bracket whose rungs are all equally large: one in eta goes on, the others are new at that fidelity.
+
+    Fidelities are those of Hyperband's most exploratory bracket. After the highest everything begins anew.
+
+    Args:
+        fidelities: stored fidelities, increasing.
+        population: configurations of each rung.
+        eta: reduction factor, above 1.
+        min_fidelity: smallest fidelity to use; the smallest stored one if None.
+
+    References:
+        Moosbauer et al., "Automated benchmark-driven design and explanation of hyperparameter optimizers",
+        2022 (batches of equal size).
+
+    Examples:
+        >>> equal_batches((1, 3, 9), 9)
+        (Bracket(sizes=(9, 9, 9), levels=(0, 1, 2), newcomers=(6, 6)),)
+    """
+    levels = hyperband(fidelities, eta, min_fidelity=min_fidelity)[0].levels
+    kept = max(1, int(population // _exact(eta)))
+    later = len(levels) - 1
+    return (Bracket((population,) * len(levels), levels, (population - kept,) * later),)
 
 
 def smallest_within(fidelities: Sequence[float | int], ratio: float | int) -> Fraction:

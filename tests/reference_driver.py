@@ -71,7 +71,7 @@ def simulate(
         if start >= horizon or (budget is not None and len(log) >= budget):
             break
         if not run.queue:
-            run.close_rung(costs[task, :, level], promote)
+            run.close_rung(costs[task, :, level], promote, remaining)
     return [entry for entry in log if entry[3] <= horizon]
 
 
@@ -83,10 +83,13 @@ class _Run:
         self.rows, self.queue, self.ready, self.latest = rows, list(rows), 0.0, 0.0
         self.paid: dict[int, float] = {}
 
-    def close_rung(self, costs: np.ndarray, promote) -> None:
+    def close_rung(self, costs: np.ndarray, promote, remaining: list[int]) -> None:
         self.rung += 1
         self.ready = self.latest
         if self.rung < len(self.bracket.sizes):
-            num_keep = min(self.bracket.sizes[self.rung], len(self.rows))
+            num_new = self.bracket.newcomers[self.rung - 1] if self.bracket.newcomers else 0
+            num_keep = min(self.bracket.sizes[self.rung] - num_new, len(self.rows))
             self.rows = [self.rows[i] for i in promote(self.number, costs[self.rows], num_keep)]
+            self.rows += remaining[:num_new]
+            del remaining[:num_new]
             self.queue = list(self.rows)

@@ -83,11 +83,12 @@ class LiveRungs:
 
     def _launched(self, bracket: _Open, slot: int) -> Launch:
         bracket.next_slot, bracket.num_out = slot + 1, bracket.num_out + 1
-        if bracket.rung == 0:
+        is_new = bracket.trial[slot] < 0
+        if is_new:
             bracket.trial[slot] = self._num_trials
             self._num_trials += 1
         self._jobs.append((bracket, slot))
-        before = bracket.bracket.levels[bracket.rung - 1] if bracket.rung else -1
+        before = -1 if is_new else bracket.bracket.levels[bracket.rung - 1]
         return Launch(int(bracket.trial[slot]), int(bracket.row[slot]), bracket.level, before)
 
     @in_64_bits
@@ -130,11 +131,32 @@ class LiveRungs:
             if bracket.rung == len(bracket.bracket.sizes):
                 self._end(bracket)
                 return
+            self._join(bracket)
+
+    @in_64_bits
+    def _join(self, bracket: _Open) -> None:
+        """The newcomers of a rung behind those who go on."""
+        plan, new = self._plan, bracket.bracket.new[bracket.rung]
+        if not new:
+            return
+        kept, room = bracket.bracket.kept[bracket.rung - 1], plan.rooms[bracket.bracket.sizes[bracket.rung]]
+        self._state, rung = first_rung(
+            plan.searcher, new, plan.rooms[new], plan.widest, self._context, self._lanes.task, self._state
+        )
+        left = room - kept - new
+
+        def both(old: np.ndarray, more: np.ndarray, filler: int) -> np.ndarray:
+            return np.pad(np.concatenate([old[:kept], more[:new]]), (0, left), constant_values=filler)
+
+        bracket.row = both(bracket.row, np.asarray(rung.row[0]), 0)
+        bracket.valid = both(bracket.valid, np.asarray(rung.valid[0]), 0)
+        bracket.trial = both(bracket.trial, np.full(new, -1), -1)
+        bracket.costs = self._no_costs(room)
 
     @in_64_bits
     def _cut(self, bracket: _Open) -> None:
         plan = self._plan
-        sizes = (*bracket.bracket.sizes, 0)[bracket.rung : bracket.rung + 2]
+        sizes = bracket.bracket.sizes[bracket.rung], bracket.bracket.kept[bracket.rung]
         level, observes = np.array(bracket.level, np.int32), plan.searcher.observes
         seen = Seen(bracket.row, level, bracket.costs, bracket.valid, np.asarray(level == self._top))
         state, order, valid = _closed(

@@ -73,6 +73,18 @@ def _open_bracket(
     return jax.vmap(lane)(task, state)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def joined(kept: int, new: int, room: int, survivors: Rung, newcomers: Rung) -> Rung:
+    """A rung of so many survivors and then newcomers, lanes in front, in the first of ``room`` places."""
+
+    def both(old: Array, more: Array) -> Array:
+        return jnp.pad(
+            jnp.concatenate([old[:, :kept], more[:, :new]], axis=1), ((0, 0), (0, room - kept - new))
+        )
+
+    return jax.tree.map(both, survivors, newcomers)
+
+
 @functools.partial(jax.jit, static_argnames="room")
 def _shortened(rung: Rung, room: int) -> Rung:
     return jax.tree.map(lambda part: part[:, :room], rung)

@@ -7,7 +7,6 @@ pass.
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from mohb_jax.drivers.arrivals import Clock, Jobs, concatenated, in_one, learnt,
 from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.devices import in_turns, spread
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked, with_slots
-from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, closed_rung, first_rung, rule_of
+from mohb_jax.drivers.rungs import SMALL_RUNG, Rung, closed_rung, first_rung, joined, rule_of
 from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_schedule
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
@@ -101,7 +100,8 @@ class SynchronousPlan:
     def rooms(self) -> dict[int, int]:
         """Places that the arrays of a rung of each size have: small rungs share programs, where the rule can
         tell room from rows."""
-        sizes = {size for bracket in self.opening + self.brackets for size in bracket.sizes}
+        brackets = self.opening + self.brackets
+        sizes = {n for own in brackets for n in (*own.sizes, *own.new, *own.kept) if n}
         small = {size for size in sizes if size <= SMALL_RUNG}
         shared = isinstance(self.promotion, RungRule) and len(small) > 1
         return {size: SMALL_RUNG if shared and size in small else size for size in sizes} | {0: 0}
@@ -134,7 +134,7 @@ class SynchronousPlan:
 
     @property
     def rows_per_pass(self) -> int:
-        return sum(bracket.sizes[0] for bracket in self.brackets)
+        return sum(sum(bracket.new) for bracket in self.brackets)
 
     def brackets_of(self, number: int) -> tuple[tuple[Bracket, ...], int]:
         """Brackets of a pass, and the number of the first of them in the run; the opening is pass -1."""
@@ -238,7 +238,8 @@ def max_passes(plan: SynchronousPlan, num_rows: int) -> int:
     if plan.budget is None:
         return until_empty
     # With overlap, later brackets may start before earlier ones end; but never before their first rungs did.
-    per_pass = plan.rows_per_pass if plan.overlap else plan.slots_per_pass
+    first_rungs = sum(bracket.sizes[0] for bracket in plan.brackets)
+    per_pass = first_rungs if plan.overlap else plan.slots_per_pass
     return min(until_empty, -(-plan.budget // per_pass))
 
 
@@ -270,14 +271,19 @@ def _pass(
         bracket_number = np.int32(first + index)
         width = bracket.sizes[0]
         state, rung = first_rung(plan.searcher, width, room[width], widest, context, lanes.task, state)
-        seen = state if observes else None
-        for level, cut in zip(bracket.levels, itertools.pairwise((*bracket.sizes, 0)), strict=True):
+        for number_of_rung, (level, cut) in enumerate(
+            zip(bracket.levels, zip(bracket.sizes, bracket.kept, strict=True), strict=True)
+        ):
+            if number_of_rung and bracket.new[number_of_rung]:
+                new, kept = bracket.new[number_of_rung], bracket.kept[number_of_rung - 1]
+                state, more = first_rung(plan.searcher, new, room[new], widest, context, lanes.task, state)
+                rung = joined(kept, new, room[cut[0]], rung, more)
             seen, launched, rung = _rung_step(
                 observe, room[cut[1]], promotion if cut[1] else None, Cut(*np.array(cut, np.int32)), cells,
-                lanes.task, lanes.key, seen, rung, np.int32(level), bracket_number,
+                lanes.task, lanes.key, state if observes else None, rung, np.int32(level), bracket_number,
             )  # fmt: skip
             rungs.append(launched)
-        state = seen if observes else state
+            state = seen if observes else state
         if learn is not None:
             jobs, size = in_one(plan.shape, bracket.sizes, rungs[-len(bracket.sizes) :])
             clock = started(plan.shape, jobs) if clock is None else clock

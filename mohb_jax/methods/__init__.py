@@ -20,6 +20,7 @@ from mohb_jax.methods import (
     primo,
     random_search,
     similar_tasks,
+    smashy,
     transfer,
 )
 from mohb_jax.methods.base import Asynchronous, Method, Steady, Synchronous, lacking, make_plan, make_settings
@@ -55,6 +56,7 @@ FAMILIES = (
     asynchronous_halving,
     copula_process,
     bohb,
+    smashy,
     evolution,
     bulk_and_cut,
     mo_bananas,

@@ -6,7 +6,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.methods.base import Synchronous
 from mohb_jax.methods.needs import at_most_objectives
-from mohb_jax.methods.schedules import BracketSettings, hyperband_brackets
+from mohb_jax.methods.schedules import BracketSettings, waiting_brackets
 from mohb_jax.promotions import PromotionSettings
 from mohb_jax.schedule import Bracket, full_fidelity
 from mohb_jax.searchers.bohb import bohb
@@ -16,17 +16,6 @@ from mohb_jax.searchers.mo_bohb import NUM_INITIAL, mo_bohb
 @dataclasses.dataclass(frozen=True)
 class BohbSettings(PromotionSettings, BracketSettings):
     """Of Hyperband whose searcher learns: it waits for the end of every rung."""
-
-
-def _brackets(table: AnyTable, settings: BohbSettings, conditions: Conditions) -> tuple[Bracket, ...]:
-    """Searchers that learn wait for the end of a bracket: in one of a single rung, every worker has something
-    to do."""
-    return tuple(
-        bracket
-        if len(bracket.sizes) > 1
-        else Bracket((max(bracket.sizes[0], conditions.workers),), bracket.levels)
-        for bracket in hyperband_brackets(table, settings, conditions)
-    )
 
 
 def _random_opening(table: AnyTable, settings: BohbSettings, conditions: Conditions) -> tuple[Bracket, ...]:
@@ -40,7 +29,7 @@ METHODS = (
         "bohb",
         "Hyperband with densities of good and bad configurations, first objective (Falkner et al. 2018)",
         settings=BohbSettings,
-        schedule=_brackets,
+        schedule=waiting_brackets,
         searcher=lambda own: bohb(),
         microseconds=34,
     ),
@@ -48,7 +37,7 @@ METHODS = (
         "mo-bohb",
         "Hyperband with multi-objective densities, column by column (Guerrero-Viu et al. 2021)",
         settings=BohbSettings,
-        schedule=_brackets,
+        schedule=waiting_brackets,
         searcher=lambda own: mo_bohb(),
         promotion="hvc",
         opening=_random_opening,

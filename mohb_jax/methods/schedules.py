@@ -119,6 +119,19 @@ def hyperband_brackets(
     return hyperband(table.fidelities, settings.eta, settings.first_rung, smallest)[: settings.brackets]
 
 
+def waiting_brackets(
+    table: AnyTable, settings: BracketSettings, conditions: Conditions
+) -> tuple[Bracket, ...]:
+    """A pass of Hyperband for searchers that learn, which wait for the end of a bracket: in one of a single
+    rung, every worker has something to do."""
+    return tuple(
+        bracket
+        if len(bracket.sizes) > 1
+        else Bracket((max(bracket.sizes[0], conditions.workers),), bracket.levels)
+        for bracket in hyperband_brackets(table, settings, conditions)
+    )
+
+
 def one_full(table: AnyTable, settings: Settings, conditions: Conditions) -> tuple[Bracket, ...]:
     """For policies that know the highest fidelity alone."""
     del settings, conditions

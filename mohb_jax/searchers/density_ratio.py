@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, Int32, UInt32
 
 from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.searchers.base import Searcher, Seen
+from mohb_jax.searchers.base import Searcher, Seen, State
 from mohb_jax.searchers.lane_batches import in_batches
 from mohb_jax.searchers.nearest_rows import Rows, nearest_unseen, prepare_rows
 from mohb_jax.searchers.seen_rows import Pool, filled_up, marked, new_pool
@@ -131,8 +131,11 @@ def density_searcher(rule: Rule, capacity: int, num_objectives: int | None) -> S
 
 
 @jax.jit
-def observe(state: DensityState, seen: Seen) -> DensityState:
-    """Appends the results of a rung; beyond the capacity the lowest level gives way, the oldest first."""
+def observe(state: State, seen: Seen) -> State:
+    """Appends the results of a rung; beyond the capacity the lowest level gives way, the oldest first.
+
+    A state is a NamedTuple with ``row``, ``level`` and ``costs`` of ``DensityState`` among its fields.
+    """
     capacity, num_objectives = state.costs.shape
     row = jnp.concatenate([state.row, seen.row.astype(jnp.int32)])
     level = jnp.concatenate([state.level, jnp.where(seen.valid, seen.level, -1).astype(jnp.int32)])
