@@ -21,8 +21,8 @@ from mohb_jax.results import load_results as load_results
 from mohb_jax.running import run_study as run_study
 from mohb_jax.simulation import simulate as simulate
 from mohb_jax.transfer import Prior as Prior
-from mohb_jax.transfer import learn_prior as learn_prior
 from mohb_jax.tuner.jobs import Job as Job
+from mohb_jax.tuner.priors import learn_prior as learn_prior
 from mohb_jax.tuner.setup import rungs as rungs
 from mohb_jax.tuner.space import Space as Space
 from mohb_jax.tuner.tuner import Tuner as Tuner

@@ -233,11 +233,11 @@ while not tuner.finished:
 @pytest.mark.slow
 def test_four_processes_share_a_run(tmp_path):
     path = tmp_path / "run.jsonl"
-    tuner_of("mo-asha", journal=path, evaluations=200, workers=4)
+    tuner_of("mo-asha", journal=path, evaluations=150, workers=4)
     running = [subprocess.Popen([sys.executable, "-c", PROCESS, str(path), f"{n}"]) for n in range(4)]
     assert [process.wait(timeout=300) for process in running] == [0] * 4
     frame = Tuner.open(path).results()
-    assert frame["state"].to_list() == ["done"] * 200
+    assert frame["state"].to_list() == ["done"] * 150
     assert not frame.select("row", "fidelity").is_duplicated().any()
     assert frame["worker"].n_unique() == 4
 

@@ -120,11 +120,11 @@ def learnt(
     context: Context,
     task: Array,
     state: State,
-    clock: Clock,
+    clock: Clock | None,
     bracket: Array,
     size: Int[Array, " rungs"],
     jobs: Jobs,
-) -> tuple[State, Clock]:
+) -> tuple[State, Clock | None]:
     """Searchers that know what is in when the bracket after this one begins; lanes in front.
 
     Args:
@@ -133,13 +133,14 @@ def learnt(
         context: what the searcher prepared.
         task: of each lane.
         state: of each lane's searcher.
-        clock: of each lane, at the beginning of this bracket.
+        clock: of each lane, at the beginning of this bracket; None where no time passes.
         bracket: its number.
         size: of its rungs.
         jobs: its jobs.
     """
     if wait:
         return jax.vmap(functools.partial(_told, learn, context, jnp.sum(size)))(task, state, jobs), clock
+    assert clock is not None
     clock = jax.vmap(_entered, (0, None, None, 0))(clock, bracket, size, jobs)
     return _advanced(learn, context, task, state, clock)
 
