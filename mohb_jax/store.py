@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
-from mohb_jax.types import RunLog
+from mohb_jax.types import Outside, RunLog
 
 FORMAT = "mohb-unit-1"
 PARTIAL = ".part"
@@ -53,12 +53,19 @@ class Unit(NamedTuple):
     spec: dict[str, Any]
     log: RunLog
 
+    @property
+    def outside(self) -> Outside | None:
+        """What stands in the log of an optimiser from outside."""
+        return self.log.outside
+
 
 class StoredUnit:
     """A finished work unit whose log stays on disk: those of a large study do not fit in memory together."""
 
-    def __init__(self, spec: dict[str, Any], read: Callable[[], RunLog]) -> None:
-        self.spec = spec
+    def __init__(
+        self, spec: dict[str, Any], read: Callable[[], RunLog], outside: Outside | None = None
+    ) -> None:
+        self.spec, self.outside = spec, outside
         self._read = read
 
     @property
@@ -72,7 +79,7 @@ AnyUnit = Unit | StoredUnit
 
 def changed(unit: AnyUnit, change: Callable[[RunLog], RunLog]) -> StoredUnit:
     """The unit with its log passed through a function, whenever it is read."""
-    return StoredUnit(unit.spec, lambda: change(unit.log))
+    return StoredUnit(unit.spec, lambda: change(unit.log), unit.outside)
 
 
 @in_64_bits
@@ -196,6 +203,8 @@ def write_unit(directory: Path, unit: Unit) -> Path:
     """Writes a unit; only slots that hold an evaluation become rows."""
     path = unit_path(directory, unit.spec)
     about = {"format": FORMAT, "spec": unit.spec, "versions": versions(), "slots": unit.log.valid.shape[1]}
+    if unit.outside is not None:
+        about["outside"] = {name: part.tolist() for name, part in unit.outside._asdict().items()}
     metadata = {b"mohb": json.dumps(about, sort_keys=True).encode()}
     table = _to_arrow(unit.log).replace_schema_metadata(metadata)
     write_atomically(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
@@ -209,7 +218,19 @@ def read_unit(path: Path) -> Unit:
 
 def _unit(path: Path) -> Unit:
     about = _about(path)
-    return Unit(about["spec"], _from_arrow(pq.read_table(path), about["spec"], about["slots"]))
+    log = _from_arrow(pq.read_table(path), about["spec"], about["slots"])
+    return Unit(about["spec"], log._replace(outside=_outside(about)))
+
+
+def _head(path: Path) -> tuple[dict[str, Any], Outside | None]:
+    """What of a unit is read at once."""
+    about = _about(path)
+    return about["spec"], _outside(about)
+
+
+def _outside(about: Mapping[str, Any]) -> Outside | None:
+    told = about.get("outside")
+    return None if told is None else Outside(*(np.asarray(told[name]) for name in Outside._fields))
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -261,7 +282,8 @@ def read_units(directory: Path) -> list[StoredUnit]:
 
 
 def _stored(path: Path) -> StoredUnit:
-    return StoredUnit(_read(path, _about)["spec"], lambda: read_unit(path).log)
+    spec, outside = _read(path, _head)
+    return StoredUnit(spec, lambda: read_unit(path).log, outside)
 
 
 def take_unit(directory: Path, sources: Sequence[Path], spec: Mapping[str, Any]) -> Path | None:

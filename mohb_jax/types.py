@@ -14,6 +14,19 @@ RUN_GROUPS = 64
 are resampled together."""
 
 
+class Outside(NamedTuple):
+    """What runs of an optimiser from outside the package say of it, see ``external``."""
+
+    proposals: Int[Array, " lanes"]
+    """How many it made."""
+    displaced: Int[Array, " lanes"]
+    """Those whose nearest row had been evaluated before."""
+    distance: Float[Array, " lanes"]
+    """Mean distance between a proposal and the row that answered it; 1 is the whole range of a column."""
+    cpu: Float[Array, " lanes"]
+    """Seconds of processor time that it took: measured, so equal runs differ."""
+
+
 class RunLog(NamedTuple):
     """What a batch of lanes evaluated; a lane is one complete simulated tuning run.
 
@@ -40,3 +53,10 @@ class RunLog(NamedTuple):
     """Which worker, from 0."""
     valid: Bool[Array, "lanes slots"]
     """True where the slot holds an evaluation."""
+    outside: Outside | None = None
+    """Of runs of an optimiser from outside; None of our own methods."""
+
+    @property
+    def slots(self) -> tuple[Array, ...]:
+        """The fields that have a value for each slot, in their order."""
+        return self[2:9]

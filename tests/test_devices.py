@@ -37,7 +37,7 @@ def digest(name, table, more, num_trainings):
     log = simulate(table, name, num_seeds=11, seconds=seconds, workers=3, **more)
     assert log.valid.shape[0] == 22
     width = np.flatnonzero(log.valid.any(axis=0)).max() + 1
-    parts = [log.task, log.run, *(field[:, :width] for field in log[2:])]
+    parts = [log.task, log.run, *(field[:, :width] for field in log.slots)]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 

@@ -1,12 +1,14 @@
 """Optimisers from outside: the protocol, the event loop, and libraries through it."""
 
+import dataclasses
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mohb_jax import external
+from mohb_jax import external, store
 from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.external.connections import Direct, Served
 from mohb_jax.external.lanes import Rules, TaskCells, run_lane
@@ -181,6 +183,81 @@ def test_repeats_are_free_or_paid_as_the_setting_says():
         on(of_rows(MIXED, [0] * 1002), made([1] * 3), Rules(1, None, np.inf, repeats="free"))
 
 
+def asking(*proposals):
+    """A class that proposes what is given, and gets results at once."""
+
+    class Asks:
+        def __init__(self, problem, seed, settings):
+            self.left = list(proposals)
+
+        def ask(self):
+            return self.left.pop(0) if self.left else None
+
+        def tell(self, handle, costs, seconds):
+            pass
+
+    return Asks
+
+
+FIRST = {"config": MIXED.config(0), "handle": "a"}
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("proposals", "workers", "said"),
+    [
+        ([{"config": None, "resumes": 7}], 1, "optimiser resumes 7, which is the handle of no earlier"),
+        ([FIRST, {"config": None, "resumes": "a"}], 2, "resumes what is still running"),
+        ([FIRST, {"config": None, "resumes": "a"}], 1, "resumes at fidelity 1 what went to 1"),
+        ([{"configuration": {}}], 1, r"proposes \['configuration'\]: accepted is a mapping with config, fid"),
+        ([3], 1, "proposes a int: accepted is a mapping with config, fidelity, handle, resumes"),
+        ([{"config": MIXED.config(0), "fidelity": float("nan")}], 1, "fidelity nan: accepted is a number"),
+        ([{"config": MIXED.config(0), "fidelity": 2}], 1, "fidelity 2: the highest stored one is 1"),
+    ],
+)
+def test_a_proposal_that_is_none_is_named(proposals, workers, said):
+    with pytest.raises(InputError, match=said):
+        on(asking(*proposals), made([1] * 3), Rules(workers, None, np.inf))
+
+
+class Slow(Direct):
+    """An optimiser whose thinking takes 2 s for each proposal and half a second for each result."""
+
+    spent = 0.0
+
+    def ask(self):
+        answer = super().ask()
+        self.cpu = self.spent = self.spent + 2
+        return answer
+
+    def tell(self, *result):
+        super().tell(*result)
+        self.cpu = self.spent = self.spent + 0.5
+
+
+@pytest.mark.fast
+def test_thinking_takes_time_where_the_rules_say_so():
+    """Durations 3, 1, 2 on one worker: thinking goes before each, that about a result before the next."""
+    starts = {}
+    for overhead in (False, True):
+        optimizer = Slow(of_rows(MIXED, range(3)))
+        optimizer.begin(problem(MIXED), 0, {})
+        own = made([3, 1, 2])
+        rules = Rules(1, 3, np.inf, overhead=overhead)
+        found, facts = run_lane(optimizer, FewRows(), own, rules)
+        starts[overhead] = [job.start for job in found]
+        assert facts.cpu == 3 * 2 + 3 * 0.5
+    assert starts == {False: [0, 3, 4], True: [2, 7.5, 11]}
+
+
+class FewRows(Wishes):
+    """The first three rows of the mixed table."""
+
+    def __init__(self):
+        super().__init__(MIXED)
+        self._codes = self._codes[:, :3]
+
+
 # Wishes
 
 
@@ -279,6 +356,29 @@ def test_what_goes_wrong_there_is_told_in_one_line(name, settings, said):
 # Methods
 
 
+def test_what_runs_say_of_their_optimiser_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "own_ideas.py").write_text(ADAPTERS.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    spec = {"tasks": ["whole", "half"], "objectives": ["a", "b"], "num_seeds": 2, "first_run": 0}
+    log = simulate(MIXED, "own_ideas:Shuffled", num_seeds=2, evaluations=12)
+    assert (log.outside.proposals == 12).all()
+    assert (log.outside.displaced <= 12).all()
+    assert (log.outside.cpu > 0).all()
+    read = store.read_unit(store.write_unit(tmp_path, store.Unit(spec, log)))
+    for kept, was in zip(read.outside, log.outside, strict=True):
+        np.testing.assert_array_equal(kept, was)
+
+
+@pytest.mark.fast
+def test_runs_in_which_thinking_took_time_are_those_of_a_machine():
+    method = EXTERNAL["optuna-tpe"]
+    settings = method.settings()
+    measured = dataclasses.replace(settings, overhead="measured")
+    none = dataclasses.replace(method, uses=())
+    assert none.libraries(settings) == {}
+    assert set(none.libraries(measured)) == {"machine"}
+
+
 def test_a_users_own_optimiser_is_a_method(tmp_path, monkeypatch):
     (tmp_path / "own_ideas.py").write_text(ADAPTERS.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -300,10 +400,22 @@ def test_its_errors_name_the_method(tmp_path, monkeypatch):
 
 
 @pytest.mark.fast
-def test_a_library_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="needs optuna, which is not installed: pip install 'mohb-jax"):
+def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch):
+    versions = {"optuna": "4.3.9"}
+
+    def version(name):
+        if name not in versions:
+            raise PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    with pytest.raises(InputError, match=r"it needs optuna 4\.4 or later, and has 4\.3\.9: pip install"):
         make_plan(MIXED, EXTERNAL["optuna-tpe"])
+    with pytest.raises(InputError, match="needs pymoo, which is not installed: pip install 'mohb-jax"):
+        make_plan(MIXED, EXTERNAL["pymoo-nsga2"])
+    versions["cma"] = "4.5.0"
+    with pytest.raises(InputError, match="needs columns that are numbers, and 'machine' is categorical"):
+        make_plan(MIXED, EXTERNAL["cma-parego"])
 
 
 @pytest.mark.parametrize("name", ["pymoo-nsga2", "optuna-nsga2"])
@@ -321,5 +433,5 @@ def test_libraries_give_one_log_for_one_seed(name):
 def test_every_adapter_can_be_found():
     for method in EXTERNAL.values():
         file, _, name = method.adapter.rpartition(":")
-        assert f"class {name}(" in Path(file).read_text(encoding="utf-8")
+        assert f"\nclass {name}" in Path(file).read_text(encoding="utf-8")
         assert Path(file).is_relative_to(Path(external.__file__).parent)

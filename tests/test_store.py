@@ -71,7 +71,9 @@ def files_below(folder: Path) -> list[str]:
 
 
 def assert_logs_equal(first: RunLog, second: RunLog) -> None:
-    for name, one, other in zip(RunLog._fields, first, second, strict=True):
+    assert first.outside is None
+    assert second.outside is None
+    for name, one, other in zip(RunLog._fields[:9], first[:9], second[:9], strict=True):
         assert one.dtype == other.dtype, name
         np.testing.assert_array_equal(one, other, err_msg=name)
 

@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -165,7 +166,7 @@ def _all_costs(table: ResultTable) -> Float[np.ndarray, "objectives cells"] | No
 
 def log_arrays(unit: AnyUnit) -> RunLog:
     """A unit's log as NumPy arrays, read when it is asked for."""
-    return RunLog(*(np.asarray(part) for part in unit.log))
+    return jax.tree.map(np.asarray, unit.log)
 
 
 def _index(what: str, name: str, accepted: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -87,7 +88,7 @@ def with_stopped_rows(
     Returns:
         A log as any other. Lanes that have not seen every row are as they were.
     """
-    log = RunLog(*map(np.array, log))
+    log = jax.tree.map(np.array, log)
     most = np.inf if plan.budget is None else plan.budget
     for task in np.unique(log.task).tolist():
         ladder, own = _ladder(table, task, plan), np.flatnonzero(log.task == task)
@@ -119,7 +120,7 @@ def _have_seen_all(
 def _closed_up(log: RunLog, lane: int, ladder: _Ladder) -> list[_Job]:
     """The jobs of a lane, whose slots move together in the log: brackets without rows leave gaps."""
     order = np.argsort(~log.valid[lane], kind="stable")
-    for field in log[2:]:
+    for field in log.slots:
         field[lane] = field[lane][order]
     level = np.searchsorted(ladder.fidelity, log.fidelity[lane])
     fields = (log.row[lane], level, log.start[lane], log.end[lane], log.worker[lane])
@@ -172,21 +173,23 @@ def _written(log: RunLog, lane: int, first: int, jobs: Sequence[_Job], ladder: _
     own = slice(first, first + len(jobs))
     if own.stop > log.valid.shape[1]:
         longer = max(own.stop, 2 * log.valid.shape[1])
-        log = RunLog(*log[:2], *(with_slots(np.asarray(field), longer) for field in log[2:]))
+        fields = (with_slots(np.asarray(field), longer) for field in log.slots)
+        log = RunLog(*log[:2], *fields, log.outside)
     if jobs:
         row, level, start, end, worker = map(np.array, zip(*jobs, strict=True))
         values = (row, ladder.fidelity[level], ladder.costs[row, level], start, end, worker, True)
-        for field, value in zip(log[2:], values, strict=True):
+        for field, value in zip(log.slots, values, strict=True):
             field[lane, own] = value
     return log
 
 
 def _cut(log: RunLog, budget: int | None, horizon: Float[np.ndarray, " lanes"]) -> RunLog:
     """Without what ended after the horizon or was launched beyond the budget."""
-    fields = [field[:, :budget] for field in log[2:]]
+    fields = [field[:, :budget] for field in log.slots]
     *others, valid = fields
     counts = valid & (log.end[:, :budget] <= np.asarray(horizon)[:, None])
     width = (
         valid.shape[1] if budget is not None else int(np.flatnonzero(counts.any(axis=0)).max(initial=-1)) + 1
     )
-    return RunLog(*log[:2], *blanked(counts[:, :width], *(field[:, :width] for field in others)))
+    kept = blanked(counts[:, :width], *(field[:, :width] for field in others))
+    return RunLog(*log[:2], *kept, log.outside)

@@ -94,7 +94,7 @@ class SynchronousPlan:
         if len(devices) > 1:
             lanes, (cells, known) = spread(lanes, (cells, known), devices)
         log = simulate_lanes(self, cells, known, most_rows, lanes, with_unfinished)
-        return RunLog(*(field[:num_lanes] for field in log))
+        return RunLog(*(field[:num_lanes] for field in log[:9]))
 
     @property
     def rooms(self) -> dict[int, int]:
@@ -226,7 +226,7 @@ def simulate_learners(
 
 def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:
     slots = max(log.valid.shape[1] for log in logs)
-    columns = zip(*(log[2:] for log in logs), strict=True)
+    columns = zip(*(log.slots for log in logs), strict=True)
     fields = [np.concatenate([with_slots(part, slots) for part in parts])[:num_lanes] for parts in columns]
     task, run = (np.concatenate(parts)[:num_lanes] for parts in zip(*(log[:2] for log in logs), strict=True))
     return RunLog(task, run, *fields)

@@ -22,6 +22,9 @@ from mohb_jax.external import server
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """Each process of an optimiser takes one core: as many run as there are."""
 
+ALWAYS_THE_SAME = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+"""Libraries go through sets of names, whose order is another in each process unless hashes have a seed."""
+
 
 class Wish(NamedTuple):
     """What an optimiser wants evaluated, with the number under which it knows it."""
@@ -68,7 +71,10 @@ class Direct:
     def ask(self) -> Wish | None:
         """See ``Connection``."""
         began = time.process_time()
-        answer = self._run.ask()
+        try:
+            answer = self._run.ask()
+        except server.ProposalError as error:
+            raise InputError(f"its optimiser {error}") from None
         self.cpu += time.process_time() - began
         return _wish(answer)
 
@@ -100,7 +106,7 @@ class Served:
         self._open = contextlib.ExitStack()
         self._errors = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         command = [python or sys.executable, str(Path(server.__file__)), path]
-        environment = {**os.environ, **ONE_THREAD, "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **ONE_THREAD, **ALWAYS_THE_SAME, "JAX_PLATFORMS": "cpu"}
         try:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(
@@ -150,7 +156,7 @@ class Served:
             answer = json.loads(self._line())
             self._waiting -= 1
             if "error" in answer:
-                self._failed(f"raised {answer['error']}", answer["traceback"])
+                self._failed(answer["error"], answer["traceback"])
             self.cpu += answer["cpu"]
         return answer
 

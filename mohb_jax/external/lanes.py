@@ -6,7 +6,7 @@ then those who are idle, by their numbers, until one gets nothing.
 
 import heapq
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -41,6 +41,8 @@ class Rules(NamedTuple):
         answer: ``nearest`` row to a wish, or ``exact``: preferably one that agrees in all categories.
         repeats: what a wish for a row that was evaluated before gets: ``unseen`` (the nearest that was not),
             ``free`` (the known result, at once), ``pay`` (the same evaluation again).
+        overhead: True if an evaluation begins after the processor time that the optimiser took since it
+            proposed the one before.
     """
 
     workers: int
@@ -48,6 +50,7 @@ class Rules(NamedTuple):
     horizon: float
     answer: str = "nearest"
     repeats: str = "unseen"
+    overhead: bool = False
 
 
 class Launch(NamedTuple):
@@ -113,6 +116,10 @@ class _Run:
         self._known: set[tuple[int, int]] = set()
         self._of: dict[int, Launch] = {}
         """The evaluation behind each number of a proposal."""
+        self._told: set[int] = set()
+        """The proposals whose results are known."""
+        self._thought = 0.0
+        """Seconds of processor time of the optimiser that are on the clock already."""
         self._running: list[tuple[float, int, int, int]] = []
         """End, worker, place among the launches, number of the proposal."""
 
@@ -145,7 +152,7 @@ class _Run:
             self._used_up = wish.resumes is None and self.rules.repeats == "unseen" and not self._free.any()
             if self._used_up:
                 return False
-            launch = self._launch(wish, worker, time)
+            launch = self._launch(wish, worker, time + self._overhead())
             self._of[wish.number] = launch
             if self.rules.repeats != "free" or (launch.row, launch.level) not in self._known:
                 self._begin(launch, wish.number)
@@ -159,6 +166,12 @@ class _Run:
         heapq.heappush(self._running, (launch.end, launch.worker, len(self.launches), number))
         self.launches.append(launch)
 
+    def _overhead(self) -> float:
+        """Seconds that the optimiser took for this proposal, if they count."""
+        seconds = self.optimizer.cpu - self._thought
+        self._thought = self.optimizer.cpu
+        return seconds if self.rules.overhead else 0.0
+
     def _launch(self, wish: Wish, worker: int, time: float) -> Launch:
         """The evaluation that answers a wish."""
         level = _level(self.cells.fidelities, wish.fidelity)
@@ -168,6 +181,10 @@ class _Run:
         else:
             before = self._of[wish.resumes]
             row = before.row
+            if wish.resumes not in self._told:
+                raise InputError(
+                    "its optimiser resumes what is still running: accepted is what it was told of"
+                )
             if level <= before.level:
                 raise InputError(
                     f"its optimiser resumes at fidelity {self.cells.fidelities[level]:g} what went to "
@@ -195,13 +212,16 @@ class _Run:
     def _tell(self, number: int, launch: Launch) -> None:
         costs = self.cells.costs[launch.row, launch.level]
         told = costs.tolist() if np.isfinite(costs).all() else None
+        self._told.add(number)
         self.optimizer.tell(number, told, launch.end - launch.start)
 
 
-def _level(fidelities: tuple[float, ...], asked: float | None) -> int:
+def _level(fidelities: tuple[float, ...], asked: Any) -> int:
     """The lowest stored fidelity that is not below what was asked for; the highest if nothing was."""
     if asked is None:
         return len(fidelities) - 1
+    if not isinstance(asked, int | float) or math.isnan(asked):
+        raise InputError(f"its optimiser proposes fidelity {asked!r}: accepted is a number")
     found = (
         level
         for level, stored in enumerate(fidelities)

@@ -13,13 +13,13 @@ from mohb_jax.drivers.base import brackets_in_levels, levels_of
 from mohb_jax.drivers.lanes import Cells, Lanes, blanked
 from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.external.connections import Connection, Served
-from mohb_jax.external.lanes import Launch, Rules, TaskCells, run_lane
+from mohb_jax.external.lanes import Facts, Launch, Rules, TaskCells, run_lane
 from mohb_jax.external.server import Problem
 from mohb_jax.external.wishes import Wishes
 from mohb_jax.schedule import Bracket
 from mohb_jax.threads import num_processors
 from mohb_jax.transfer import Prior
-from mohb_jax.types import RunLog
+from mohb_jax.types import Outside, RunLog
 
 
 class Adapter(NamedTuple):
@@ -53,6 +53,10 @@ class Prepared(NamedTuple):
     seed: int
 
 
+Lane = tuple[list[Launch], Facts]
+"""A run's evaluations, and what is to be said of its optimiser."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ExternalPlan:
     """See ``Plan``.
@@ -64,6 +68,7 @@ class ExternalPlan:
         budget: see ``Plan``.
         answer: see ``Rules``.
         repeats: see ``Rules``.
+        overhead: see ``Rules``.
         resumable: True if going on pays only the difference; None for what the table says.
     """
 
@@ -75,6 +80,7 @@ class ExternalPlan:
     budget: int | None
     answer: str = "nearest"
     repeats: str = "unseen"
+    overhead: bool = False
     resumable: bool | None = None
     num_trials: ClassVar[None] = None
 
@@ -127,14 +133,16 @@ class ExternalPlan:
                 )
                 for start in range(share)
             ]
-            runs: list[list[Launch]] = [[] for _ in task]
+            done: dict[int, Lane] = {}
             for start, future in enumerate(shares):
-                runs[start::share] = future.result()
-        return self._log(runs, context, lanes, with_unfinished)
+                done |= zip(range(start, len(task), share), future.result(), strict=True)
+        runs, facts = zip(*(done[lane] for lane in range(len(task))), strict=True)
+        outside = Outside(*map(np.array, zip(*facts, strict=True)))
+        return self._log(runs, context, lanes, with_unfinished)._replace(outside=outside)
 
     def _some(
         self, context: Prepared, task: np.ndarray, number: np.ndarray, horizon: np.ndarray
-    ) -> list[list[Launch]]:
+    ) -> list[Lane]:
         """Some lanes, one after another, in a process of their own."""
         with self.adapter.served() as optimizer:
             return [
@@ -142,9 +150,7 @@ class ExternalPlan:
                 for each in zip(task.tolist(), number.tolist(), horizon.tolist(), strict=True)
             ]
 
-    def one(
-        self, optimizer: Connection, context: Prepared, task: int, number: int, horizon: float
-    ) -> list[Launch]:
+    def one(self, optimizer: Connection, context: Prepared, task: int, number: int, horizon: float) -> Lane:
         """One lane from its beginning to its end.
 
         Args:
@@ -163,17 +169,17 @@ class ExternalPlan:
             context.wishes.columns, context.objectives, cells.fidelities, self.num_workers, self.budget, end
         )
         seed = int(np.random.SeedSequence([context.seed, number]).generate_state(1)[0])
-        rules = Rules(self.num_workers, self.budget, horizon, self.answer, self.repeats)
+        rules = Rules(self.num_workers, self.budget, horizon, self.answer, self.repeats, self.overhead)
         optimizer.begin(problem, seed, dict(self.adapter.settings))
         try:
-            return run_lane(optimizer, context.wishes, cells, rules)[0]
+            return run_lane(optimizer, context.wishes, cells, rules)
         except UserCodeError:
             raise
         except InputError as error:
             raise InputError(f"{self.adapter.label}: {error}") from None
 
     def _log(
-        self, runs: Sequence[Sequence[Launch]], context: Prepared, lanes: Lanes, with_unfinished: bool
+        self, runs: Sequence[list[Launch]], context: Prepared, lanes: Lanes, with_unfinished: bool
     ) -> RunLog:
         slots = self.budget or max((len(run) for run in runs), default=0)
         shape = (len(runs), slots)

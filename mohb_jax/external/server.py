@@ -89,6 +89,10 @@ def plain_problem(problem: Problem) -> dict[str, Any]:
     return {**problem._asdict(), "columns": [column._asdict() for column in problem.columns]}
 
 
+class ProposalError(Exception):
+    """A proposal that is none."""
+
+
 class Run:
     """An optimiser during one run: proposals are numbered, and results find back to their handles."""
 
@@ -102,9 +106,9 @@ class Run:
         answer = self.optimizer.ask()
         if answer is None:
             return None
-        proposal = Proposal(**answer) if isinstance(answer, Mapping) else Proposal(*answer)
+        proposal = _proposal(answer)
         number = len(self._handles)
-        resumes = None if proposal.resumes is None else self._numbers[proposal.resumes]
+        resumes = None if proposal.resumes is None else self._earlier(proposal.resumes)
         self._handles.append(proposal.handle)
         if proposal.handle is not None:
             self._numbers[proposal.handle] = number
@@ -113,6 +117,20 @@ class Run:
     def tell(self, number: int, costs: list[float] | None, seconds: float) -> None:
         """Hands the result of a proposal on."""
         self.optimizer.tell(self._handles[number], costs, seconds)
+
+    def _earlier(self, handle: Hashable) -> int:
+        if handle not in self._numbers:
+            raise ProposalError(f"resumes {handle!r}, which is the handle of no earlier proposal")
+        return self._numbers[handle]
+
+
+def _proposal(answer: Any) -> Proposal:
+    if isinstance(answer, Proposal):
+        return answer
+    if not isinstance(answer, Mapping) or not set(answer) <= set(Proposal._fields):
+        shown = sorted(map(str, answer)) if isinstance(answer, Mapping) else f"a {type(answer).__name__}"
+        raise ProposalError(f"proposes {shown}: accepted is a mapping with {', '.join(Proposal._fields)}")
+    return Proposal(**{"config": None, **answer})
 
 
 def load(path: str) -> Callable[..., Any]:
@@ -153,7 +171,12 @@ def serve(path: str, lines: Iterator[str], answer: Callable[[dict[str, Any]], No
                 run.tell(message["number"], message["costs"], message["seconds"])
             answer({**found, "cpu": time.process_time() - began})
         except Exception as error:  # told to the other side, which ends the run
-            answer({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+            answer({"error": _said(error), "traceback": traceback.format_exc()})
+
+
+def _said(error: Exception) -> str:
+    raised = f"raised {type(error).__name__}: "
+    return raised * (not isinstance(error, ProposalError)) + " ".join(str(error).split())
 
 
 def main() -> None:

@@ -3,6 +3,7 @@ small."""
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -144,8 +145,11 @@ def unit_runs(table: ResultTable, unit: Unit) -> Runs:
     num_lanes, num_slots = unit.log.valid.shape
     size = max(_SLOTS // max(num_slots, 1), 1)
     blocks = [slice(at, at + size) for at in range(0, num_lanes, size)]
-    logs = (RunLog(*(np.asarray(part)[block] for part in unit.log)) for block in blocks)
-    return _stacked([_block_runs(log, index[block], about) for log, block in zip(logs, blocks, strict=True)])
+    return _stacked([_block_runs(_part(unit.log, block), index[block], about) for block in blocks])
+
+
+def _part(log: RunLog, lanes: slice) -> RunLog:
+    return jax.tree.map(lambda field: np.asarray(field)[lanes], log)
 
 
 class _About(NamedTuple):

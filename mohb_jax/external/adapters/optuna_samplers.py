@@ -77,6 +77,13 @@ class Nsga3(Study):
         return optuna.samplers.NSGAIIISampler(seed=seed, population_size=population)
 
 
+class Gp(Study):
+    """Gaussian processes, which take several objectives and mixed columns."""
+
+    def sampler(self, seed: int) -> Any:
+        return optuna.samplers.GPSampler(seed=seed)
+
+
 def _distribution(column: Any) -> Any:
     """Ordinal levels go by their place, so that the library knows which are neighbours."""
     if column.kind == "categorical":
