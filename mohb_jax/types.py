@@ -56,6 +56,11 @@ class RunLog(NamedTuple):
     outside: Outside | None = None
     """Of runs of an optimiser from outside; None of our own methods."""
 
+    @classmethod
+    def of(cls, *fields: Array, outside: Outside | None = None) -> "RunLog":
+        """A log of arrays in the order of its fields."""
+        return cls._make((*fields, outside))
+
     @property
     def slots(self) -> tuple[Array, ...]:
         """The fields that have a value for each slot, in their order."""

@@ -66,7 +66,7 @@ def _parts(table: AnyTable, log: RunLog) -> float:
     parts: list[Callable[[], Any]] = [
         lambda: rows(round_keys),
         lambda: clock(log.end - log.start, log.valid, waits, free),
-        lambda: [np.copy(field) for field in log],
+        lambda: [np.copy(field) for field in log[:9]],
     ]
     for size, num_keep in [cut for bracket in brackets for cut in itertools.pairwise(bracket.sizes)]:
         cut = functools.partial(_cut, num_keep=num_keep)

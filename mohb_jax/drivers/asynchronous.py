@@ -149,7 +149,7 @@ def simulate_asynchronous(
         np.concatenate([with_slots(part, slots) for part in column])[:num_lanes]
         for column in zip(*parts, strict=True)
     ]
-    return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
+    return RunLog.of(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
 
 
 def _num_slots(plan: AsynchronousPlan, valid: np.ndarray) -> int:

@@ -212,7 +212,7 @@ def _as_log(
     record = jax.tree.map(joined, *(wide(record, slots) for record in records))
     valid = record.launched & (record.end <= until[:, None])
     log = blanked(valid, record.row, record.level, record.costs, record.start, record.end, record.worker)
-    return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *log)
+    return RunLog.of(np.asarray(lanes.task), np.asarray(lanes.run), *log)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -174,7 +174,7 @@ def _written(log: RunLog, lane: int, first: int, jobs: Sequence[_Job], ladder: _
     if own.stop > log.valid.shape[1]:
         longer = max(own.stop, 2 * log.valid.shape[1])
         fields = (with_slots(np.asarray(field), longer) for field in log.slots)
-        log = RunLog(*log[:2], *fields, log.outside)
+        log = RunLog.of(*log[:2], *fields, outside=log.outside)
     if jobs:
         row, level, start, end, worker = map(np.array, zip(*jobs, strict=True))
         values = (row, ladder.fidelity[level], ladder.costs[row, level], start, end, worker, True)
@@ -192,4 +192,4 @@ def _cut(log: RunLog, budget: int | None, horizon: Float[np.ndarray, " lanes"]) 
         valid.shape[1] if budget is not None else int(np.flatnonzero(counts.any(axis=0)).max(initial=-1)) + 1
     )
     kept = blanked(counts[:, :width], *(field[:, :width] for field in others))
-    return RunLog(*log[:2], *kept, log.outside)
+    return RunLog.of(*log[:2], *kept, outside=log.outside)

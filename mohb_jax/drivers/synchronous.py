@@ -94,7 +94,7 @@ class SynchronousPlan:
         if len(devices) > 1:
             lanes, (cells, known) = spread(lanes, (cells, known), devices)
         log = simulate_lanes(self, cells, known, most_rows, lanes, with_unfinished)
-        return RunLog(*(field[:num_lanes] for field in log[:9]))
+        return RunLog.of(*(field[:num_lanes] for field in log[:9]))
 
     @property
     def rooms(self) -> dict[int, int]:
@@ -184,7 +184,7 @@ def simulate_lanes(
     parts = [_overlapped(plan, num_slots, until, passes)] if plan.overlap else passes
     task, run, parts = jax.device_get((lanes.task, lanes.run, parts))
     width = num_slots if plan.budget is None or with_unfinished else min(num_slots, plan.budget)
-    return RunLog(task, run, *(field[:, :width] for field in _joined(parts)))
+    return RunLog.of(task, run, *(field[:, :width] for field in _joined(parts)))
 
 
 def _num_slots(plan: SynchronousPlan, num_passes: int) -> int:
@@ -229,7 +229,7 @@ def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:
     columns = zip(*(log.slots for log in logs), strict=True)
     fields = [np.concatenate([with_slots(part, slots) for part in parts])[:num_lanes] for parts in columns]
     task, run = (np.concatenate(parts)[:num_lanes] for parts in zip(*(log[:2] for log in logs), strict=True))
-    return RunLog(task, run, *fields)
+    return RunLog.of(task, run, *fields)
 
 
 def max_passes(plan: SynchronousPlan, num_rows: int) -> int:

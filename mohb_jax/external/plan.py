@@ -198,4 +198,4 @@ class ExternalPlan:
             launched[lane, own] = True
         horizon = np.inf if with_unfinished else np.asarray(lanes.horizon)[:, None]
         fields = blanked(launched & (end <= horizon), row, level, costs, start, end, worker)
-        return RunLog(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
+        return RunLog.of(np.asarray(lanes.task), np.asarray(lanes.run), *fields)
