@@ -40,7 +40,7 @@ TABLES = (
 CHOSEN_ON = ("embedded", "lcbench-cloud")
 """Where hyperparameters were chosen, and where no more than ``MOST_LOST`` to the prior may be lost."""
 QUALITIES = ("as they are", "reversed", "foreign", "shuffled", "one of ten")
-BASES = ("random", "mo-hb", "mo-asha")
+BASES = ("random", "mo-hb", "mo-asha", "mo-asha-promote")
 SUFFIXES = ("prior", "transfer")
 BASELINES = ("zero-shot", "zero-shot-mixed", "rgpe", "tst-r")
 """Judged against ``random``, as they train in full."""

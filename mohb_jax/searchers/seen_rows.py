@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Int, UInt32
 
+from mohb_jax.kernels.bits import WORD, nth_members
 from mohb_jax.searchers.random import Candidates, RandomState, candidate_rows
 from mohb_jax.searchers.random import init as init_random
 from mohb_jax.types import Array, Key
@@ -40,12 +41,9 @@ def first_unseen(
     rows: Int[Array, " n"], seen: UInt32[Array, " words"], num_wanted: int
 ) -> tuple[Int[Array, " k"], Int[Array, " k"]]:
     """The first rows that are not marked, and their places; -1 and n where there are no more."""
-    unseen = (rows >= 0) & ~is_marked(seen, rows)
-    # The t-th unseen row stands where the count of unseen rows before is t.
-    number = jnp.where(unseen, jnp.cumsum(unseen, dtype=jnp.int32) - 1, num_wanted)
     n = rows.shape[0]
-    place = jnp.full(num_wanted, n, jnp.int32)
-    place = place.at[number].set(jnp.arange(n, dtype=jnp.int32), mode="drop")
+    unseen = jnp.pad((rows >= 0) & ~is_marked(seen, rows), (0, -n % WORD))
+    place = jnp.minimum(nth_members(unseen, jnp.arange(num_wanted, dtype=jnp.int32)), n)
     return jnp.where(place < n, rows[jnp.minimum(place, n - 1)], -1), place
 
 
