@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
+import html
 import itertools
 import json
 import math
 import re
 import statistics
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -409,16 +409,18 @@ def small_paper() -> Paper:
     return dataclasses.replace(salinas2021.PAPER, study=study)
 
 
-def reproduce(paper: Paper, directory: Path, command: str = "mohb reproduce <b>") -> tuple[Path, int]:
-    whole = prepare(paper, 3, ["embedded"], directory, None, command)
-    num_run = sum(run_study(p.study, p.tables, p.directory, command) for p in whole.parts)
-    return paper.write(whole), num_run
-
-
-def test_end_to_end_and_going_on(tmp_path):
-    with whole_figures():
-        page, num_run = reproduce(small_paper(), tmp_path / "out")
-    assert num_run == 2
+def test_the_command_runs_a_paper_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PAPERS, "salinas2021", small_paper())
+    monkeypatch.setattr("sys.argv", ["mohb", "reproduce", "<b>"])
+    out = tmp_path / "out"
+    command = ["reproduce", "salinas2021", "--seeds", "3", "--benchmark", "embedded", "--out", str(out)]
+    with whole_figures(), pytest.raises(SystemExit) as ended:
+        cli.main(command)
+    assert ended.value.code == 0
+    page = out / "claims" / "index.html"
+    assert str(page) in capsys.readouterr().out
+    assert (out / "embedded" / "report" / "index.html").is_file()
+    assert "../embedded/report/index.html" in page.read_text()
     files = {path.relative_to(page.parent).as_posix(): path.read_bytes() for path in page.parent.rglob("*.*")}
     frame = pl.read_csv(files["claims.csv"])
     held = json.loads(files["claims.json"])
@@ -428,12 +430,13 @@ def test_end_to_end_and_going_on(tmp_path):
     assert frame.filter(pl.col("task") == ALL_TASKS)["means_verdict"].null_count() == 0
     assert sum(name.endswith(".png") for name in files) == sum(name.endswith(".pdf") for name in files) == 2
     text = page.read_text()
-    assert "mohb reproduce &lt;b&gt;" in text
+    assert html.escape("mohb reproduce '<b>'") in text
     assert "<script" not in text
     assert not re.search(r'(src|href)="https?:', text)
+    whole = prepare(small_paper(), 3, ["embedded"], out, None, "mohb reproduce '<b>'")
+    assert [run_study(p.study, p.tables, p.directory, "again") for p in whole.parts] == [0]
     with whole_figures():
-        again, num_run = reproduce(small_paper(), tmp_path / "out")
-    assert num_run == 0
+        again = small_paper().write(whole)
     assert {
         path.relative_to(again.parent).as_posix(): path.read_bytes() for path in again.parent.rglob("*.*")
     } == files
@@ -511,18 +514,6 @@ def test_unknown_paper_is_one_line(capsys):
     assert all(name in message for name in PAPERS)
     assert "did you mean salinas2021" in message
     assert paper_named("salinas2021") is salinas2021.PAPER
-
-
-def test_the_command_runs_a_paper(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(PAPERS, "salinas2021", small_paper())
-    monkeypatch.setattr("sys.argv", ["mohb", "reproduce", "salinas2021"])
-    out = tmp_path / "out"
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["reproduce", "salinas2021", "--seeds", "3", "--benchmark", "embedded", "--out", str(out)])
-    assert ended.value.code == 0
-    assert str(out / "claims" / "index.html") in capsys.readouterr().out
-    assert (out / "embedded" / "report" / "index.html").is_file()
-    assert "../embedded/report/index.html" in (out / "claims" / "index.html").read_text()
 
 
 def test_task_table_has_available_rows_alone(table):
