@@ -146,7 +146,7 @@ def test_resource_by_hand():
         share = jnp.exp(relaxation.log_shares(choices, logits, choices.is_level))
         return relaxation.resource_term(share, costs)
 
-    value, gradient = jax.value_and_grad(term)(jnp.zeros((2, 2)))
+    value, gradient = jax.jit(jax.value_and_grad(term))(np.zeros((2, 2)))
     np.testing.assert_allclose(value, 1.7047 + 3.9220, atol=1e-4)
     np.testing.assert_allclose(gradient[0], [-0.4091, 0.4091], atol=1e-4)
     assert (

@@ -46,6 +46,9 @@ RULES = {
     ),
 }
 NUM_ROWS, NUM_LEVELS = 90, 3
+# An operation outside of a program is a program, too.
+level_with_model = jax.jit(density_ratio.level_with_model, static_argnums=0)
+mixture, log_mixture = jax.jit(parzen.mixture), jax.jit(parzen.log_mixture)
 
 
 @pytest.fixture(params=SEARCHERS)
@@ -209,9 +212,9 @@ def test_failed_results_are_never_good():
     rows = np.arange(40)
     costs = np.where((rows % 4 > 0)[:, None], np.inf, TABLE.costs[0, rows, 2])  # ten succeeded
     context, state = lane_with(SEARCHERS["bohb"], rows, 2, costs=costs)
-    sizes, level = density_ratio.level_with_model(RULES["bohb"], context, state)
+    sizes, level = level_with_model(RULES["bohb"], context, state)
     assert bool(sizes.enough)
-    model = bohb_module._fit_kernels(context, state, state.level == level, sizes)
+    model = jax.jit(bohb_module._fit_kernels)(context, state, state.level == level, sizes)
     best = rows[np.argsort(costs[:, 0], kind="stable")]
     points = np.asarray(context.rows.point(jnp.asarray(best)))
     np.testing.assert_array_equal(np.asarray(model.good.points)[np.asarray(model.good.valid)], points[:6])
@@ -219,16 +222,16 @@ def test_failed_results_are_never_good():
     costs = np.full((40, 2), np.inf)
     for name in SEARCHERS:
         context, state = lane_with(SEARCHERS[name], rows, 2, costs=costs)
-        assert not bool(density_ratio.level_with_model(RULES[name], context, state)[0].enough)
+        assert not bool(level_with_model(RULES[name], context, state)[0].enough)
 
 
 def test_the_model_is_that_of_the_highest_level_with_enough_results(name):
     counts = {0: 25, 1: 12, 2: 9}  # four columns: ten are enough
     level = np.repeat(list(counts), list(counts.values()))
     context, state = lane_with(SEARCHERS[name], np.arange(46), level)
-    assert int(density_ratio.level_with_model(RULES[name], context, state)[1]) == 1
+    assert int(level_with_model(RULES[name], context, state)[1]) == 1
     context, state = lane_with(SEARCHERS[name], np.arange(47), np.append(level, 2))
-    assert int(density_ratio.level_with_model(RULES[name], context, state)[1]) == 2
+    assert int(level_with_model(RULES[name], context, state)[1]) == 2
 
 
 # Proposals
@@ -240,7 +243,7 @@ def truncated(share, centre, width, low=0.0, high=1.0):
 
 def test_a_proposal_of_bohb_equals_the_definition():
     context, state = lane_with(SEARCHERS["bohb"], np.arange(5, 55), 2)
-    sizes, level = density_ratio.level_with_model(RULES["bohb"], context, state)
+    sizes, level = level_with_model(RULES["bohb"], context, state)
     model = bohb_module._fit_kernels(context, state, state.level == level, sizes)
     share = np.random.default_rng(0).uniform(size=bohb_module._point_shares(context))
     found = np.asarray(bohb_module._propose_point(context, model, jnp.asarray(share)))
@@ -269,10 +272,10 @@ def test_a_proposal_of_bohb_equals_the_definition():
 def test_a_proposal_of_mo_bohb_equals_the_definition():
     rows = np.arange(5, 55)
     context, state = lane_with(SEARCHERS["mo-bohb"], rows, 2)
-    sizes, level = density_ratio.level_with_model(RULES["mo-bohb"], context, state)
-    model = mo_bohb_module._fit_columns(context, state, state.level == level, sizes)
+    sizes, level = level_with_model(RULES["mo-bohb"], context, state)
+    model = jax.jit(mo_bohb_module._fit_columns)(context, state, state.level == level, sizes)
     share = np.random.default_rng(1).uniform(size=mo_bohb_module._column_shares(context))
-    found = np.asarray(mo_bohb_module._propose_by_column(context, model, jnp.asarray(share)))
+    found = np.asarray(jax.jit(mo_bohb_module._propose_by_column)(context, model, share))
     chosen = split_by_definition(TABLE.costs[0, rows, 2], 5)
     order = np.asarray(good_and_bad(state.costs, state.level == 2, jnp.int32(5), 5)[0]).tolist()
     assert set(order) == chosen
@@ -280,22 +283,19 @@ def test_a_proposal_of_mo_bohb_equals_the_definition():
     points = np.asarray(context.rows.point(jnp.asarray(rows)))
     for column in (0, 2):
         parts = [
-            parzen.mixture(
-                jnp.asarray(points[part, column]), jnp.ones(len(part), bool), jnp.zeros(()), jnp.ones(())
-            )
+            mixture(points[part, column], np.ones(len(part), bool), np.float64(0), np.float64(1))
             for part in (order, bad)
         ]
         centre, width = (np.asarray(field) for field in parts[0][:2])
         place = (share[column, :, 1] * 6).astype(int)
         draws = truncated(share[column, :, 2], centre[place], width[place])
-        ratio = np.subtract(*(np.asarray(parzen.log_mixture(part, jnp.asarray(draws))) for part in parts))
+        ratio = np.subtract(*(np.asarray(log_mixture(part, draws)) for part in parts))
         np.testing.assert_allclose(found[column], draws[np.argmax(ratio)], rtol=1e-9)
     depth = np.round(points[:, 3] * 3).astype(int)
     masses = []
     for part in (order, bad):
-        low, high = jnp.asarray(-1 / 6), jnp.asarray(7 / 6)
-        own = parzen.mixture(jnp.asarray(depth[part] / 3), jnp.ones(len(part), bool), low, high)
-        masses.append(np.asarray(parzen.ordinal_masses(own, jnp.int32(4), 4)))
+        own = mixture(depth[part] / 3, np.ones(len(part), bool), np.float64(-1 / 6), np.float64(7 / 6))
+        masses.append(np.asarray(jax.jit(parzen.ordinal_masses, static_argnums=2)(own, np.int32(4), 4)))
     check_level(found[3] * 3, masses, share[3])
     kind = points[:, 1].astype(int)
     masses = []

@@ -14,6 +14,9 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 LENGTH = 40
 COMPILED = jax.jit(gp.fit)
 PREDICT = jax.jit(gp.predict)
+CONDITION = jax.jit(gp.condition)
+STANDARDISED = jax.jit(gp._standardised)
+EXPECTED = jax.jit(jax.value_and_grad(gp.log_marginal_likelihood))
 FIXED = gp.Hyperparameters(
     jnp.log(jnp.asarray([0.3, 0.7, 2.0])), jnp.log(jnp.asarray(1.7)), jnp.log(jnp.asarray(0.02))
 )
@@ -52,7 +55,7 @@ def padded(features, targets, length=LENGTH, fill=np.nan):
     n = len(targets)
     wide, long = np.full((length, 3), fill), np.full(length, fill)
     wide[:n], long[:n] = features, targets
-    return jnp.asarray(wide), jnp.asarray(long), jnp.arange(length) < n
+    return jnp.asarray(wide), jnp.asarray(long), jnp.asarray(np.arange(length) < n)
 
 
 def peer(process, hyperparameters, features):
@@ -67,7 +70,7 @@ def peer(process, hyperparameters, features):
 @pytest.mark.parametrize("n", [1, 2, 17, 40])
 def test_prediction_equals_scikit_learn(n):
     features, targets = observations(n)
-    process = gp.condition(FIXED, *padded(features, targets))
+    process = CONDITION(FIXED, *padded(features, targets))
     constant, offset, deviation = (float(x) for x in (process.constant, process.offset, process.deviation))
     rival = peer(process, FIXED, features).fit(features, (targets - offset) / deviation - constant)
     mean, std = rival.predict(CANDIDATES, return_std=True)
@@ -104,9 +107,9 @@ def test_padding_is_inert(fill):
 @pytest.mark.parametrize("n", [1, 5, 40])
 def test_gradient_equals_automatic_differentiation(n):
     arrays = padded(*observations(n), fill=0.0)
-    features, scaled, _, _ = gp._standardised(*arrays)
+    features, scaled, _, _ = STANDARDISED(*arrays)
     likelihood, gradient = likelihood_and_slope(FIXED, features, scaled, arrays[2])
-    expected, slopes = jax.value_and_grad(gp.log_marginal_likelihood)(FIXED, features, scaled, arrays[2])
+    expected, slopes = EXPECTED(FIXED, features, scaled, arrays[2])
     assert float(likelihood) == pytest.approx(float(expected), rel=1e-12)
     for one, other in zip(gradient, slopes, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
@@ -256,9 +259,9 @@ def test_the_least_noise_is_enough_for_32_bits():
     extreme = gp.Hyperparameters(jnp.full(3, 1.0), jnp.asarray(2.0), jnp.asarray(-20.0))
     found = []
     for dtype in (np.float32, np.float64):
-        arrays = [jnp.asarray(part, dtype) for part in (rows, targets, CANDIDATES)]
-        parameters = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), extreme)
-        process = gp.condition(parameters, *arrays[:2], jnp.ones(n, bool))
+        arrays = [np.asarray(part, dtype) for part in (rows, targets, CANDIDATES)]
+        parameters = jax.tree.map(lambda leaf, dtype=dtype: np.asarray(leaf, dtype), extreme)
+        process = CONDITION(parameters, *arrays[:2], np.ones(n, bool))
         found.append([np.asarray(part, float) for part in PREDICT(process, arrays[2])])
     (mean, variance), (exact, doubt) = found
     deviation = targets.std()

@@ -104,7 +104,7 @@ def test_expected_improvement_and_proposal_equal_the_definition(num_observed):
     seen = rng.permutation(NUM_ROWS)[:num_observed].astype(np.int32)
     values = TABLE.costs[1, seen, 0]
     values[-1] = np.inf  # a failed evaluation is the worst
-    state = GCP_PRIOR.observe(
+    state = jax.jit(GCP_PRIOR.observe)(
         state, Seen(seen, jnp.int32(0), values, np.ones(num_observed, bool), jnp.bool_(True))
     )
     state = state._replace(lists=state.lists._replace(seen=bits(seen)))

@@ -47,6 +47,9 @@ def use_small_memory(monkeypatch):
     monkeypatch.setattr(module, "SIZES", (32,))
 
 
+LAUNCHED, WITH_RESULT = jax.jit(launched), jax.jit(with_result)
+
+
 @functools.cache
 def proposal(policy):
     """One compiled question after six launches and more."""
@@ -64,13 +67,13 @@ def context_of(policy):
 
 def lane(policy, observed, pending=(), seed=0, failed=()):
     """A lane that has seen some rows of task 1."""
-    state = policy.init(context_of(policy), jnp.int32(1), jax.random.key(seed))
+    state = jax.jit(policy.init)(context_of(policy), jnp.int32(1), jax.random.key(seed))
     launches = state.launches
     for row in (*observed, *failed, *pending):
-        launches = launched(launches, jnp.int32(row), jnp.bool_(True))
+        launches = LAUNCHED(launches, np.int32(row), np.bool_(True))
     for row in (*observed, *failed):
         costs = np.full(3, np.inf) if row in failed else TABLE.costs[1, row, 0]
-        launches = with_result(launches, jnp.int32(row), jnp.asarray(costs), jnp.bool_(True))
+        launches = WITH_RESULT(launches, np.int32(row), costs, np.bool_(True))
     bits = np.zeros(-(-NUM_ROWS // 32), np.uint32)
     for row in (*observed, *failed, *pending):
         bits[row // 32] |= np.uint32(1 << (row % 32))
@@ -319,7 +322,7 @@ def by_hand(events, capacity):
 
 
 def test_memory_equals_plain_python_and_keeps_the_front():
-    put, result = jax.jit(launched), jax.jit(with_result)
+    put, result = LAUNCHED, WITH_RESULT
     for seed in range(8):
         rng = np.random.default_rng(seed)
         memory, events, busy = no_launches(6, 2, jnp.dtype("float64")), [], []
@@ -353,15 +356,25 @@ def the_worst_part_gives_way(before, after):
     assert np.isin(changed.sum(axis=1), (0, 1, 4, 8)).all()
 
 
-def shortlist_is_up_to_date(context, state):
-    """What is known of the shortlist is what models say of its rows, all worked out anew."""
-    models, row = state.models, state.shortlist.row.reshape(-1)
-    parameters = jax.tree.map(lambda leaf: leaf[0], models.hyperparameters)
-    cross = gp.covariance(parameters, context.features[models.row], models.row >= 0, context.features[row])
-    held = state.shortlist
-    np.testing.assert_allclose(held.cross[0].reshape(cross.shape), cross, rtol=1e-8, atol=1e-10)
-    explained = gp.explained(models.whitening[0], cross)
-    np.testing.assert_allclose(held.explained.reshape(-1), explained, rtol=1e-6, atol=1e-8)
+def shortlists_are_up_to_date(context, state):
+    """What is known of each lane's shortlist is what models say of its rows, all worked out anew."""
+
+    @jax.jit
+    @jax.vmap
+    def anew(state):
+        models, row = state.models, state.shortlist.row.reshape(-1)
+        parameters = jax.tree.map(lambda leaf: leaf[0], models.hyperparameters)
+        known = (context.features[models.row], models.row >= 0)
+        cross = gp.covariance(parameters, *known, context.features[row])
+        return cross, gp.explained(models.whitening[0], cross)
+
+    (cross, explained), held = anew(state), state.shortlist
+    np.testing.assert_allclose(
+        np.asarray(held.cross)[:, 0].reshape(cross.shape), cross, rtol=1e-8, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        np.asarray(held.explained).reshape(explained.shape), explained, rtol=1e-6, atol=1e-8
+    )
 
 
 def test_a_run_beyond_the_memory_keeps_its_front_and_goes_on_improving():
@@ -377,21 +390,20 @@ def test_a_run_beyond_the_memory_keeps_its_front_and_goes_on_improving():
         result = Result(job.row, job.level, costs[job.row], number, job.wanted)
         return policy.observe(context, task, state, result), job.row
 
-    state = jax.vmap(lambda key: policy.init(context, task, key))(jax.random.split(jax.random.key(0), 6))
-    rows = []
+    begin = jax.jit(jax.vmap(lambda key: policy.init(context, task, key)))
+    state, rows = begin(jax.random.split(jax.random.key(0), 6)), []
     for number in range(100):
         before = state.shortlist
-        state, row = step(state, jnp.full(6, number, jnp.int32))
+        state, row = step(state, np.full(6, number, np.int32))
         rows.append(np.asarray(row))
         the_worst_part_gives_way(before, state.shortlist)
-    for lane in range(6):
-        shortlist_is_up_to_date(context, jax.tree.map(lambda leaf, lane=lane: leaf[lane], state))
+    shortlists_are_up_to_date(context, state)
     values = np.asarray(costs)
     worst, volumes = values.max(axis=0), []
     for memory, own in enumerate(np.stack(rows, axis=1)):
         assert len(set(own.tolist())) == 100
         front = moocore.filter_dominated(values[own])
-        launches = jax.tree.map(lambda leaf, lane=memory: np.asarray(leaf[lane]), state.launches)
+        launches = jax.tree.map(lambda leaf, lane=memory: np.asarray(leaf)[lane], state.launches)
         held = launches.costs[launches.observed]
         assert 28 <= len(held) <= 32
         assert all((held == point).all(axis=1).any() for point in front)

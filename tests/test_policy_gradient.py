@@ -171,7 +171,7 @@ def test_gradient_by_hand_and_by_differences():
     """Of a policy over two columns: the textbook's ``advantage * (chosen - probability)``."""
     levels, advantage = np.array([[0, 3], [2, 1], [1, 1]]), np.array([0.7, -0.4, 0.0])
     temperature, bonus = jnp.asarray(2.0), 0.05
-    value = functools.partial(policy.gain, entropy_bonus=bonus)
+    value = jax.jit(functools.partial(policy.gain, entropy_bonus=bonus))
     ours = jax.grad(value)(jnp.asarray(LOGITS), levels, advantage, temperature)
     expected = np.zeros((2, 4))
     for column, num_levels in enumerate((3, 4)):
@@ -198,7 +198,8 @@ def test_a_step_equals_the_definition():
     table = synthetic(60, fidelities=(1,), num_objectives=2)
     searcher = monas.__wrapped__(alpha=0.3, learning=Learning(0.1, 0.01, 0.9))
     context, state = start(searcher, table)
-    suggest = jax.jit(searcher.suggest, static_argnums=3)
+    suggest, observe = jax.jit(searcher.suggest, static_argnums=3), jax.jit(searcher.observe)
+    slope = jax.jit(jax.grad(functools.partial(policy.gain, entropy_bonus=0.01)))
     optimiser = optax.adam(0.1)
     logits, baseline, seen_costs = np.array(state.logits), None, np.zeros((0, 2))
     moments = optimiser.init(jnp.asarray(logits))
@@ -207,18 +208,16 @@ def test_a_step_equals_the_definition():
         assert valid.all()
         costs = table.costs[0, np.asarray(row), 0].copy()
         costs[4] = np.inf if number == 0 else costs[4]
-        state = searcher.observe(state, Seen(row, jnp.int32(0), costs, valid, jnp.bool_(True)))
+        state = observe(state, Seen(row, jnp.int32(0), costs, valid, jnp.bool_(True)))
         seen_costs = np.concatenate([seen_costs, costs[np.isfinite(costs).all(axis=1)]])
         low, high = seen_costs.min(axis=0), seen_costs.max(axis=0)
         scaled = np.where(np.isfinite(costs), (costs - low) / (high - low), 1)
         reward = 0.3 * (1 - scaled[:, 0]) - 0.7 * scaled[:, 1]
         baseline = reward.mean() if baseline is None else baseline
         levels = np.asarray(context.levels)[:, np.asarray(row)].T
-        upwards = jax.grad(policy.gain)(
-            jnp.asarray(logits), levels, reward - baseline, jnp.asarray(1.0), 0.01
-        )
-        updates, moments = optimiser.update(-upwards, moments)
-        logits = logits + updates
+        upwards = np.asarray(slope(logits, levels, reward - baseline, np.float64(1)))
+        updates, moments = jax.jit(optimiser.update)(-upwards, moments)
+        logits = logits + np.asarray(updates)
         baseline = 0.9 * baseline + 0.1 * reward.mean()
     state, _, _ = suggest(context, jnp.int32(0), state, 10)
     np.testing.assert_allclose(state.logits, logits, rtol=1e-9, atol=1e-12)
