@@ -149,12 +149,12 @@ def test_number_of_trials_ends_a_run(name, workers):
 def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
     table = integer_table(num_objectives=2, levels=10**6)
     weights = (1.0, 2.0) if rule == "scalar" else None
-    settings = {"workers": 4, "evaluations": 80, "promotion": rule, "weights": weights}
+    settings = {"workers": 4, "evaluations": 50, "promotion": rule, "weights": weights}
     log = simulate(table, name, num_seeds=2, **settings)
     ORDERS[name], kept = RULES.get(rule, sorted_net), ORDERS[name]
     try:
         for lane in (0, 3):
-            found = expected(table, log, lane, name, workers=4, budget=80)
+            found = expected(table, log, lane, name, workers=4, budget=50)
             assert (entries(log, lane) == found) == (rule != "random")
     finally:
         ORDERS[name] = kept

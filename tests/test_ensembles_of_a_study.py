@@ -1,5 +1,6 @@
 """Ensembles from the runs of a study: stored predictions, libraries, findings, the page, and bad input."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -14,7 +15,7 @@ from mohb_jax.benchmarks.sources.embedded_predictions import decoded, load_predi
 from mohb_jax import cli
 from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.analysis.results import load_study
-from mohb_jax.ensembles import findings, judging, libraries
+from mohb_jax.ensembles import findings, judging, libraries, selection
 from mohb_jax.ensembles import page as page_module
 from mohb_jax.precision import in_64_bits
 from mohb_jax.store import Unit
@@ -35,10 +36,11 @@ def command(*words):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_program():
-    """Libraries of runs and of the whole table share one here."""
+    """Libraries of runs and of the whole table share one here, and evolve for a short time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "LANES", 2)
         patch.setattr(judging, "SIZES", (256,))
+        patch.setattr(selection, "nsga2", functools.partial(selection.nsga2, generations=30))
         yield
 
 

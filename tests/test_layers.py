@@ -1,6 +1,7 @@
 """Imports point one way, so that every part can be read, tested and replaced without those above it."""
 
 import ast
+import functools
 import graphlib
 import itertools
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,11 @@ def modules() -> list[Path]:
     return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def dotted_name(path: Path) -> str:
     """``benchmarks/table.py`` -> ``mohb_jax.benchmarks.table``."""
     first, *rest = path.relative_to(ROOT).with_suffix("").parts
@@ -89,7 +95,7 @@ def layer_of(dotted: str) -> str:
 
 def imported(path: Path) -> Iterator[str]:
     """Dotted names of this project that a module imports, wherever in the file the import stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -235,7 +241,7 @@ def test_no_function_is_too_long():
     long = {
         node.name: f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {own_lines(node)} lines"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, FUNCTIONS) and own_lines(node) > MOST_OWN_LINES
     }
     new = [says for name, says in long.items() if name not in KNOWN_LONG_FUNCTIONS]
@@ -271,7 +277,7 @@ def test_plans_are_told_apart_by_drivers_alone():
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in modules()
         if path.parent.name != "drivers"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance"
         if any(isinstance(part, ast.Name) and part.id.endswith("Plan") for part in ast.walk(node))
     ]

@@ -21,6 +21,7 @@ HEAVY = (
     "matplotlib",
     "plotly",
     "numpy",
+    "pytest",
 )
 
 
@@ -62,10 +63,11 @@ def test_unknown_names_are_told_as_of_any_module():
         from mohb_jax import simulated  # noqa: F401
 
 
-def test_a_module_does_not_hide_the_public_name_that_it_shares():
-    """A module ``mohb_jax.simulate`` is imported by others before anybody asks for the function.
+@pytest.fixture(scope="module")
+def imported_at_last() -> set[str]:
+    """What one process has imported after a script that asks for more.
 
-    To ask for it imports what is heavy, which the reader of imports sees.
+    A module ``mohb_jax.simulate`` is imported by others before anybody asks for the function.
     """
     script = """
 import sys, types
@@ -77,5 +79,19 @@ mohb_jax.anything = 3
 assert mohb_jax.anything == 3
 mohb_jax.simulate = len  # as a test does that replaces it
 assert mohb_jax.simulate is len
+import mohb_jax.results, mohb_jax.testing
 """
-    assert {"jax", "numpy"} <= set(imported_by(script))
+    return set(imported_by(script))
+
+
+def test_a_module_does_not_hide_the_public_name_that_it_shares(imported_at_last):
+    assert imported_at_last >= {"jax", "numpy"}  # the function came, and the reader of imports sees it
+
+
+def test_frames_need_no_plotting_libraries(imported_at_last):
+    """Their import takes a second; a script that reads numbers should not wait for it."""
+    assert not imported_at_last & {"matplotlib", "plotly"}
+
+
+def test_the_kit_does_not_need_pytest(imported_at_last):
+    assert "pytest" not in imported_at_last

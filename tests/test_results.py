@@ -1,8 +1,6 @@
 """The results of a study in Python: frames with documented columns, filters, figures, the page."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -195,10 +193,3 @@ def test_it_says_what_it_holds(results, folder):
     shown = results._repr_html_()
     assert "<td>&lt;i&gt;</td>" in shown
     assert shown.count("<tr>") == 1 + 6
-
-
-def test_frames_need_no_plotting_libraries():
-    """Their import takes a second; a script that reads numbers should not wait for it."""
-    code = "import sys, mohb_jax.results; print([n for n in ('matplotlib', 'plotly') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
