@@ -32,10 +32,11 @@ SHIPPED = {
 SCRIPT = """
 import sys
 import mohb_jax
-from mohb_jax import benchmarks, surrogates
+from mohb_jax import benchmarks, cli, surrogates
 assert all(module.__file__.startswith(sys.argv[1]) for module in (mohb_jax, benchmarks, surrogates))
 log = mohb_jax.simulate(benchmarks.load("embedded"), "random", num_seeds=2, tasks=["digits"], evaluations=5)
 print(log.valid.sum(axis=1).tolist())
+cli.main(["list", "benchmarks"])
 """
 
 
@@ -91,8 +92,8 @@ def test_the_wheel_holds_what_is_needed_and_no_more(wheel):
 
 
 def test_it_works_outside_the_repository(installed, tmp_path):
-    assert python(installed, tmp_path, "-c", SCRIPT, str(installed)).strip() == "[5, 5]"
-    listed = python(installed, tmp_path, "-m", "mohb_jax.cli", "list", "benchmarks")
+    found, listed = python(installed, tmp_path, "-c", SCRIPT, str(installed)).split("\n", 1)
+    assert found == "[5, 5]"
     assert "embedded" in listed
     options = ("--benchmark", "embedded", "--task", "digits", "--method", "random", "--seeds", "2")
     shown = python(installed, tmp_path, "-m", "mohb_jax.cli", "run", *options, "--evaluations", "5")
