@@ -81,10 +81,12 @@ def settings(table: AnyTable, quality: str) -> list[Setting]:
     ]
 
 
-def measured(setting: Setting, method: str, num_seeds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """By task, credit and indicator, the value of each run."""
+def measured(
+    setting: Setting, method: str, num_seeds: int, **options: Any
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """By task, credit and indicator, the value of each run; options are those of ``simulate``."""
     table, tasks, sources = setting
-    log = simulate(table, method, num_seeds=num_seeds, tasks=tasks, sources=sources)
+    log = simulate(table, method, num_seeds=num_seeds, tasks=tasks, sources=sources, **options)
     place = np.zeros(table.num_tasks, np.int32)
     place[[table.task_index(task) for task in tasks]] = np.arange(len(tasks))
     spec: dict[str, Any] = {"benchmark": table.name, "method": method, "settings": {}, "tasks": list(tasks)}

@@ -79,7 +79,7 @@ def _prior(settings: PriorSettings) -> Searcher:
 
 
 def _weighted_sources(settings: TransferSettings) -> Searcher:
-    return transfer(settings.draws, one_by_one=True)
+    return transfer(settings.draws, one_by_one=True, learning=settings.learning)
 
 
 def _stopping(name: str, summary: str, promotion: str = "single") -> Asynchronous:

@@ -82,7 +82,7 @@ METHODS = (
         "mo-hb with configurations from other tasks as far as results bear them out: recommended",
         settings=HyperbandTransferSettings,
         schedule=hyperband_brackets,
-        searcher=lambda own: transfer(own.draws),
+        searcher=lambda own: transfer(own.draws, learning=own.learning),
         promotion="net",
         transfers=True,
         models=("single network", "transfer prior"),

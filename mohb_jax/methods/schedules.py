@@ -7,6 +7,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
 from mohb_jax.schedule import FIRST_RUNGS, Bracket, full_fidelity, hyperband, smallest_within
+from mohb_jax.searchers.transfer_sources import Learning
 from mohb_jax.settings import Settings, at_least, count, one_of, positive, setting
 
 MIN_ETA = 1.1
@@ -94,9 +95,26 @@ class TransferSettings(Settings):
 
     Attributes:
         draws: joint draws from each source per task, of which each run has a 64th.
+        means: whether the transfer prior's means stay as learnt, or are corrected by the run's own results.
+        learnt_at: whether sources learn what other tasks hold at the highest fidelity or the lowest.
     """
 
     draws: int = setting(128, "joint draws from each source per task", check=count(MAX_DRAWS))
+    means: str = setting(
+        "learnt",
+        "the transfer prior's means: as learnt, or corrected by the run's own results",
+        check=one_of(("learnt", "corrected")),
+    )
+    learnt_at: str = setting(
+        "highest",
+        "fidelity of other tasks that sources learn from: highest or lowest",
+        check=one_of(("highest", "lowest")),
+    )
+
+    @property
+    def learning(self) -> Learning:
+        """As the searcher takes it."""
+        return Learning(self.means == "corrected", self.learnt_at == "lowest")
 
 
 @dataclasses.dataclass(frozen=True)

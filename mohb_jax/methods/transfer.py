@@ -17,7 +17,7 @@ METHODS = (
         "configurations from other tasks as far as results bear them out, at full fidelity",
         settings=TransferSettings,
         levels=one_full,
-        policy=lambda table, own, conditions: transfer_policy(own.draws),
+        policy=lambda table, own, conditions: transfer_policy(own.draws, own.learning),
         transfers=True,
         models=("single network", "transfer prior"),
     ),

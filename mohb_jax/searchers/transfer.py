@@ -18,8 +18,9 @@ from mohb_jax.searchers.base import Job, Moment, Policy, Result, Searcher, ignor
 from mohb_jax.searchers.prepared_lists import list_order, next_list, one_at_a_time
 from mohb_jax.searchers.random import RandomState
 from mohb_jax.searchers.random import init as init_random
+from mohb_jax.searchers.residuals import LOGISTIC, Pairs, Residuals, no_residuals, shift, updated
 from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
-from mohb_jax.searchers.transfer_sources import Sources, prepared_sources
+from mohb_jax.searchers.transfer_sources import AS_LEARNT, Learning, Sources, prepared_sources
 from mohb_jax.types import RUN_GROUPS, Array, Key
 
 LANES = 256
@@ -34,8 +35,8 @@ LEVELS = 8
 """Fidelities at which the last results are remembered."""
 REMEMBERED = 3
 """Results at each of them, with which a new one is compared."""
-LOGISTIC = 1.702
-"""The logistic function of so many deviations is the normal distribution, to a hundredth."""
+CHOICE = 2
+"""Times as many rows of a list as are wanted are looked at where means are corrected."""
 
 
 class Memory(NamedTuple):
@@ -59,17 +60,20 @@ class TransferState(NamedTuple):
     evidence: Float[Array, "predictors m"]
     """Logarithm of how much likelier results are made than by chance."""
     memory: Memory
+    residuals: Residuals | None
+    """Of the first predictor, where means are corrected."""
 
 
 @functools.cache
-def transfer(draws: int, one_by_one: bool = False) -> Searcher:
+def transfer(draws: int, one_by_one: bool = False, learning: Learning = AS_LEARNT) -> Searcher:
     """Proposes from several sources and learns in the run whom to trust.
 
     Args:
         draws: lists per source and task.
         one_by_one: for schedules that ask for one configuration, and tell one result, at a time.
+        learning: what is learnt, see there.
     """
-    prepare = functools.partial(prepared_sources, draws)
+    prepare = functools.partial(prepared_sources, draws, learning)
     if one_by_one:
         return Searcher(
             prepare, _init, _propose_one_by_one, ignore, LANES,
@@ -82,9 +86,9 @@ def transfer(draws: int, one_by_one: bool = False) -> Searcher:
 
 
 @functools.cache
-def transfer_policy(draws: int) -> Policy:
+def transfer_policy(draws: int, learning: Learning = AS_LEARNT) -> Policy:
     """``transfer`` for workers that ask one by one, at the highest fidelity alone."""
-    searcher = transfer(draws, one_by_one=True)
+    searcher = transfer(draws, True, learning)
 
     def propose(
         context: Sources, task: Int[Array, ""], state: TransferState, moment: Moment
@@ -107,7 +111,9 @@ def _init(context: Sources, task: Int[Array, ""], key: Key, run: Int[Array, ""] 
     costs = jnp.zeros((*shape, evidence.shape[1]), jnp.result_type(float))
     memory = Memory(jnp.full(shape, -1, jnp.int32), costs)
     own = jax.random.fold_in(key, 2)
-    return TransferState(random, list_keys, group, own, jnp.int32(0), seen, evidence, memory)
+    features = context.features
+    residuals = None if features is None else no_residuals(evidence.shape[1], features.shape[1])
+    return TransferState(random, list_keys, group, own, jnp.int32(0), seen, evidence, memory, residuals)
 
 
 def weights(
@@ -144,7 +150,8 @@ def _propose_up_to(
     def from_list(source_number: Array, carry: tuple) -> tuple:
         seen, row = carry
         mine = source == source_number
-        first, _ = first_unseen(context.rows[task, source_number - 1, number], seen, room)
+        listed = context.rows[task, source_number - 1, number]
+        first = _first(context, task, state.residuals, source_number, listed, seen, jnp.sum(mine), room)
         own = jnp.where(mine, first[jnp.maximum(jnp.cumsum(mine) - 1, 0)], -1)
         return marked(seen, own), jnp.where(mine, own, row)
 
@@ -152,6 +159,32 @@ def _propose_up_to(
     seen, row = jax.lax.fori_loop(1, context.uses.shape[0], from_list, nothing)
     state = state._replace(seen=seen, num_used=state.num_used + (num_suggestions > 0))
     return _filled(context, task, state, row, num_suggestions)
+
+
+def _first(
+    context: Sources,
+    task: Array,
+    residuals: Residuals | None,
+    source: Int[Array, ""],
+    listed: Int[Array, " length"],
+    seen: UInt32[Array, " words"],
+    count: Int[Array, ""],
+    room: int,
+) -> Int[Array, " room"]:
+    """The rows that a source's list has for a number of places: its first unseen ones. Where means are
+    corrected, of twice as many those that results speak against least, if the first predictor made the
+    list."""
+    if residuals is None:
+        return first_unseen(listed, seen, room)[0]
+    rows, _ = first_unseen(listed, seen, min(CHOICE * room, listed.shape[0]))
+    assert context.features is not None
+    sigma = context.predictions[task, jnp.maximum(rows, 0), 0, :, 1].astype(jnp.float32)
+    worse = shift(residuals, context.features[jnp.maximum(rows, 0)], sigma)
+    worse = jnp.where(jnp.any(context.uses[source, 0]), worse, 0)
+    looked_at = (jnp.arange(rows.shape[0]) < CHOICE * count) & (rows >= 0)
+    order = jnp.argsort(jnp.where(looked_at, worse, jnp.inf), stable=True)
+    missing = max(0, room - rows.shape[0])
+    return jnp.pad(rows[order], (0, missing), constant_values=-1)[:room]
 
 
 def _next_list(context: Sources, state: TransferState) -> Int[Array, ""]:
@@ -198,7 +231,7 @@ def _single(
 ) -> tuple[TransferState, Array, Array]:
     source = _chosen(context, task, state, 1)[0]
     listed = context.rows[task, jnp.maximum(source - 1, 0), _next_list(context, state)]
-    row, _ = first_unseen(listed, state.seen, 1)
+    row = _first(context, task, state.residuals, source, listed, state.seen, jnp.int32(1), 1)
     row = jnp.where(wanted & (source > 0), row, -1)
     state = state._replace(seen=marked(state.seen, row), num_used=state.num_used + wanted)
     found = jnp.sum(row >= 0, dtype=jnp.int32)
@@ -221,10 +254,15 @@ def foretold(
         predicted: mean and deviation of each objective; independent from row to row.
         predicted_others: the same for the others.
     """
-    better = (others > costs[None]).astype(jnp.float32) - (others < costs[None])
+    better = _better(costs, others)
     distance = predicted_others[..., 0] - predicted[None, ..., 0]
     variance = predicted_others[..., 1] ** 2 + predicted[None, ..., 1] ** 2
     return _log_gain(LOGISTIC * better[:, None] * distance * jax.lax.rsqrt(variance))
+
+
+def _better(costs: Float[Array, " m"], others: Float[Array, "k m"]) -> Float[Array, "k m"]:
+    """1 where a result is better than another, -1 where it is worse, 0 where they are equal."""
+    return (others > costs[None]).astype(jnp.float32) - (others < costs[None])
 
 
 def _log_gain(x: Float[Array, "*k"]) -> Float[Array, "*k"]:
@@ -257,7 +295,19 @@ def _learn(context: Sources, task: Int[Array, ""], state: TransferState, result:
     )
     kept = jnp.where(valid, FORGETTING, 1).astype(jnp.float32)
     evidence = (kept * state.evidence + TEMPER * gain).astype(jnp.float32)
-    return state._replace(evidence=evidence, memory=memory)
+    state = state._replace(evidence=evidence, memory=memory)
+    if context.features is None or state.residuals is None:
+        return state
+    row = jnp.concatenate([result.row[None], jnp.maximum(past, 0)])
+    first, features = predicted[:, 0], context.features[row]
+    pairs = Pairs(
+        _better(result.costs, past_costs),
+        first[1:, :, 0] - first[0, :, 0],
+        jnp.sqrt(first[1:, :, 1] ** 2 + first[0, :, 1] ** 2),
+        features[1:] - features[0],
+        there,
+    )
+    return state._replace(residuals=updated(state.residuals, pairs))
 
 
 def _predictions(context: Sources, task: Array, row: Int[Array, " n"]) -> Float[Array, "n predictors m 2"]:

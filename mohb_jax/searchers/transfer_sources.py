@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Float16, Int
 from scipy.cluster import hierarchy
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.honest_prior import Honesty, learn_members, learn_transfer_prior
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.transfer_prior import Belief, make_lists, shared_noise
@@ -34,9 +35,26 @@ UNTESTED, VOUCHED = 0.1, 0.5
 unless the caller gave the prior."""
 
 
+class Learning(NamedTuple):
+    """What is learnt, beside whom to trust; each can be switched.
+
+    Attributes:
+        corrected: means of the first predictor are corrected by the run's own results.
+        lowest: predictors learn what the other tasks hold at the lowest fidelity, at which most
+            configurations begin, in place of the highest.
+    """
+
+    corrected: bool = False
+    lowest: bool = False
+
+
+AS_LEARNT = Learning()
+"""Nothing beside."""
+
+
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["candidates", "rows", "predictions", "uses", "log_prior"],
+    data_fields=["candidates", "rows", "predictions", "uses", "log_prior", "features"],
     meta_fields=["num_rows"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +68,7 @@ class Sources:
         uses: 1 where a source believes a predictor about an objective.
         log_prior: how likely each source is before a run, as a logarithm.
         num_rows: of the table.
+        features: of each row, where means are corrected by them.
     """
 
     candidates: Candidates
@@ -58,6 +77,7 @@ class Sources:
     uses: Float[Array, "sources predictors m"]
     log_prior: Float[Array, "tasks sources"]
     num_rows: int
+    features: Float[Array, "rows features"] | None = None
 
 
 class Predictor(NamedTuple):
@@ -84,12 +104,13 @@ _KEPT: weakref.WeakKeyDictionary[Prior, dict[Any, Sources]] = weakref.WeakKeyDic
 
 
 def prepared_sources(
-    draws: int, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None
+    draws: int, learning: Learning, table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None
 ) -> Sources:
     """All sources of some tasks, made once for each prior.
 
     Args:
         draws: lists per source and task.
+        learning: what is learnt.
         table: with all its tasks.
         tasks: those to run.
         seed: root seed.
@@ -107,7 +128,17 @@ def prepared_sources(
         untested = UNTESTED if prior is None else VOUCHED
         trust = np.stack([reliability(table, alone, task, untested) for task in tasks])
         kept[call] = _make(table, joint, alone, trust, tasks, seed, draws)
-    return kept[call]
+    if not learning.corrected:
+        return kept[call]
+    return dataclasses.replace(kept[call], features=jnp.asarray(unit_features(table), jnp.float32))
+
+
+_LOWEST: weakref.WeakKeyDictionary[AnyTable, AnyTable] = weakref.WeakKeyDictionary()
+
+
+def _at_lowest(table: AnyTable) -> AnyTable:
+    """The table at its lowest fidelity alone, the same each time: with it what was learnt from it."""
+    return _LOWEST.setdefault(table, table.select(fidelities=table.fidelities[:1]))
 
 
 def _make(
