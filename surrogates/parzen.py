@@ -138,34 +138,42 @@ def _share_below(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 
 class Mixture(NamedTuple):
-    """A density over an interval: truncated Gaussians of equal weight, the first of which is the prior."""
+    """A density over an interval: truncated Gaussians with weights, the first of which is the prior."""
 
     centre: Float[Array, "*columns n"]
     width: Float[Array, "*columns n"]
     inside: Float[Array, "*columns n"]
     """Share of a whole Gaussian that is within the interval."""
-    valid: Bool[Array, "*columns n"]
+    weight: Float[Array, "*columns n"]
+    """Not a share: they need not add up to 1; 0 of padding."""
     low: Float[Array, "*columns"]
     high: Float[Array, "*columns"]
 
 
 @jax.jit
 def mixture(
-    values: Float[Array, " n"], valid: Bool[Array, " n"], low: Float[Array, ""], high: Float[Array, ""]
+    values: Float[Array, " n"],
+    valid: Bool[Array, " n"],
+    low: Float[Array, ""],
+    high: Float[Array, ""],
+    weight: Float[Array, " n"] | None = None,
 ) -> Mixture:
-    """The estimator of one column. The prior sits in the middle and is as wide as the interval.
+    """The estimator of one column. The prior sits in the middle, is as wide as the interval, and weighs 1.
 
     Args:
         values: observations within the interval.
         valid: False marks padding, wherever it is.
         low: end of the interval.
         high: the other end.
+        weight: of each observation, 0 of padding; 1 of each if None.
     """
     centre = jnp.concatenate([jnp.atleast_1d((low + high) / 2).astype(values.dtype), values])
     real = jnp.concatenate([jnp.ones(1, bool), valid])
+    weights = jnp.concatenate([jnp.ones(1, centre.dtype), valid.astype(centre.dtype)])
+    weights = weights if weight is None else weights.at[1:].set(weight)
     width = adaptive_widths(centre, real, high - low)
     below, above = _share_below(jnp.stack([low - centre, high - centre]) / width[None])
-    return Mixture(centre, width, above - below, real, low, high)
+    return Mixture(centre, width, above - below, weights, low, high)
 
 
 @jax.jit
@@ -199,21 +207,26 @@ def adaptive_widths(
 @jax.jit
 def log_mixture(parts: Mixture, values: Float[Array, " q"]) -> Float[Array, " q"]:
     """Logarithm of a density at values of its interval; finite, since the prior reaches everywhere."""
-    height = jnp.where(parts.valid, 1 / (np.sqrt(2 * np.pi) * parts.width * parts.inside), 0)
+    height = _weighted(parts, 1 / (np.sqrt(2 * np.pi) * parts.width * parts.inside))
     u = (values[:, None] - parts.centre[None]) / parts.width[None]
     density = height[None] * jnp.exp(-(u**2) / 2)
-    return jnp.log(jnp.sum(density, axis=1) / jnp.sum(parts.valid))
+    return jnp.log(jnp.sum(density, axis=1) / jnp.sum(parts.weight))
+
+
+def _weighted(parts: Mixture, values: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Something of each component times its weight; of padding, of which nothing is known, 0."""
+    return jnp.where(parts.weight > 0, parts.weight * values, 0)
 
 
 @jax.jit
 def draw_mixture(share: Float[Array, "q 2"], parts: Mixture) -> Float[Array, " q"]:
-    """Draws from a mixture whose real components come before all padding.
+    """Draws from a mixture.
 
     Args:
         share: independent uniform numbers below 1.
         parts: of one column.
     """
-    part = chosen(share[:, 0], jnp.sum(parts.valid))
+    part = draw_levels(share[:, 0], parts.weight)
     return truncated_normal(share[:, 1], parts.centre[part], parts.width[part], parts.low, parts.high)
 
 
@@ -232,31 +245,58 @@ def ordinal_masses(parts: Mixture, num_levels: Int[Array, ""], most_levels: int)
     step = (parts.high - parts.low) / num_levels
     edge = parts.low + step * jnp.arange(most_levels + 1)
     below = _share_below((edge[:, None] - parts.centre[None]) / parts.width[None])
-    mass = jnp.where(parts.valid, 1 / parts.inside, 0)[None] * jnp.diff(below, axis=0)
-    mass = jnp.sum(mass, axis=1) / jnp.sum(parts.valid)
+    mass = _weighted(parts, 1 / parts.inside)[None] * jnp.diff(below, axis=0)
+    mass = jnp.sum(mass, axis=1) / jnp.sum(parts.weight)
     return jnp.where(jnp.arange(most_levels) < num_levels, mass, 0)
 
 
 @functools.partial(jax.jit, static_argnames="most_levels")
 def categorical_masses(
-    level: Int[Array, " n"], valid: Bool[Array, " n"], num_levels: Int[Array, ""], most_levels: int
+    level: Int[Array, " n"],
+    weight: Float[Array, " n"] | Bool[Array, " n"],
+    num_levels: Int[Array, ""],
+    most_levels: int,
 ) -> Float[Array, " levels"]:
     """Probability of each level of a categorical column: kernels of Aitchison and Aitken, and a uniform one.
 
     Args:
         level: observed levels.
-        valid: False marks padding, wherever it is.
+        weight: of each observation, 0 of padding, wherever it is; that of the uniform kernel is 1.
         num_levels: as for ``ordinal_masses``.
         most_levels: as there.
     """
-    dtype = jnp.result_type(float)
-    every, choices = jnp.arange(most_levels), num_levels.astype(dtype)
-    number = jnp.sum(valid, dtype=dtype)
-    count = jnp.sum((level[None] == every[:, None]) & valid[None], axis=1, dtype=dtype)
+    every, choices = jnp.arange(most_levels), num_levels.astype(jnp.result_type(float))
+    count, number = _weight_of_levels(level, weight, most_levels)
     top = jnp.where(choices > 1, TOP, 1.0)
     other = (1 - top) / jnp.maximum(choices - 1, 1)
     mass = (count * top + (number - count) * other + 1 / choices) / (number + 1)
     return jnp.where(every < num_levels, mass, 0)
+
+
+@functools.partial(jax.jit, static_argnames="most_levels")
+def counted_masses(
+    level: Int[Array, " n"],
+    weight: Float[Array, " n"] | Bool[Array, " n"],
+    num_levels: Int[Array, ""],
+    most_levels: int,
+) -> Float[Array, " levels"]:
+    """Probability of each level of a categorical column: its share of what was observed, where every level
+    was once before. Arguments as of ``categorical_masses``.
+
+    References:
+        Bergstra et al., "Algorithms for hyper-parameter optimization", 2011, section 4.1.
+    """
+    count, number = _weight_of_levels(level, weight, most_levels)
+    return jnp.where(jnp.arange(most_levels) < num_levels, (1 + count) / (num_levels + number), 0)
+
+
+def _weight_of_levels(
+    level: Int[Array, " n"], weight: Float[Array, " n"] | Bool[Array, " n"], most_levels: int
+) -> tuple[Float[Array, " levels"], Float[Array, ""]]:
+    """What the observations of each level weigh, and all together."""
+    weight = jnp.asarray(weight, jnp.result_type(float))
+    own = jnp.where(level[None] == jnp.arange(most_levels)[:, None], weight[None], 0)
+    return jnp.sum(own, axis=1), jnp.sum(weight)
 
 
 @jax.jit

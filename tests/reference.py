@@ -48,12 +48,12 @@ def epsilon_net_order(costs: np.ndarray, seed_objective: int = 0) -> np.ndarray:
     return np.array(order, int)
 
 
-def crowding_distance(costs: np.ndarray) -> np.ndarray:
-    """NSGA-II's crowding distance of each row within its front.
+def crowding_distance(costs: np.ndarray, rank: np.ndarray | None = None) -> np.ndarray:
+    """NSGA-II's crowding distance of each row within its front, or among the rows of the same given rank.
 
     A front's constant objective adds nothing, to its end points either; a front of one row is infinitely far.
     """
-    rank = pareto_rank(costs)
+    rank = pareto_rank(costs) if rank is None else rank
     distance = np.zeros(len(costs))
     for front in range(rank.max(initial=-1) + 1):
         rows = np.flatnonzero(rank == front)

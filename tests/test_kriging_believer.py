@@ -20,6 +20,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from mohb_jax.kernels.promotion import weights_on_simplex
+from mohb_jax.searchers import cooling
 from mohb_jax.searchers import kriging_believer as module
 from mohb_jax.searchers.base import Moment, Result
 from mohb_jax.searchers.ehvi import expected_hypervolume
@@ -87,9 +88,8 @@ def judging(policy, problem):
     def ask(context, state, key, num_steps):
         task, targets = jnp.int32(1), acquisition.targets(state.launches, key).astype(module.PRECISION)
         models, shortlist = module.up_to_date(context, task, state, targets, jnp.bool_(True), num_steps)
-        gain = module.judge(
-            problem, acquisition, context, task, state.launches, models, shortlist, targets, key
-        )
+        asked = problem, acquisition, context, task, state.launches, models, shortlist, targets
+        gain = module.judge(*asked, key, jnp.float64(0.25))
         return models, shortlist, gain.reshape(-1)
 
     return jax.jit(ask)
@@ -157,6 +157,24 @@ def test_hypervolume_gain_equals_scikit_learn_and_sampling():
             moocore.hypervolume(np.vstack([scaled[observed], y]), ref=reference) - before for y in samples
         ]
         assert abs(np.mean(sampled) - np.exp(ours[row])) < 5 * np.std(sampled) / 3000**0.5 + 1e-6
+
+
+def test_a_cooled_gain_is_less_by_the_time_that_is_expected_and_by_nothing_in_the_end():
+    """Costs of 2 and 10 s: means of .5 and -1 on their range stand for 6 s and for the shortest time, 2 s."""
+    launches = no_launches(2, 3, jnp.dtype(float))
+    for row, seconds in enumerate((2.0, 10.0)):
+        launches = with_result(launches, jnp.int32(row), jnp.array([0.0, seconds, 0.0]), jnp.bool_(True))
+    mean = jnp.array([[0.0, 0.0], [0.5, -1.0], [0.0, 0.0]])
+    none = jnp.zeros(0, jnp.int32), jnp.zeros(0, bool), jnp.zeros((3, 0))
+    row = jnp.arange(2, dtype=jnp.int32)
+    base = module.Acquisition(lambda launches, key: mean, lambda context, judged, key: jnp.array([1.0, 2.0]))
+    context = context_of(expected_hypervolume(LEARNING))
+    for progress, expected in ((0.25, [1 - 0.75 * np.log(6), 2 - 0.75 * np.log(2)]), (1.0, [1, 2])):
+        judged = module.Judged(
+            jnp.int32(0), launches, mean, *none, row, mean, jnp.ones((3, 2)), jnp.asarray(progress)
+        )
+        gain = cooling._cooled(base, 1, context, judged, jax.random.key(0))
+        np.testing.assert_allclose(gain, expected)
 
 
 def test_scalar_gain_equals_scikit_learn():

@@ -4,6 +4,7 @@ Statistical tests use fixed keys. A test at level ``ALARM`` would fail once in 1
 """
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,20 @@ def by_crowding(costs, num_keep):
     return reference.crowding_order(costs)
 
 
+def as_smac(costs, num_keep):
+    """Whole fronts until there are enough rows, then all of these by crowding distance."""
+    rank = reference.pareto_rank(costs)
+    selected = [i for front in range(max(rank, default=-1) + 1) for i in np.flatnonzero(rank == front)]
+    if len(selected) > num_keep:
+        selected = [i for i in selected if rank[i] <= rank[selected[num_keep - 1]]]
+    if len(selected) > num_keep:
+        among = sorted(selected)
+        crowding = reference.crowding_distance(costs[among], np.zeros(len(among), int))
+        distance = dict(zip(among, crowding, strict=True))
+        selected = sorted(selected, key=lambda i: -distance[i])
+    return np.array(selected, int)
+
+
 def by_weighted_sum(costs, num_keep):
     return np.argsort(reference.min_max_scaled(costs) @ np.array(WEIGHTS[: costs.shape[1]]), kind="stable")
 
@@ -48,6 +63,7 @@ RULES = {
     "epsilon-net": (lambda m: promotion.epsilon_net(), net),
     "epsilon-net, raw": (lambda m: promotion.epsilon_net("none", m - 1), net_in_raw_units),
     "crowding": (lambda m: promotion.crowding(), by_crowding),
+    "as SMAC": (lambda m: promotion.crowding_of_all_fronts(), as_smac),
     "hypervolume cut": (lambda m: promotion.hypervolume_cut(), reference.hypervolume_cut),
     "scalarised": (lambda m: promotion.scalarised(WEIGHTS[:m]), by_weighted_sum),
     "single": (lambda m: promotion.single(m - 1), by_last_objective),
@@ -102,6 +118,8 @@ def test_survivors_match_definition(name, num_keep, m):
         expected = reference.failures_last(definition, costs[rung], valid[rung], num_keep)
         np.testing.assert_array_equal(order[: valid[rung].sum()], expected, err_msg=f"{rung=}")
         real = np.flatnonzero(valid[rung])
+        if name not in IN_NUMPY:
+            continue
         in_numpy = real[rules.order(IN_NUMPY[name](m), costs[rung][real], num_keep)]
         if name == "hypervolume cut":  # whole fronts come in any order
             in_numpy, expected = np.sort(in_numpy), np.sort(expected)
@@ -265,3 +283,28 @@ def test_stream_of_newcomers_keeps_the_good_ones():
                 kept_by_defect.append(value)
     assert np.mean(kept) == pytest.approx(0.62, abs=0.04)
     assert np.mean(kept_by_defect) == pytest.approx(0.99, abs=0.04)
+
+
+def test_smac_keeps_dominated_rows_and_loses_one_of_the_first_front():
+    """Two dominated rows stay of four, and (2, 2) goes, though the first front would have fitted."""
+    costs = np.array([(2, 2), (2.1, 1.9), (1.9, 2.1), (1.95, 9), (9, 1.95), (5, 5)])
+    published = survivors(promotion.crowding_of_all_fronts(), costs[None], np.ones((1, 6), bool), 4)
+    assert sorted(published[0].tolist()) == [1, 2, 3, 4]
+    right = survivors(promotion.crowding(), costs[None], np.ones((1, 6), bool), 4)
+    assert set(right[0].tolist()) >= {0, 1, 2}
+
+
+def test_a_rung_is_cut_as_smac_cuts_it():
+    """On rungs without ties, against the functions of the library, if it is there."""
+    pareto = pytest.importorskip("smac.utils.pareto_front")
+    costs = np.random.default_rng(0).uniform(size=(30, NUM_ROWS, 2))
+    found = survivors(promotion.crowding_of_all_fronts(), costs, np.ones(costs.shape[:2], bool), 5)
+    for rung, order in zip(costs, found, strict=True):
+        history = types.SimpleNamespace(average_cost=lambda row, keys, normalize, own=rung: own[row])
+        left, selected = list(range(NUM_ROWS)), []
+        while len(selected) < 5:
+            front = pareto.calculate_pareto_front(history, left, [None] * len(left))
+            left, selected = [row for row in left if row not in front], selected + front
+        if len(selected) > 5:
+            selected = pareto.sort_by_crowding_distance(history, selected, [None] * len(selected))[:5]
+        assert sorted(order.tolist()) == sorted(selected)

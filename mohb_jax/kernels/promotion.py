@@ -212,6 +212,25 @@ def crowding() -> PromotionRule:
     return RungRule(_by_crowding, tags=("ties",))  # both ends of a front are infinitely far from others
 
 
+def _as_smac(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
+    del numbers, key
+    rank = pareto_rank(costs, valid, cut.num_keep)
+    by_front = jnp.lexsort((rank, ~valid))
+    last = by_front[jnp.maximum(jnp.minimum(jnp.sum(valid), cut.num_keep), 1) - 1]
+    selected = valid & (rank <= rank[last])
+    distance = crowding_distance(costs, jnp.zeros_like(rank), selected)
+    distance = jnp.where(jnp.sum(selected) > cut.num_keep, distance, 0)  # what fits is not sorted
+    return jnp.lexsort((rank, -distance, ~selected))[:room].astype(jnp.int32)
+
+
+@_one_per_settings
+def crowding_of_all_fronts() -> PromotionRule:
+    """Whole fronts until there are enough rows; then *all* of these by descending crowding distance, as SMAC3
+    2.4 cuts a rung: dominated rows stay and rows of the first front go. ``crowding`` cuts the last front
+    alone."""
+    return RungRule(_as_smac, tags=("ties",))
+
+
 def _by_hypervolume(numbers: tuple, key: Key, costs: Array, valid: Array, room: int, cut: Cut) -> Array:
     del numbers, key
     return _hypervolume_order(costs, valid, room, jnp.int32(cut.num_keep))

@@ -6,9 +6,10 @@ from mohb_jax.benchmarks.before_training import known_objectives
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.methods.base import Steady
-from mohb_jax.methods.needs import KNOWN_OBJECTIVE, at_most_objectives
+from mohb_jax.methods.needs import KNOWN_OBJECTIVE, TIMED_IF_COOL, at_most_objectives, training_times
 from mohb_jax.methods.schedules import TrialSettings, one_full
 from mohb_jax.searchers.base import Policy
+from mohb_jax.searchers.cooling import cooled_hypervolume
 from mohb_jax.searchers.ehvi import expected_hypervolume
 from mohb_jax.searchers.kriging_believer import problem_of
 from mohb_jax.searchers.parego import parego
@@ -29,9 +30,23 @@ class KnownSettings(TrialSettings):
     )
 
 
-def _ehvi(table: AnyTable, settings: TrialSettings, conditions: Conditions) -> Policy:
-    del settings
-    return expected_hypervolume(problem_of(table, conditions.workers))
+@dataclasses.dataclass(frozen=True)
+class CoolingSettings(TrialSettings):
+    """Of a method that may prefer cheap configurations at first.
+
+    Attributes:
+        cool: whether improvement is divided by a power of the expected training time, which falls from 1 at
+            the beginning of the run to 0 at its end.
+    """
+
+    cool: bool = setting(False, "improvement per second of training at first, improvement alone in the end")
+
+
+def _ehvi(table: AnyTable, settings: CoolingSettings, conditions: Conditions) -> Policy:
+    problem = problem_of(table, conditions.workers)
+    if not settings.cool:
+        return expected_hypervolume(problem)
+    return cooled_hypervolume(problem, training_times(table)[0])
 
 
 def _informed(table: AnyTable, settings: KnownSettings, conditions: Conditions) -> Policy:
@@ -48,10 +63,10 @@ METHODS = (
     Steady(
         "ehvi",
         "Gaussian processes and exact expected hypervolume improvement (Emmerich et al. 2006)",
-        settings=TrialSettings,
+        settings=CoolingSettings,
         levels=one_full,
         policy=_ehvi,
-        requires=(at_most_objectives(3),),
+        requires=(at_most_objectives(3), TIMED_IF_COOL),
         microseconds=370,
     ),
     Steady(

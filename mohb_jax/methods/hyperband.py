@@ -4,7 +4,8 @@ import dataclasses
 
 from mohb_jax.methods.base import Synchronous
 from mohb_jax.methods.schedules import BracketSettings, PriorSettings, TransferSettings, hyperband_brackets
-from mohb_jax.promotions import PromotionSettings
+from mohb_jax.promotions import Promotion, PromotionSettings
+from mohb_jax.promotions.smac import SMAC
 from mohb_jax.searchers.transfer import transfer
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.settings import one_of, setting
@@ -39,7 +40,7 @@ class HyperbandTransferSettings(TransferSettings, HyperbandSettings):
     """Of Hyperband whose configurations come from sources that it learns to trust."""
 
 
-def _plain(name: str, summary: str, promotion: str) -> Synchronous:
+def _plain(name: str, summary: str, promotion: str | Promotion) -> Synchronous:
     return Synchronous(
         name, summary, settings=HyperbandSettings, schedule=hyperband_brackets, promotion=promotion
     )
@@ -71,6 +72,9 @@ METHODS = (
         "mo-hb-scalar",
         "Hyperband on a weighted sum of the objectives, random weights per bracket unless given",
         "scalar",
+    ),
+    _plain(
+        "mo-smac-hb", "Hyperband that cuts rungs as SMAC3 2.4 does, wrongly; right is mo-hb-crowding", SMAC
     ),
     _plain("mo-hb-random", "Hyperband that promotes at random: the control", "random"),
     _with_prior("hb+prior", "hb with configurations proposed by the transfer prior", "single"),

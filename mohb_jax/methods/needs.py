@@ -96,12 +96,26 @@ def _no_descriptors_beside(table: AnyTable, settings: Any) -> str | None:
     return _no_descriptors(table, settings) if settings.descriptors == "both" else None
 
 
+def training_times(table: AnyTable) -> tuple[int, ...]:
+    """Indices of the objectives that are minimised and measured in seconds, the first of which counts."""
+    each = enumerate(table.objectives)
+    return tuple(index for index, own in each if own.unit == "s" and own.sense == "min")
+
+
+def _no_training_time(table: AnyTable, settings: Any) -> str | None:
+    if not settings.cool or training_times(table):
+        return None
+    names = ", ".join(f"{own.name} ({own.unit})" for own in table.objectives)
+    return f"cool needs an objective in seconds (unit s), the training time; the table has {names}"
+
+
 FIDELITIES = Need("several fidelities", _no_fidelities)
 KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
 SIZE = Need("columns or an objective for the size of a model", _no_size)
 OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
 BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)
 CHOICES = Need("a column with two levels", _nothing_to_choose)
+TIMED_IF_COOL = Need("an objective in seconds if cool is true", _no_training_time)
 OPERATIONS = Need("columns of operations (categories, role architecture) if edges is sigmoid", _no_operations)
 DESCRIPTORS = Need("descriptors of tasks", _no_descriptors)
 DESCRIBED_UNLESS_LANDMARKS = Need("descriptors of tasks if descriptors is both", _no_descriptors_beside)

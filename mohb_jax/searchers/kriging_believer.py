@@ -140,6 +140,7 @@ class Judged(NamedTuple):
         row: rows to judge.
         mean: of each model at each of them.
         deviation: the same.
+        progress: share of the run that is over.
     """
 
     task: Int[Array, ""]
@@ -151,6 +152,7 @@ class Judged(NamedTuple):
     row: Int[Array, " n"]
     mean: Float[Array, "models n"]
     deviation: Float[Array, "models n"]
+    progress: Float[Array, ""]
 
 
 @runtime_checkable
@@ -245,9 +247,8 @@ def propose(
     chooses = asks & jnp.any(unseen)
 
     def choose() -> tuple[Array, Array]:
-        gain = judge(
-            problem, acquisition, context, task, state.launches, models, shortlist, targets, acquire_key
-        )
+        asked = problem, acquisition, context, task, state.launches, models, shortlist, targets
+        gain = judge(*asked, acquire_key, moment.progress)
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
         return chosen_from(shortlist, jnp.where(unseen, gain, -jnp.inf))
 
@@ -377,13 +378,14 @@ def judge(
     shortlist: Shortlist,
     targets: Float[Array, "models capacity"],
     key: Key,
+    progress: Float[Array, ""],
 ) -> Float[Array, "parts size"]:
     """How good it would be to evaluate each row of the shortlist; see ``GainFn``."""
     place, is_pending = _pending_places(launches, problem.num_workers)
     expected, mean, deviation = _predicted(context, models, shortlist, launches, targets, place, is_pending)
     row = jnp.maximum(shortlist.row, 0).reshape(-1)
     pending = launches.row[place], is_pending, expected
-    judged = Judged(task, launches, targets, *pending, row, mean, deviation)
+    judged = Judged(task, launches, targets, *pending, row, mean, deviation, progress)
     return acquisition.gain(context, judged, key).reshape(shortlist.row.shape)
 
 

@@ -1,28 +1,15 @@
 """MO-BOHB: the ratio of two densities of each column, of good and of bad results of all objectives."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Bool, Float, Int, Int32
+from jaxtyping import Bool, Float, Int
 
 from mohb_jax.kernels import promotion
 from mohb_jax.searchers.base import Searcher
-from mohb_jax.searchers.density_ratio import (
-    CAPACITY,
-    DensityState,
-    Pair,
-    Rule,
-    Sizes,
-    Space,
-    best_draw,
-    density_searcher,
-)
-from mohb_jax.searchers.nearest_rows import Rows
-from mohb_jax.surrogates import parzen
+from mohb_jax.searchers.column_densities import ColumnModels, best_point, compared, densities
+from mohb_jax.searchers.density_ratio import CAPACITY, DensityState, Rule, Sizes, Space, density_searcher
 from mohb_jax.types import Array
 
 GOOD_DIVISOR = 10
@@ -92,91 +79,12 @@ def good_and_bad(
     return good, jnp.asarray(valid).at[slot].set(False, mode="drop")
 
 
-class Levels(NamedTuple):
-    """Of some columns with levels: the probability of each among the good, and the logarithm of good over
-    bad."""
-
-    good: Float[Array, "columns levels"]
-    ratio: Float[Array, "columns levels"]
-
-
-class ColumnModels(NamedTuple):
-    """Densities column by column: of numbers, of ordinal and of categorical columns."""
-
-    numbers: Pair
-    ordinal: Levels
-    categorical: Levels
-
-
-class Groups(NamedTuple):
-    """Indices of a table's columns by the density that they have."""
-
-    numbers: np.ndarray
-    ordinal: np.ndarray
-    categorical: np.ndarray
-
-
-def _groups(rows: Rows) -> Groups:
-    levels, is_categorical = np.array(rows.num_levels), np.array(rows.is_categorical)
-    masks = (levels == 0, (levels > 0) & ~is_categorical, is_categorical)
-    return Groups(*(np.flatnonzero(mask) for mask in masks))
-
-
-def _levels_per_unit(rows: Rows, group: np.ndarray) -> Float[np.ndarray, " group"]:
-    """Of ordinal columns: the greatest level, which is at 1."""
-    return np.maximum(np.array(rows.num_levels)[group] - 1, 1).astype(float)
-
-
 def _fit_columns(context: Space, state: DensityState, marked: Array, sizes: Sizes) -> ColumnModels:
     capacity, rows = state.row.shape[0], context.rows
     most_good = max(1, capacity // GOOD_DIVISOR)
     good, is_bad = good_and_bad(state.costs, marked, sizes.good, most_good)
     points, is_good = rows.point(state.row).T, jnp.arange(most_good) < sizes.good
-    ordered, groups = ordered_values(rows, points), _groups(rows)
-    low, high = (jnp.asarray(end) for end in _ends(rows))
-    fit = jax.vmap(parzen.mixture, (0, None, 0, 0))
-    mixtures = Pair(fit(ordered[:, good], is_good, low, high), fit(ordered, is_bad, low, high))
-    num_numbers = len(groups.numbers)
-    numbers, ordinal = (
-        jax.tree.map(lambda leaf, part=part: leaf[part], mixtures)
-        for part in (slice(num_numbers), slice(num_numbers, None))
-    )
-    level = points[groups.categorical].astype(jnp.int32)
-    return ColumnModels(
-        numbers,
-        _levels(rows, groups.ordinal, parzen.ordinal_masses, *((part,) for part in ordinal)),
-        _levels(
-            rows,
-            groups.categorical,
-            parzen.categorical_masses,
-            (level[:, good], jnp.tile(is_good, (len(level), 1))),
-            (level, jnp.tile(is_bad, (len(level), 1))),
-        ),
-    )
-
-
-def ordered_values(rows: Rows, points: Float[Array, "columns n"]) -> Float[Array, "ordered n"]:
-    """Columns of numbers, then ordinal ones, whose levels are put exactly where they belong."""
-    groups = _groups(rows)
-    last = _levels_per_unit(rows, groups.ordinal)[:, None]
-    return jnp.concatenate([points[groups.numbers], jnp.round(points[groups.ordinal] * last) / last])
-
-
-def _ends(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of the densities of these columns: half a step more than their values take up."""
-    groups = _groups(rows)
-    half_step = np.concatenate([np.zeros(len(groups.numbers)), 0.5 / _levels_per_unit(rows, groups.ordinal)])
-    num_levels = np.array(rows.num_levels)[np.concatenate(groups[:2])]
-    return -half_step, np.where(num_levels == 1, 0.0, 1.0) + half_step
-
-
-def _levels(rows: Rows, group: np.ndarray, masses: Callable, good: tuple, bad: tuple) -> Levels:
-    """Masses of each column of a group; ``good`` and ``bad`` are the arguments that they are made from."""
-    num_levels = np.array(rows.num_levels)[group]
-    most = int(max(num_levels, default=1))
-    of_columns = jax.vmap(lambda number, *own: masses(*own, number, most))
-    of_good, of_bad = (of_columns(jnp.asarray(num_levels), *own) for own in (good, bad))
-    return Levels(of_good, jax.vmap(parzen.log_ratio)(of_good, of_bad))
+    return compared(densities(rows, points[:, good], is_good), densities(rows, points, is_bad))
 
 
 def _column_shares(context: Space) -> tuple[int, ...]:
@@ -184,22 +92,4 @@ def _column_shares(context: Space) -> tuple[int, ...]:
 
 
 def _propose_by_column(context: Space, model: ColumnModels, share: Array) -> Float[Array, " columns"]:
-    rows, groups = context.rows, _groups(context.rows)
-    point = jnp.zeros(rows.num_columns, share.dtype)
-    point = point.at[groups.numbers].set(_best_numbers(model.numbers, share[groups.numbers]))
-    ordinal = _best_levels(model.ordinal, share[groups.ordinal]) / _levels_per_unit(rows, groups.ordinal)
-    categorical = _best_levels(model.categorical, share[groups.categorical])
-    point = point.at[groups.ordinal].set(ordinal)
-    return point.at[groups.categorical].set(categorical.astype(share.dtype))
-
-
-def _best_numbers(model: Pair, share: Float[Array, "columns draws 3"]) -> Float[Array, " columns"]:
-    draws = jax.vmap(parzen.draw_mixture)(share[..., 1:], model.good)
-    good, bad = (jax.vmap(parzen.log_mixture)(part, draws) for part in model)
-    return draws[np.arange(draws.shape[0]), best_draw(good - bad, share[..., 0])]
-
-
-def _best_levels(model: Levels, share: Float[Array, "columns draws 3"]) -> Int32[Array, " columns"]:
-    draws = jax.vmap(parzen.draw_levels)(share[..., 1], model.good)
-    ratio = jnp.take_along_axis(model.ratio, draws, axis=1)
-    return draws[np.arange(draws.shape[0]), best_draw(ratio, share[..., 0])]
+    return best_point(context.rows, model, share)
