@@ -127,8 +127,12 @@ def pooled(own: Densities, others: Densities, trust: Float[Array, " parts"]) -> 
 
     mine, theirs = own.numbers, others.numbers
     weight = along(trust[0] * mine.weight, trust[1:, None, None] * theirs.weight)
-    parts = (along(getattr(mine, name), getattr(theirs, name)) for name in ("centre", "width", "inside"))
-    numbers = parzen.Mixture(*parts, weight, mine.low, mine.high)
+    numbers = mine._replace(
+        centre=along(mine.centre, theirs.centre),
+        width=along(mine.width, theirs.width),
+        inside=along(mine.inside, theirs.inside),
+        weight=weight,
+    )
     ordinal, categorical = (masses(*pair) for pair in zip(own[2:], others[2:], strict=True))
     return Densities(jnp.sum(share), numbers, ordinal, categorical)
 

@@ -127,7 +127,8 @@ def _densities(
     most_good = max(1, row.shape[1] // GOOD_DIVISOR)
 
     def of_task(own: tuple) -> tuple[Pair, Array]:
-        parts = divided(rows, *own, most_good)
+        task_row, task_costs, is_valid = own
+        parts = divided(rows, task_row, task_costs, is_valid, most_good)
         return parts, jax.nn.softmax(log_density(rows, parts.good, points))
 
     return jax.lax.map(of_task, (row, costs, valid))
