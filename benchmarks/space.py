@@ -89,11 +89,31 @@ def nearest_rows(
     kept = (
         np.arange(table.num_rows) if task is None else np.flatnonzero(table.measured(table.task_index(task)))
     )
-    rows, scale = _scaled(table, table.configs[kept]), _scales(table)
-    unordered = np.array([column.kind == "categorical" for column in table.columns])
-    wanted = _scaled(table, _encoded(table, configs))
-    nearest = [int(_distances(rows, config, scale, unordered).argmin()) for config in wanted]
-    return kept[np.array(nearest, np.int64)]
+    return kept[nearest(table.columns, table.configs, configs, kept)]
+
+
+def nearest(
+    columns: Sequence[Column],
+    rows: Float[np.ndarray, "rows columns"],
+    configs: Sequence[Mapping[str, Any]],
+    kept: Int[np.ndarray, " kept"],
+) -> Int[np.ndarray, " configs"]:
+    """Which of some rows is nearest to each configuration, as an index into ``kept``; see ``nearest_rows``.
+
+    Args:
+        columns: meaning of the columns of ``rows``.
+        rows: their ranges say what a difference weighs.
+        configs: a value or level for every column.
+        kept: rows that may be nearest.
+
+    Raises:
+        InputError: naming the configuration and the column at fault.
+    """
+    scaled, scale = _scaled(columns, rows), _scales(columns, rows)
+    unordered = np.array([column.kind == "categorical" for column in columns])
+    wanted = _scaled(columns, encoded(columns, configs))
+    found = [int(_distances(scaled[kept], config, scale, unordered).argmin()) for config in wanted]
+    return np.array(found, np.int64)
 
 
 def _distances(
@@ -106,12 +126,16 @@ def _distances(
     return np.where(unordered, gap > 0, gap / scale).sum(axis=1)
 
 
-def _encoded(table: AnyTable, configs: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "configs columns"]:
-    """Configurations as in ``table.configs``."""
-    rows = [
-        [_number(config, column, place) for column in table.columns] for place, config in enumerate(configs)
-    ]
-    return np.array(rows, np.float64).reshape(len(configs), table.num_columns)
+def encoded(
+    columns: Sequence[Column], configs: Sequence[Mapping[str, Any]]
+) -> Float[np.ndarray, "configs columns"]:
+    """Configurations as a table holds them: values, or indices of levels.
+
+    Raises:
+        InputError: naming the configuration and the column at fault.
+    """
+    rows = [[_number(config, column, place) for column in columns] for place, config in enumerate(configs)]
+    return np.array(rows, np.float64).reshape(len(configs), len(columns))
 
 
 def _number(config: Mapping[str, Any], column: Column, place: int) -> float:
@@ -132,15 +156,19 @@ def _number(config: Mapping[str, Any], column: Column, place: int) -> float:
     return number
 
 
-def _scaled(table: AnyTable, values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+def _scaled(
+    columns: Sequence[Column], values: Float[np.ndarray, "n columns"]
+) -> Float[np.ndarray, "n columns"]:
     """Log columns as logarithms."""
-    log = np.array([column.kind == "log" for column in table.columns])
+    log = np.array([column.kind == "log" for column in columns])
     return np.where(log, np.log(np.where(log, values, 1.0)), values)
 
 
-def _scales(table: AnyTable) -> Float[np.ndarray, " columns"]:
+def _scales(
+    columns: Sequence[Column], rows: Float[np.ndarray, "rows columns"]
+) -> Float[np.ndarray, " columns"]:
     """What a difference is divided by: the range of all rows or levels; 1 where there is none."""
-    span = np.ptp(_scaled(table, table.configs), axis=0)
-    levels = np.array([len(column.levels) - 1 for column in table.columns])
-    span = np.where([column.has_levels for column in table.columns], levels, span)
+    span = np.ptp(_scaled(columns, rows), axis=0)
+    levels = np.array([len(column.levels) - 1 for column in columns])
+    span = np.where([column.has_levels for column in columns], levels, span)
     return np.where(span > 0, span, 1.0)

@@ -22,6 +22,7 @@ from mohb_jax.running import run_study as run_study
 from mohb_jax.simulation import simulate as simulate
 from mohb_jax.transfer import Prior as Prior
 from mohb_jax.tuner.jobs import Job as Job
+from mohb_jax.tuner.on_ray import for_ray as for_ray
 from mohb_jax.tuner.priors import learn_prior as learn_prior
 from mohb_jax.tuner.setup import rungs as rungs
 from mohb_jax.tuner.space import Space as Space

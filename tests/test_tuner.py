@@ -77,6 +77,20 @@ def test_a_rung_waits_for_its_last_result():
     assert tuner.ask().from_fidelity == 0
 
 
+def test_checkpoints_that_nobody_needs_are_named():
+    tuner = tuner_of("mo-hb", fidelities=(1, 3, 9), mode="barrier")
+    first = [tuner.ask() for _ in range(9)]
+    for job in first[:-1]:
+        tell(tuner, job, checkpoint=f"{job.trial}-1")
+    assert tuner.droppable() == []
+    tell(tuner, first[-1], checkpoint="8-1")
+    second = [tuner.ask() for _ in range(3)]
+    on = {job.checkpoint for job in second}
+    assert set(tuner.droppable()) == {f"{trial}-1" for trial in range(9)} - on
+    tell(tuner, second[0], checkpoint="second")
+    assert on - set(tuner.droppable()) == {job.checkpoint for job in second[1:]}
+
+
 def test_reporting_is_telling_and_asking():
     asked, reported = (tuner_of("mo-asha", evaluations=40) for _ in range(2))
     told(asked, 40)
@@ -124,9 +138,6 @@ def test_a_lost_worker_is_replaced():
     assert [own.id for own in tuner.pending()] == [job.id]
     tuner.release(again)
     assert tuner.ask("third").from_fidelity == 1
-
-
-OPERATIONS = st.sampled_from(["ask", "ask", "tell", "tell", "fail", "release"])
 
 
 @hypothesis.settings(max_examples=12)
@@ -267,6 +278,13 @@ def test_an_edited_journal_is_refused_with_its_line(journal, line, changes, mess
         Tuner.open(edited(journal, line, **changes))
 
 
+def test_a_lock_may_be_a_file_alone(tmp_path):
+    tuner = tuner_of("random", journal=tmp_path / "run.jsonl", soft_lock=True)
+    told(tuner, 3)
+    assert len(Tuner.open(tmp_path / "run.jsonl", soft_lock=True).results()) == 3
+    assert not (tmp_path / "run.jsonl.lock").exists()
+
+
 def test_a_broken_line_in_the_middle_is_refused(journal):
     journal.write_bytes(journal.read_bytes().replace(b'"op"', b'"op', 1))
     with pytest.raises(InputError, match="line 2: not a JSON object"):
@@ -313,6 +331,8 @@ def test_a_full_disk_loses_nothing(journal, monkeypatch):
         ({"method": "ms-ehvi", "known": ["error"]}, "give its values with Space.with_known"),
         ({"seconds": -1}, "seconds is -1"),
         ({"retries": -1}, "retries is -1"),
+        ({"method": "pymoo-nsga2"}, "is of another library: it cannot be asked and told live"),
+        ({"method": "meta-knn"}, "it learns from other tasks, the table has one task"),
     ],
 )
 def test_wrong_arguments(options, message):
@@ -423,6 +443,18 @@ def test_grids_and_rungs():
     assert rungs(1, 81) == (1, 3, 9, 27, 81)
     assert rungs(1, 100) == (1, 4, 11, 33, 100)
     assert rungs(0.5, 4, 2) == (0.5, 1, 2, 4)
+
+
+def test_configurations_have_rows():
+    space = Space.grid({"lr": [0.1, 0.2, 0.4], "act": ["relu", "gelu"]})
+    assert all(space.row(space.config(row)) == space.nearest(space.config(row)) == row for row in range(6))
+    sampled = Space.sample({"lr": log(1e-4, 0.1)}, 64)
+    near = sampled.nearest({"lr": 0.01})
+    assert abs(math.log10(sampled.config(near)["lr"]) + 2) < 0.05
+    with pytest.raises(InputError, match=r"no row is {'lr': 0.01}: Space.nearest gives"):
+        sampled.row({"lr": 0.01})
+    with pytest.raises(InputError, match="column 'act': 'tanh' is no level; accepted: relu, gelu"):
+        space.row({"lr": 0.1, "act": "tanh"})
 
 
 def test_a_config_space():

@@ -36,6 +36,7 @@ class LiveHalving:
 
     def __init__(self, plan: AsynchronousPlan, context: Context, lanes: Lanes, num_objectives: int) -> None:
         self.most_out: int | None = None
+        self.left: set[int] = set()
         self._plan, self._context, self._lanes = plan, jax.device_put(context), lanes
         self._program, self._capacity = plan.program, 0
         self._numbers = plan.numbers(FIRST_CAPACITY)

@@ -25,6 +25,7 @@ class LivePolicy:
         if plan.policy.has_phases and plan.budget is None and np.isinf(lanes.horizon[0]):
             raise InputError("evaluations or seconds is needed: this method goes through the phases of a run")
         self.most_out: int | None = plan.num_workers
+        self.left: set[int] = set()
         self._plan, self._context, self._lanes = plan, jax.device_put(context), lanes
         self._state = _started(plan.policy, self._context, lanes)
         self._jobs: list[tuple[int, int]] = []
@@ -91,6 +92,7 @@ class LiveOpening:
     ) -> None:
         assert plan.opening is not None
         self.most_out: int | None = plan.num_workers
+        self.left: set[int] = set()
         self._opening: Opening = plan.opening
         self._halving = LiveHalving(plan.opening.plan, context[1], lanes, num_objectives)
         self._policy = LivePolicy(plan, context[0], lanes)

@@ -61,6 +61,7 @@ class LiveRungs:
         num_levels: int,
     ) -> None:
         self.most_out: int | None = None
+        self.left: set[int] = set()
         known, most_rows = context
         self._plan, self._context, self._lanes = plan, jax.device_put(known), lanes
         self._num_objectives, self._top = num_objectives, num_levels - 1
@@ -174,6 +175,8 @@ class LiveRungs:
         jobs = Jobs(bracket.row, np.full_like(bracket.row, level), bracket.costs, none, bracket.valid)
         bracket.done.append(jax.tree.map(lambda part: part[None], jobs))
         order, bracket.valid = np.asarray(order[0]), np.array(valid[0])
+        kept = bracket.trial[order][bracket.valid]
+        self.left |= set(bracket.trial.tolist()) - set(kept.tolist())
         bracket.row, bracket.trial = bracket.row[order], bracket.trial[order]
         bracket.costs, bracket.next_slot = self._no_costs(len(order)), 0
 

@@ -41,6 +41,8 @@ class LiveRun(Protocol):
 
     most_out: int | None
     """Jobs that may be out at a time; None for any number."""
+    left: set[int]
+    """Trials that were told to pause, and will never go on: others of their rung did."""
 
     def ask(self, worker: int, seconds: float, going_on: int | None) -> Launch | None:
         """The next job; None where there is nothing to do before another result is told.

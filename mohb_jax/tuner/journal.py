@@ -17,8 +17,8 @@ import filelock
 
 from mohb_jax.errors import InputError
 
-LOCK_SECONDS = 60
-"""How long an operation waits for those of others."""
+LOCK_SECONDS = 300
+"""How long an operation waits for those of others; the first of each process compiles programs meanwhile."""
 
 
 class Line(NamedTuple):
@@ -82,13 +82,16 @@ class FileJournal:
 
     Args:
         path: of the file.
+        soft_lock: lock by a file that is there or not, where the file system has no locks (some NFS); a
+            process that dies then leaves it, and somebody must take it away.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, soft_lock: bool = False) -> None:
         self.path = path
         self._offset = self.num_lines = 0
         self._lock = threading.RLock()
-        self._file_lock = filelock.FileLock(f"{path}.lock", timeout=LOCK_SECONDS)
+        kind = filelock.SoftFileLock if soft_lock else filelock.FileLock
+        self._file_lock = kind(f"{path}.lock", timeout=LOCK_SECONDS)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

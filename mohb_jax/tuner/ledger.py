@@ -138,14 +138,14 @@ class Ledger:
     def ask(self, worker: str | None, now: float | int) -> Entry | None:
         """Hands a job out; None if there is none before another result. Only where ``may_ask``."""
         place = self._place(worker)
-        if self._waiting:
+        going_on = None if self.is_over(now) else self._own(worker)
+        if self._waiting and going_on is None:
             entry = self.entries[self._waiting.popleft()]
             entry.place, entry.worker, entry.asked, entry.state = place, worker, now, "out"
             entry.attempt += 1
             entry.reported = 0
             self._out.add(entry.number)
             return entry
-        going_on = self._own(worker)
         launch = self._run.ask(place, now - self._began, going_on)
         if launch is None:
             self._is_dry = True
@@ -230,6 +230,15 @@ class Ledger:
         entry.state = "waiting"
         self._out.discard(entry.number)
         self._waiting.append(entry.number)
+
+    def droppable(self) -> list[str]:
+        """Checkpoints that nobody goes on from any more."""
+        told = [entry for entry in self.entries if entry.state == "ended"]
+        ended = {entry.launch.trial for entry in told if entry.verdict is Verdict.STOP} | self._run.left
+        needed = {point for trial, point in self._checkpoints.items() if trial not in ended}
+        needed |= {entry.given for entry in self.entries if entry.state != "ended"}
+        points = dict.fromkeys(entry.checkpoint for entry in told)
+        return [point for point in points if point is not None and point not in needed]
 
     def goes_on(self, number: int) -> bool:
         """Whether the trial of a job was told to go on, and nobody has taken it up."""

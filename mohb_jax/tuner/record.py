@@ -26,12 +26,14 @@ class Record:
         fidelities: of its levels.
     """
 
-    def __init__(self, setup: Setup, path: Path | None, clock: Callable[[], float | int]) -> None:
+    def __init__(
+        self, setup: Setup, path: Path | None, clock: Callable[[], float | int], soft_lock: bool = False
+    ) -> None:
         self.setup, self._path, self._clock = setup, path, clock
         self.began, self._version = math.nan, ""
         self.used: tuple[int, ...] = ()
         self.fidelities: tuple[float | int, ...] = ()
-        self._journal = MemoryJournal() if path is None else FileJournal(path)
+        self._journal = MemoryJournal() if path is None else FileJournal(path, soft_lock)
         self._ledger: Ledger | None = None
         self._lines: list[dict[str, Any]] = []
 

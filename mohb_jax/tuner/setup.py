@@ -22,6 +22,7 @@ from mohb_jax.drivers.verdicts import LiveRun
 from mohb_jax.errors import InputError
 from mohb_jax.guards import guarded
 from mohb_jax.methods import make_plan, make_settings, method_named
+from mohb_jax.methods.external import External
 from mohb_jax.plugins import telling
 from mohb_jax.precision import in_64_bits
 from mohb_jax.settings import plain_value, require_count
@@ -110,6 +111,8 @@ def start(setup: Setup) -> tuple[LiveRun, tuple[int, ...]]:
         InputError: the method cannot serve the space, or the settings are not accepted.
     """
     method, candidates = method_named(setup.method), setup.candidates()
+    if isinstance(method, External):
+        raise InputError(f"method {method.label!r} is of another library: it cannot be asked and told live")
     settings = make_settings(method, **setup.settings)
     _require_known(setup, candidates, settings)
     if setup.prior is not None and setup.sources is None:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from mohb_jax.benchmarks import checks
 from mohb_jax.benchmarks.columns import Column, Level, require_choice, whole
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.benchmarks.space import encoded, nearest
 from mohb_jax.errors import InputError
 from mohb_jax.settings import require_count
 
@@ -222,6 +223,26 @@ class Space:
             column.name: column.levels[int(value)] if column.has_levels else whole(float(value))
             for column, value in zip(self.columns, self.configs[row], strict=True)
         }
+
+    def row(self, config: Mapping[str, Any]) -> int:
+        """The row of a configuration.
+
+        Raises:
+            InputError: a column is missing or has no such level, or no row is equal.
+        """
+        equal = np.flatnonzero((self.configs == encoded(self.columns, [config])).all(axis=1))
+        if not len(equal):
+            raise InputError(f"no row is {dict(config)}: Space.nearest gives the one that comes nearest")
+        return int(equal[0])
+
+    def nearest(self, config: Mapping[str, Any]) -> int:
+        """The row that is nearest to a configuration, see ``benchmarks.space.nearest_rows``; of several the
+        first.
+
+        Raises:
+            InputError: a column is missing or has no such level.
+        """
+        return int(nearest(self.columns, self.configs, [config], np.arange(len(self)))[0])
 
     @functools.cached_property
     def fingerprint(self) -> str:

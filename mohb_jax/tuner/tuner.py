@@ -51,6 +51,8 @@ class Tuner:
             forgets with the process.
         retries: attempts that a failed job gets beside its first.
         clock: seconds, for ``seconds`` and the log.
+        soft_lock: lock the journal by a file that is there or not, where the file system has no locks (some
+            NFS); a process that dies then leaves it, and somebody must take it away.
         **settings: the method's own.
 
     Raises:
@@ -84,6 +86,7 @@ class Tuner:
         journal: str | os.PathLike[str] | None = None,
         retries: int = 0,
         clock: Callable[[], float | int] = time.time,
+        soft_lock: bool = False,
         **settings: Any,
     ) -> None:
         setup = make_setup(
@@ -103,15 +106,21 @@ class Tuner:
             prior=prior,
             sources=sources,
         )
-        self._begin(setup, None if journal is None else Path(journal), clock)
+        self._begin(setup, None if journal is None else Path(journal), clock, soft_lock)
 
     @classmethod
-    def open(cls, journal: str | os.PathLike[str], clock: Callable[[], float | int] = time.time) -> "Tuner":
+    def open(
+        cls,
+        journal: str | os.PathLike[str],
+        clock: Callable[[], float | int] = time.time,
+        soft_lock: bool = False,
+    ) -> "Tuner":
         """Goes on with, or joins, the run of a journal.
 
         Args:
             journal: the file.
             clock: seconds.
+            soft_lock: as whoever began it.
 
         Raises:
             InputError: the file is missing, is none, or is of a newer version.
@@ -119,18 +128,20 @@ class Tuner:
         path = Path(journal)
         if not path.is_file():
             raise InputError(f"journal {path} does not exist: Tuner(..., journal={str(path)!r}) begins one")
-        lines = FileJournal(path)
+        lines = FileJournal(path, soft_lock)
         with lines.locked():
             found = lines.new_lines()
         if not found:
             raise InputError(f"journal {path} is empty: Tuner(..., journal={str(path)!r}) begins one")
         tuner = cls.__new__(cls)
-        tuner._begin(read_setup(found[0].content, path), path, clock)
+        tuner._begin(read_setup(found[0].content, path), path, clock, soft_lock)
         return tuner
 
-    def _begin(self, setup: Setup, path: Path | None, clock: Callable[[], float | int]) -> None:
+    def _begin(
+        self, setup: Setup, path: Path | None, clock: Callable[[], float | int], soft_lock: bool
+    ) -> None:
         self._setup, self._path, self._clock = setup, path, clock
-        self._record = Record(setup, path, clock)
+        self._record = Record(setup, path, clock, soft_lock)
         self._record.do(lambda ledger: None)
 
     def __repr__(self) -> str:
@@ -320,6 +331,11 @@ class Tuner:
         """Jobs that are with a worker, by ``id``."""
         return self._record.do(lambda ledger: [e.number for e in ledger.pending if e.state == "out"])
 
+    def droppable(self) -> list[str]:
+        """Checkpoints that nobody goes on from any more, in the order in which they were told: of trials that
+        stopped or were left behind in their rung, and those that a later job of the trial has replaced."""
+        return self._record.do(lambda ledger: ledger.droppable())
+
     @property
     def finished(self) -> bool:
         """Whether no job will be handed out any more, unless one that is out is released."""
@@ -329,6 +345,11 @@ class Tuner:
     def objectives(self) -> tuple[Objective, ...]:
         """What is told."""
         return self._setup.objectives
+
+    @property
+    def workers(self) -> int:
+        """Trainings at a time."""
+        return self._setup.workers
 
     @property
     def space(self) -> Space:
