@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from mohb_jax.kernels.crowding import crowding_distance
+from mohb_jax.kernels.crowding import crowded_order
 from mohb_jax.kernels.dominance import peel_rank
 from mohb_jax.types import Array, Key
 
@@ -356,12 +356,14 @@ def nsga2(library: Library, key: Key, loss: Loss = log_loss, generations: int = 
 
     ``POPULATION`` sets, each of which begins with a density of its own. Parents win binary tournaments; pairs
     exchange models uniformly, then each model joins or leaves with probability 1 / models. An empty set is
-    mended: it gets the best single.
+    mended: it gets the best single. Sets are compared by sums of predictions in 32 bits, which takes a third
+    of the time; reported losses have 64.
 
     References:
         Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002.
     """
     number, best_alone = library.cost.shape[0], _best_first(library, loss)[0]
+    halved = library.validation.astype(jnp.float32)
     change = 1 / jnp.maximum(library.allowed.sum(), 1)
 
     def mended(sets: Bool[Array, "k models"]) -> Bool[Array, "k models"]:
@@ -369,7 +371,7 @@ def nsga2(library: Library, key: Key, loss: Loss = log_loss, generations: int = 
         return sets.at[:, best_alone].set(sets[:, best_alone] | ~sets.any(axis=1))
 
     def objectives(sets: Bool[Array, "k models"]) -> Float[Array, "k 2"]:
-        return jnp.stack([_of_sets(library.validation, sets, loss), sets @ library.cost], axis=1)
+        return jnp.stack([_of_sets(halved, sets, loss), sets @ library.cost], axis=1)
 
     def generation(carry: tuple, own_key: Key) -> tuple:
         sets, costs = carry
@@ -383,7 +385,7 @@ def nsga2(library: Library, key: Key, loss: Loss = log_loss, generations: int = 
         all_costs = jnp.concatenate([costs, objectives(child)])
         valid = jnp.ones(2 * POPULATION, bool)
         rank = peel_rank(all_costs, valid, POPULATION)  # half of the sets in few fronts: quicker than a sweep
-        order = jnp.lexsort((-crowding_distance(all_costs, rank, valid), rank))[:POPULATION]
+        order = crowded_order(all_costs, rank, valid)[:POPULATION]
         return (all_sets[order], all_costs[order]), None
 
     density_key, start, rest = jax.random.split(key, 3)
@@ -392,14 +394,13 @@ def nsga2(library: Library, key: Key, loss: Loss = log_loss, generations: int = 
     keys = jax.random.split(rest, generations)
     sets, costs = jax.lax.scan(generation, (begun, objectives(begun)), keys)[0]
     valid = jnp.broadcast_to(library.allowed.any(), (POPULATION,))
-    return Ensembles(
-        sets.astype(jnp.int32), costs[:, 0], _of_sets(library.test, sets, loss), costs[:, 1], valid
-    )
+    found, tested = (_of_sets(parts, sets, loss) for parts in (library.validation, library.test))
+    return Ensembles(sets.astype(jnp.int32), found, tested, costs[:, 1], valid)
 
 
 def _of_sets(
     parts: Float[Array, "v models"], sets: Bool[Array, "k models"], loss: Loss
 ) -> Float[Array, " k"]:
     """Losses of ensembles with equal weights."""
-    members = sets.T.astype(parts.dtype)
-    return loss(jnp.zeros((parts.shape[0], 1)), parts @ members, members.sum(axis=0))
+    total = (parts @ sets.T.astype(parts.dtype)).astype(float)
+    return loss(jnp.zeros((parts.shape[0], 1)), total, sets.sum(axis=1).astype(float))

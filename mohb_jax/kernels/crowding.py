@@ -77,9 +77,23 @@ def crowding_order(
     usable = valid & jnp.all(jnp.isfinite(costs), axis=1)
     n = costs.shape[0]
     rank = pareto_rank(jnp.where(usable[:, None], costs, 0), usable, num_ranked)
-    distance = crowding_distance(costs, rank, usable)
     group = jnp.where(usable, rank, jnp.where(valid, n + 1, n + 2))
-    place = _place(group, -distance)
+    return crowded_order(costs, group, usable)
+
+
+@jax.jit
+def crowded_order(
+    costs: Float[Array, "n m"], rank: Int[Array, " n"], valid: Bool[Array, " n"]
+) -> Int[Array, " n"]:
+    """``crowding_order`` of rows whose fronts are known.
+
+    Args:
+        costs: objective values.
+        rank: front of each row; what is not valid comes where its own number puts it.
+        valid: False marks rows without a distance.
+    """
+    n = costs.shape[0]
+    place = _place(rank, -crowding_distance(costs, rank, valid))
     return jnp.zeros(n, jnp.int32).at[place].set(jnp.arange(n, dtype=jnp.int32))
 
 
