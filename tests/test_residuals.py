@@ -6,9 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mohb_jax.searchers import transfer_sources
 from mohb_jax.searchers.residuals import LOGISTIC, RIDGE, Pairs, no_residuals, shift, updated
 from mohb_jax.searchers.transfer import CHOICE, transfer
+from mohb_jax.searchers.transfer_sources import Learning
+from tests.test_transfer_prior import certain
 from tests.test_transfer_searcher import small_sources
+from tests.transfer_tables import related_tasks
 
 
 def updated_by_definition(weight, precision, pairs):
@@ -69,3 +73,16 @@ def test_of_twice_as_many_rows_those_are_taken_that_results_speak_against_least(
     suggest = jax.jit(lambda key: searcher.suggest(sources, jnp.int32(0), state._replace(key=key), 1)[1][0])
     rows = [int(suggest(key)) for key in jax.random.split(jax.random.key(2), 12)]
     assert sum(row in wanted for row in rows) >= 9  # a tenth is random
+
+
+def test_sources_learn_from_the_lowest_fidelity_where_that_is_asked_for(monkeypatch):
+    table, asked = related_tasks(num_rows=40, num_tasks=2), []
+
+    def learnt(source, seed, parts):
+        asked.append(source.fidelities)
+        return certain(source)
+
+    monkeypatch.setattr(transfer_sources, "learn_transfer_prior", learnt)
+    for learning in (Learning(lowest=True), Learning(lowest=True), Learning()):
+        transfer_sources.prepared_sources(4, learning, table, (0,), 0, None)
+    assert asked == [(1,), (1,), (1, 3)]

@@ -120,11 +120,12 @@ def prepared_sources(
     Raises:
         InputError: if the table has one task alone, or the prior is one of another space.
     """
-    joint = learn_transfer_prior(table, seed, JOINT) if prior is None else prior
+    learnt_from = _at_lowest(table) if learning.lowest else table
+    joint = learn_transfer_prior(learnt_from, seed, JOINT) if prior is None else prior
     joint.require_space(table)
     kept, call = _KEPT.setdefault(joint, {}), (tasks, seed, draws, prior is None)
     if call not in kept:
-        alone = None if prior is not None or table.num_tasks < 3 else _alone(table, seed)
+        alone = None if prior is not None or table.num_tasks < 3 else _alone(learnt_from, seed)
         untested = UNTESTED if prior is None else VOUCHED
         trust = np.stack([reliability(table, alone, task, untested) for task in tasks])
         kept[call] = _make(table, joint, alone, trust, tasks, seed, draws)
