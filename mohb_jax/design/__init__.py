@@ -1,0 +1,1 @@
+"""``mohb design``: the space of tuning methods, searched, tested and explained."""

@@ -1,0 +1,168 @@
+"""The winner on test tasks, against other methods: studies of their own, one for each benchmark."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from mohb_jax.analysis.analysis import Analysis
+from mohb_jax.analysis.comparison import Comparison, comparison
+from mohb_jax.analysis.results import load_study
+from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.design.space import Point, method_of
+from mohb_jax.design.spec import Design
+from mohb_jax.errors import InputError
+from mohb_jax.methods import METHODS, lacking, make_settings, method_named
+from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, make_conditions
+from mohb_jax.study.entries import BenchmarkEntry
+from mohb_jax.study.run import run_study
+from mohb_jax.study.spec import make_study
+from mohb_jax.study.units import load_tables
+
+RESAMPLES = 2000
+
+
+class Compared(NamedTuple):
+    """The winner less another method, in final relative hypervolume.
+
+    Attributes:
+        method: the other one.
+        difference: mean over benchmarks of the mean over their tasks.
+        low: of the interval of 95 %, tasks and runs resampled.
+        high: of it.
+        tasks: that both ran on.
+        benchmarks: of them.
+        wins: tasks on which the winner's mean is larger.
+        own: the winner's mean on these tasks.
+        other: the other one's.
+        per_benchmark: difference of each benchmark, by name.
+    """
+
+    method: str
+    difference: float
+    low: float
+    high: float
+    tasks: int
+    benchmarks: int
+    wins: int
+    own: float
+    other: float
+    per_benchmark: dict[str, float]
+
+
+def judge(
+    design: Design,
+    entries: Mapping[str, Point],
+    folder: Path,
+    tell: Callable[[str], None],
+    data: str | None = None,
+) -> list[Compared]:
+    """Runs the chosen methods and all others on the test tasks, and compares them with the first.
+
+    Args:
+        design: what is tested on, and against what.
+        entries: chosen points by the name under which they are shown, the winner first.
+        folder: holds a study for each benchmark; what is there is not run again.
+        tell: is told how it goes.
+        data: folder of the published files.
+    """
+    found: list[tuple[str, Comparison]] = []
+    for entry in design.test:
+        own = _study(design, entry, entries, data)
+        tell(f"test on {entry.name}: {len(own['methods'])} methods")
+        study = make_study(own, "test of the design")
+        tables = load_tables(study, data)
+        run_study(study, tables, folder / entry.name, "mohb design")
+        cells = Analysis(load_study(folder / entry.name, "full")).cells
+        data = comparison(cells, [one["name"] for one in own["methods"]])
+        found.append((entry.name, data))
+        means = dict(zip(data.methods, data.means.mean(axis=0).tolist(), strict=True))
+        best = sorted(means, key=lambda name: -means[name])[:3]
+        shown = dict.fromkeys([next(iter(entries)), *best])
+        tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
+    winner, *others = [*entries, *[name for name in design.methods if name not in entries]]
+    compared = [_compared(found, winner, other) for other in others]
+    return sorted((own for own in compared if own is not None), key=lambda own: own.difference)
+
+
+def _study(
+    design: Design, entry: BenchmarkEntry, entries: Mapping[str, Point], data: str | None
+) -> dict[str, Any]:
+    """A study of one benchmark; methods that its table cannot serve are left out."""
+    base = {"benchmarks": [entry.model_dump(exclude_none=True)], "methods": ["random"]}
+    (whole, table), *_ = load_tables(make_study(base, "test of the design"), data)
+    methods: list[dict[str, Any]] = []
+    for name, point in entries.items():
+        method, settings = method_of(point)
+        _require_served(whole, method, settings)
+        methods.append({"method": method, "name": name, "settings": settings})
+    for name in design.methods:
+        if name not in entries and lacking(whole, METHODS[name]) is None:
+            methods.append({"method": name, "name": name})
+    return base | {
+        "name": f"test-{entry.name}",
+        "methods": methods,
+        "seeds": design.tests,
+        "seed": design.seed + 1,
+        "settings": {"workers": design.workers},
+        "reference": next(iter(entries)),
+        **_limits(design, table),
+    }
+
+
+def _require_served(table: AnyTable, method: str, settings: Mapping[str, Any]) -> None:
+    chosen = method_named(method)
+    missing = lacking(table, chosen, make_settings(chosen, **settings))
+    if missing is not None:
+        raise InputError(f"the design cannot serve benchmark {table.name!r}: {missing}")
+
+
+def _limits(design: Design, table: AnyTable) -> dict[str, Any]:
+    """The time of so many full trainings, or their number where evaluations take no time."""
+    if not all(table.final_runtime(task).max() > 0 for task in range(table.num_tasks)):
+        return {"evaluations": design.trainings}
+    usual = horizons(table, table.tasks, make_conditions(workers=design.workers), None)
+    share = design.trainings / DEFAULT_EVALUATIONS
+    return {"seconds": {task: own * share for task, own in zip(table.tasks, usual, strict=True)}}
+
+
+def _compared(found: Sequence[tuple[str, Comparison]], winner: str, other: str) -> Compared | None:
+    """None where no benchmark has both."""
+    values: dict[str, Float[np.ndarray, "tasks 2 runs"]] = {}
+    for benchmark, data in found:
+        if winner in data.methods and other in data.methods and data.values.size:
+            places = [data.methods.index(winner), data.methods.index(other)]
+            values[benchmark] = data.values[:, places]
+    if not values:
+        return None
+    differences = {name: own[:, 0] - own[:, 1] for name, own in values.items()}
+    low, high = interval(list(differences.values()))
+    each = {name: float(own.mean()) for name, own in differences.items()}
+    return Compared(
+        other,
+        float(np.mean(list(each.values()))),
+        low,
+        high,
+        sum(len(own) for own in values.values()),
+        len(values),
+        int(sum((own.mean(axis=1) > 0).sum() for own in differences.values())),
+        float(np.mean([own[:, 0].mean() for own in values.values()])),
+        float(np.mean([own[:, 1].mean() for own in values.values()])),
+        each,
+    )
+
+
+def interval(differences: Sequence[Float[np.ndarray, "tasks runs"]], seed: int = 0) -> tuple[float, float]:
+    """Interval of 95 % of the mean over groups of the mean over tasks: tasks of each group and the runs of
+    all are resampled (percentile bootstrap)."""
+    rng = np.random.default_rng(seed)
+    means = np.zeros(RESAMPLES)
+    for own in differences:
+        tasks, runs = own.shape
+        counts = rng.multinomial(tasks, np.full(tasks, 1 / tasks), RESAMPLES) / tasks
+        weights = rng.multinomial(runs, np.full(runs, 1 / runs), RESAMPLES) / runs
+        means += np.einsum("bt,tr,br->b", counts, own, weights, optimize=True)
+    low, high = np.quantile(means / len(differences), [0.025, 0.975])
+    return float(low), float(high)

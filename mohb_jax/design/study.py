@@ -1,0 +1,209 @@
+"""A design study from its file to its page: searches, test, explanation."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from mohb_jax import store
+from mohb_jax.design.choice import importance
+from mohb_jax.design.explain import Explanation, explain
+from mohb_jax.design.judging import Compared, judge
+from mohb_jax.design.pool import Pool, pooled
+from mohb_jax.design.search import Evaluated, Found, Limits, search
+from mohb_jax.design.space import Point, Space, label, make_space, method_of, shapes_of
+from mohb_jax.design.spec import Design
+from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
+from mohb_jax.errors import InputError
+from mohb_jax.programs import Compilation
+from mohb_jax.study.spec import make_study
+from mohb_jax.study.units import load_tables
+
+JOURNAL, RESULT, BEST = "design.jsonl", "design.json", "best.yaml"
+RUNS_OF_A_SEARCH = 1 << 17
+"""Numbers of runs that a search has for itself."""
+WINNER, SECOND = "design", "second design"
+"""Under which names they are tested."""
+
+
+class Outcome(NamedTuple):
+    """All that a study found.
+
+    Attributes:
+        design: what was asked for.
+        tasks: training tasks.
+        found: each search.
+        compared: the winner against others on test tasks, the one that it is least ahead of first.
+        explanation: of the winner.
+        importance: of each part, over all candidates.
+        num_runs: tuning runs of searches and explanation, on training tasks.
+        num_tests: on test tasks.
+        programs: made ready in this process.
+        seconds: of this process.
+    """
+
+    design: Design
+    tasks: tuple[str, ...]
+    found: list[Found]
+    compared: list[Compared]
+    explanation: Explanation
+    importance: dict[str, float]
+    num_runs: int
+    num_tests: int
+    programs: int
+    seconds: float
+
+
+def training_pool(design: Design, data: str | None = None) -> Pool:
+    """The training tasks as one table; ``InputError`` where the space cannot be served by a benchmark."""
+    entries = [entry.model_dump(exclude_none=True) for entry in design.train]
+    study = make_study({"benchmarks": entries, "methods": ["random"]}, "train")
+    tables = [table for _, table in load_tables(study, data)]
+    for table in tables:
+        if table.num_fidelities < 2:
+            only_full = {shape["schedule"] for shape in shapes_of(design.chosen_from)} == {"full"}
+            if not only_full:
+                raise InputError(
+                    f"benchmark {table.name!r} cannot serve the space: it has one fidelity, and schedules "
+                    "other than full need several; take it as a test benchmark, or limit schedule to full"
+                )
+        if not all(table.final_runtime(task).max() > 0 for task in range(table.num_tasks)):
+            raise InputError(f"benchmark {table.name!r} cannot serve a search: its trainings take no time")
+    return pooled(tables, design.rows, design.seed)
+
+
+def run_design(
+    design: Design, folder: Path, tell: Callable[[str], None] = print, data: str | None = None
+) -> Outcome:
+    """Searches, tests and explains; what the folder holds already is not run again.
+
+    Args:
+        design: what is asked for.
+        folder: made where missing: journal, studies of the test, ``best.yaml``, ``design.json``.
+        tell: is told how it goes.
+        data: folder of the published files.
+    """
+    began = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    with store.alone_in(folder), Compilation() as compilation:
+        _keep(design, folder)
+        pool = training_pool(design, data)
+        tell(f"training on {pool.table.num_tasks} tasks of {len(pool.parts)} benchmarks")
+        trials = Trials(pool, design.seed, design.workers, folder / JOURNAL, design.trainings)
+        found = _searches(design, trials, tell)
+        winner = found[0].winner
+        _write_best(folder / BEST, design, winner)
+        seeds = design.explained
+        explanation = explain(trials, make_space(), winner, FIRST_TEST_RUN, seeds)
+        tell(f"explained: {label(winner)}; {compilation.count} programs for the search so far")
+        searched = compilation.count
+        entries = {WINNER: winner}
+        if len(found) > 1 and label(found[1].winner) != label(winner):
+            entries[SECOND] = found[1].winner
+        compared = judge(design, entries, folder / "test", tell, data)
+        every = [own for one in found for own in one.evaluated]
+        outcome = Outcome(
+            design,
+            trials.tasks,
+            found,
+            compared,
+            explanation,
+            importance([own.point for own in every], np.array([own.mean for own in every]), design.seed),
+            trials.num_runs,
+            _num_tests(folder / "test"),
+            searched,
+            time.perf_counter() - began,
+        )
+    (folder / RESULT).write_text(json.dumps(as_json(outcome), indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
+def _searches(design: Design, trials: Trials, tell: Callable[[str], None]) -> list[Found]:
+    limits = Limits(
+        design.shapes,
+        design.seeds,
+        design.refined,
+        design.refinements,
+        design.runs,
+        design.eliminate,
+        design.seed,
+    )
+    found = []
+    for number in range(design.searches):
+        tell(f"search {number + 1} of {design.searches}")
+        own = search(
+            trials, design.chosen_from, limits, design.seed + number, number * RUNS_OF_A_SEARCH, tell
+        )
+        found.append(own)
+    return found
+
+
+def _keep(design: Design, folder: Path) -> None:
+    """The design beside its results; a folder holds one."""
+    text = yaml.safe_dump(design.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    path = folder / "asked.yaml"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise InputError(f"{folder} holds another design study: give another folder with --out")
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_best(path: Path, design: Design, winner: Point) -> None:
+    method, settings = method_of(winner)
+    content = {"design": design.name, "method": method, "settings": settings, "parts": dict(winner)}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _num_tests(folder: Path) -> int:
+    total = 0
+    for own in sorted(folder.iterdir()):
+        total += sum(unit.spec["num_seeds"] * len(unit.spec["tasks"]) for unit in store.read_units(own))
+    return total
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON holds it."""
+
+    def search_of(found: Found) -> dict[str, Any]:
+        method, settings = method_of(found.winner)
+        return {
+            "winner": found.winner,
+            "method": method,
+            "settings": settings,
+            "predicted": found.predicted,
+            "best_observed": found.best_observed,
+            "alive": found.alive,
+            "evaluated": [_evaluated(own) for own in found.evaluated],
+        }
+
+    explanation = {
+        name: [step._asdict() | {"matters": step.matters} for step in steps]
+        for name, steps in outcome.explanation._asdict().items()
+        if isinstance(steps, list)
+    }
+    return {
+        "design": outcome.design.model_dump(mode="json", exclude_none=True),
+        "versions": store.versions(),
+        "tasks": list(outcome.tasks),
+        "num_runs": outcome.num_runs,
+        "num_tests": outcome.num_tests,
+        "programs": outcome.programs,
+        "seconds": round(outcome.seconds, 1),
+        "searches": [search_of(found) for found in outcome.found],
+        "compared": [own._asdict() for own in outcome.compared],
+        "explanation": {"plain": outcome.explanation.plain._asdict(), **explanation},
+        "importance": outcome.importance,
+    }
+
+
+def _evaluated(own: Evaluated) -> dict[str, Any]:
+    runs = own.blocks.shape[1]
+    return {"point": own.point, "mean": own.mean, "deviation": own.variance**0.5, "blocks": runs}
+
+
+def described(space: Space) -> str:
+    """How large a space is, in a line."""
+    return f"{sum(1 for _ in shapes_of(space)):,} static choices, {len(space.traced)} numbers"
