@@ -76,9 +76,9 @@ def judge(
         tables = load_tables(study, data)
         run_study(study, tables, folder / entry.name, "mohb design")
         cells = Analysis(load_study(folder / entry.name, "full")).cells
-        data = comparison(cells, [one["name"] for one in own["methods"]])
-        found.append((entry.name, data))
-        means = dict(zip(data.methods, data.means.mean(axis=0).tolist(), strict=True))
+        finals = comparison(cells, [one["name"] for one in own["methods"]])
+        found.append((entry.name, finals))
+        means = dict(zip(finals.methods, finals.means.mean(axis=0).tolist(), strict=True))
         best = sorted(means, key=lambda name: -means[name])[:3]
         shown = dict.fromkeys([next(iter(entries)), *best])
         tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
