@@ -148,7 +148,7 @@ def _bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
     for number, (name, value, start, end) in enumerate(rows):
         y = 14 + 20 * number
         colour = "var(--bad)" if end < 0 else "var(--bar)" if start > 0 else "var(--soft)"
-        left, width = min(at(0), at(value)), max(abs(at(value) - at(0)), 1)
+        left, width = min(at(0.0), at(value)), max(abs(at(value) - at(0.0)), 1)
         drawn.append(
             f'<text x="180" y="{y + 4}" text-anchor="end">{_text(name)}</text>'
             f'<rect x="{left:.1f}" y="{y - 5}" width="{width:.1f}" height="10" fill="{colour}" '
@@ -158,7 +158,7 @@ def _bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
             f'<text x="755" y="{y + 4}">{value:+.3f}</text>'
         )
     height = 20 * len(rows) + 14
-    zero = f'<line x1="{at(0):.1f}" x2="{at(0):.1f}" y1="0" y2="{height}" stroke="var(--line)"/>'
+    zero = f'<line x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="{height}" stroke="var(--line)"/>'
     return (
         f'<svg viewBox="0 0 810 {height}" role="img" aria-label="values with intervals">'
         f"{zero}{''.join(drawn)}</svg>"

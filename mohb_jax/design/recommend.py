@@ -14,13 +14,13 @@ from mohb_jax.errors import InputError
 from mohb_jax.methods import SHIPPED, lacking, make_settings, method_named
 
 EVIDENCE = "evidence.json"
-"""What methods reached on each benchmark of a design study's test, and what these benchmarks are like;
+"""What methods reached on each benchmark of finished studies, and what these benchmarks are like;
 ``python -m scripts.design_evidence`` writes it."""
 NAMED = 3
 """Methods that are named, the best first."""
 
 
-def traits(table: AnyTable) -> dict[str, float | None]:
+def traits(table: AnyTable) -> dict[str, float | int | None]:
     """What tables are compared by: numbers of tasks, fidelities, objectives and rows, and how well the lowest
     fidelity ranks as the highest does (None where there is one fidelity)."""
     found = describe(table)
@@ -100,7 +100,6 @@ def recommendation(table: AnyTable, evidence: dict[str, Any] | None = None) -> d
                 "unlikeness": round(unlikeness(own, known[name]["traits"]), 3),
                 "like_traits": known[name]["traits"],
                 "runs": known[name]["runs"],
-                "trainings": known[name]["trainings"],
                 "methods": best,
             }
     raise InputError(f"no method of the evidence can serve benchmark {table.name!r}")
@@ -122,7 +121,7 @@ def told(found: dict[str, Any]) -> str:
         f"recommended: {best['method']} ({settings})",
         f"evidence: on {found['like']} ({_traits(found['like_traits'])}), the most alike of those tested, it "
         f"reached {best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}] of the true front's hypervolume "
-        f"in {found['runs']} runs of {found['trainings']} full trainings",
+        f"in {found['runs']:,} runs",
     ]
     for own in others:
         lines.append(f"next: {own['name']} {own['mean']:.3f} [{own['low']:.3f}, {own['high']:.3f}]")

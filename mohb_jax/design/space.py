@@ -162,7 +162,7 @@ def numbers_of(space: Space, shape: Point) -> dict[str, Range]:
     return known
 
 
-def with_unit(space: Space, shape: Point, unit: Sequence[float]) -> Point:
+def with_unit(space: Space, shape: Point, unit: Sequence[float] | np.ndarray) -> Point:
     """A shape with numbers from [0, 1), in the order of ``space.traced``."""
     point = dict(shape)
     own = numbers_of(space, shape)

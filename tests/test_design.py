@@ -1,0 +1,419 @@
+"""``mohb design``: the space, the race, the choice, and a whole study in little."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+import yaml
+
+from mohb_jax.design import race as racing
+from mohb_jax.design import recommend
+from mohb_jax.design.choice import coded, importance, smoothed
+from mohb_jax.design.explain import differing, mixed
+from mohb_jax.design.judging import interval
+from mohb_jax.design.page import page
+from mohb_jax.design.pool import SHARES, pooled
+from mohb_jax.design.race import Race, halve, step
+from mohb_jax.design.response import MOMENTS, POINTS, measure, response, shares
+from mohb_jax.design.search import candidates, drawn_shapes
+from mohb_jax.design.space import (
+    PLAIN,
+    export,
+    label,
+    make_space,
+    method_of,
+    numbers_of,
+    shapes_of,
+    unit_numbers,
+    with_unit,
+)
+from mohb_jax.design.spec import load_design, make_design
+from mohb_jax.design.study import as_json, run_design, training_pool
+from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
+from mohb_jax.errors import InputError
+from mohb_jax.methods import lacking, make_settings, method_named
+from mohb_jax.simulation import simulate
+from mohb_jax.types import RunLog
+from scripts.record_golden import small_table
+
+FILTER = {
+    "schedule": "equal",
+    "eta": 3,
+    "R": 27,
+    "searcher": "filtered",
+    "promotion": "hvc",
+    "population": 9,
+    "surrogate": "knn1",
+    "algorithm": "progressive",
+    "factor_first": 8.0,
+    "factor_last": 2.0,
+    "random_share": 0.25,
+}
+SCORES = np.array(
+    [
+        (0.20, 0.25, 0.40, 0.31),
+        (0.22, 0.21, 0.45, 0.30),
+        (0.18, 0.26, 0.39, 0.33),
+        (0.25, 0.27, 0.50, 0.28),
+        (0.19, 0.24, 0.41, 0.35),
+    ]
+)
+ALL = np.ones(4, bool)
+
+
+def test_worked_example_of_a_race():
+    verdict = step(SCORES, ALL, Race(least=1))
+    assert verdict.ranks.tolist() == [6, 9, 20, 15]
+    assert verdict.statistic == pytest.approx(14.04)
+    assert verdict.p == pytest.approx(0.00285, abs=1e-5)
+    assert verdict.alive.tolist() == [True, False, False, False]
+    assert step(SCORES, ALL, Race(least=2)).alive.tolist() == [True, True, False, False]
+    assert step(SCORES[:4], ALL, Race(least=1)).test == "none"
+
+
+def pair(differences):
+    return np.stack([np.array(differences) + 0.5, np.full(len(differences), 0.5)], axis=1)
+
+
+def test_worked_examples_of_two():
+    both = np.ones(2, bool)
+    obvious = step(pair([-0.01, -0.02, 0, -0.01, -0.03]), both, Race(least=1))
+    assert (obvious.alive.tolist(), obvious.test) == ([True, False], "obvious")
+    unclear = step(pair([-0.01, 0.02, -0.01, 0.01, -0.02]), both, Race(least=1))
+    assert (unclear.alive.all(), unclear.test) == (True, "wilcoxon")
+
+
+def test_friedman_and_laws_of_a_race():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(0, 6, (8, 5)) / 10
+        scores[:, 3] = -1  # the best in all blocks is never dropped
+        verdict = step(scores, np.ones(5, bool), Race(least=1))
+        assert verdict.alive[3]
+        assert verdict.statistic == pytest.approx(scipy.stats.friedmanchisquare(*scores.T)[0])
+        order = rng.permutation(5)
+        moved = step(scores[:, order] + rng.random((8, 1)), np.ones(5, bool), Race(least=1))
+        assert sorted(order[moved.alive]) == np.flatnonzero(verdict.alive).tolist()
+    with pytest.raises(InputError, match="block 1 of the race holds no number"):
+        step(np.array([[0.0, 1.0], [np.nan, 1.0]]), np.ones(2, bool), Race())
+    assert halve(SCORES, ALL, 1).alive.tolist() == [True, True, False, False]
+    assert racing.Race().least == 4
+
+
+def test_every_choice_is_a_method_that_runs():
+    space, rng = make_space(), np.random.default_rng(0)
+    shapes = list(shapes_of(space))
+    assert len({label(shape) for shape in shapes}) == len(shapes)
+    assert PLAIN in shapes
+    table = small_table()
+    for shape in (*shapes[::37], PLAIN):
+        name, settings = method_of(with_unit(space, shape, rng.random(4)))
+        method = method_named(name)
+        assert lacking(table, method, make_settings(method, **settings)) is None
+    assert method_of(PLAIN)[0] == "mo-hb"
+    assert method_of(FILTER)[1]["random_share"] == 0.25
+
+
+def test_shapes_are_drawn_of_all_kinds():
+    space = make_space()
+    shapes = drawn_shapes(space, 18, np.random.default_rng(1))
+    kinds = {(shape["schedule"], shape.get("searcher")) for shape in shapes}
+    assert (len(shapes), len({label(shape) for shape in shapes}), shapes[0]) == (18, 18, PLAIN)
+    assert len(kinds) == 17 or len(kinds) == 18
+    points = candidates(space, shapes, np.random.default_rng(2))
+    assert all(set(numbers_of(space, point)) <= set(point) for point in points)
+
+
+def test_the_space_is_one_of_config_space(tmp_path):
+    ConfigSpace = pytest.importorskip("ConfigSpace")
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump(export(make_space())))
+    known = ConfigSpace.ConfigurationSpace.from_yaml(path)
+    shapes = {label(shape) for shape in shapes_of(make_space())}
+    for config in known.sample_configuration(20):
+        names = [name for name in make_space().static if name in config]
+        assert label({name: config[name] for name in names}) in shapes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"train": ["synthetic"]}, "test is empty"),
+        ({"train": ["synthetic"], "test": ["synthetic"]}, "no test task of it is left"),
+        (
+            {"train": ["synthetic"], "test": ["zeus"], "space": {"etta": 3}},
+            "did you mean eta",
+        ),
+        ({"train": ["synthetic"], "test": ["zeus"], "space": {"eta": 5}}, "eta.*5"),
+        (
+            {"train": ["synthetic"], "test": ["zeus"], "space": {"schedule": "full", "searcher": "random"}},
+            "one candidate is left",
+        ),
+        ({"train": ["synthetic"], "test": ["zeus"], "seeds": 12}, "a multiple of 8"),
+        ({"train": ["synthetic"], "test": ["zeus"], "sedes": 8}, "unknown key 'sedes'.*did you mean seeds"),
+        ({"train": ["synthetic"], "test": ["zeus"], "against": ["mohb"]}, "method 'mohb' is unknown"),
+    ],
+)
+def test_wrong_designs_are_told_in_a_line(content, message):
+    with pytest.raises(InputError, match=message) as raised:
+        make_design(content)
+    assert "\n" not in str(raised.value)
+
+
+def test_files_of_designs(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        load_design(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("[1]")
+    with pytest.raises(InputError, match="is not a mapping"):
+        load_design(tmp_path / "list.yaml")
+
+
+def test_spaces_that_a_benchmark_cannot_serve():
+    content = {"train": ["synthetic-one-fidelity"], "test": ["zeus"]}
+    design = make_design(content)
+    with pytest.raises(InputError, match="unknown"):
+        training_pool(design)
+
+
+def two_tables():
+    one = small_table()
+    return [one, small_table(num_tasks=2)]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    import dataclasses
+
+    one, other = two_tables()
+    return pooled([one, dataclasses.replace(other, name="other")], 100, 0)
+
+
+def test_a_pool_holds_the_cells_of_its_tables(pool):
+    table, (first, second) = pool.table, pool.parts
+    one, other = two_tables()
+    assert table.tasks == ("synthetic/task-0", "other/task-0", "other/task-1")
+    assert table.fidelities[-1] / table.fidelities[0] == 27
+    assert (first.first, second.first, table.num_rows) == (0, 100, 200)
+    costs, seconds = other.task_cells(1)
+    level = SHARES.index(SHARES[2])  # a ninth: 3 of 27
+    np.testing.assert_array_equal(table.costs[2, 100:, level], costs[second.rows, 1])
+    np.testing.assert_array_equal(table.runtime[2, 100:, -1], seconds[second.rows, -1])
+    assert not table.measured(2)[:100].any()
+    own = one.configs[first.rows]
+    scaled = (own - one.configs.min(axis=0)) / np.ptp(one.configs, axis=0)
+    np.testing.assert_allclose(table.configs[:100, : own.shape[1]], scaled)
+
+
+def test_points_measure_what_a_set_of_rows_covers(pool):
+    own = measure(pool.table)
+    whole = np.bitwise_count(np.bitwise_or.reduce(own.covered[0], axis=0)).sum()
+    assert whole == POINTS
+    # Two full results, at a fifth of the time and at its end, and one below the highest fidelity.
+    log = RunLog(
+        *(np.array(part) for part in ([0], [0], [[3, 5, 7]], [[7, 7, 2]])),
+        np.zeros((1, 3, 3)),
+        np.zeros((1, 3)),
+        np.array([[0.2, 1.0, 0.1]]),
+        np.zeros((1, 3), int),
+        np.ones((1, 3), bool),
+    )
+    found = shares(own, log, 7, np.array([1.0]))[0]
+    first, last = (np.bitwise_count(np.bitwise_or.reduce(own.covered[0, rows], axis=0)).sum() / POINTS
+                   for rows in ([3], [3, 5]))  # fmt: skip
+    np.testing.assert_allclose(found, [0, 0, 0, first, first, last])
+    area = (first + first + (first + last) / 2) / 5 - first / 10
+    assert response(found[None])[0] == pytest.approx((area + last) / 2)
+    assert MOMENTS[-1] == 1
+
+
+def test_the_choice_is_no_winners_curse():
+    """One noisy observation is best; prediction prefers the middle of those that are good throughout."""
+    rng = np.random.default_rng(3)
+    points = [dict(FILTER, random_share=round(x, 3)) for x in np.linspace(0, 1, 21)]
+    truth = 1 - (np.array([point["random_share"] for point in points]) - 0.3) ** 2
+    means = truth + rng.normal(0, 0.01, 21)
+    means[18] = 1.1
+    predicted = smoothed(points, means, np.full(21, 0.05**2))
+    assert means.argmax() == 18
+    assert abs(points[int(predicted.argmax())]["random_share"] - 0.3) < 0.2
+
+
+def test_importance_finds_the_part_that_matters():
+    points = [dict(FILTER, eta=eta, surrogate=own) for eta in (2, 3, 4) for own in ("knn1", "knn7")] * 4
+    means = np.array([float(point["eta"] == 2) for point in points])
+    found = importance(points, means)
+    assert next(iter(found)) == "eta"
+    assert found["surrogate"] == pytest.approx(0, abs=0.02)
+    with pytest.raises(InputError, match="nothing to choose"):
+        coded([FILTER, FILTER])
+
+
+def test_mixtures_of_two_methods():
+    space = make_space()
+    assert differing(PLAIN, FILTER) == ["schedule", "mode", "promotion", "searcher"]
+    assert mixed(PLAIN, FILTER, differing(PLAIN, FILTER), space) == FILTER
+    assert mixed(PLAIN, FILTER, [], space) == PLAIN
+    part = mixed(PLAIN, FILTER, ["promotion"], space)
+    assert part == {name: value for name, value in PLAIN.items() if name != "scale"} | {"promotion": "hvc"}
+
+
+def test_an_interval_resamples_tasks_and_runs():
+    rng = np.random.default_rng(0)
+    low, high = interval([rng.normal(1, 0.1, (6, 40)), rng.normal(2, 0.1, (4, 40))])
+    assert low < 1.5 < high < 1.6
+
+
+def test_candidates_side_by_side_are_what_they_are_alone(pool):
+    """Lanes of one program with numbers of their own; and what the journal holds is not run again."""
+    points = [FILTER, dict(FILTER, factor_first=1.0, random_share=0.9)]
+    together = Trials(pool, 0, 3).blocks(points, 0, 8)
+    trials = Trials(pool, 0, 3)
+    alone = [trials.blocks([point], 0, 8)[0] for point in points]
+    np.testing.assert_array_equal(together, alone)
+    assert (together[0] != together[1]).any()
+    assert unit_numbers(points)["factor_first"].tolist() == [8, 1]
+
+
+def test_trials_are_the_runs_of_simulate(pool):
+    """A candidate's runs are those of the method that it is, on the pool."""
+    trials = Trials(pool, 0, 3, trainings=10)
+    found = trials.blocks([FILTER], 0, 8)[0]
+    name, settings = method_of(FILTER)
+    seconds = dict(zip(pool.table.tasks, trials._horizon.tolist(), strict=True))
+    log = simulate(pool.table, name, num_seeds=8, workers=3, seconds=seconds, **settings)
+    own = response(shares(measure(pool.table), log, len(SHARES) - 1, trials._horizon[log.task]))
+    np.testing.assert_allclose(found[:, 0], own.reshape(3, 8).mean(axis=1), atol=1e-6)
+
+
+def test_a_journal_is_gone_on_from(pool, tmp_path):
+    path = tmp_path / "design.jsonl"
+    first = Trials(pool, 0, 3, path).blocks([FILTER], 0, 8)
+    path.write_text(path.read_text() + '{"key": "cut sh')
+    again = Trials(pool, 0, 3, path)
+    again._run = None  # nothing is run
+    np.testing.assert_array_equal(again.blocks([FILTER], 0, 8), first)
+    assert len(path.read_text().splitlines()) == 1
+    path.write_text("{}\n" + path.read_text())
+    with pytest.raises(InputError, match="line 1: no evaluation"):
+        Trials(pool, 0, 3, path)
+
+
+def reached(method, mean, **settings):
+    return {
+        "name": method,
+        "method": method,
+        "settings": settings,
+        "mean": mean,
+        "low": round(mean - 0.1, 3),
+        "high": round(mean + 0.1, 3),
+    }
+
+
+def traits(tasks, fidelities, correlation):
+    return {
+        "tasks": tasks,
+        "fidelities": fidelities,
+        "objectives": 3,
+        "rows": 120,
+        "correlation": correlation,
+    }
+
+
+EVIDENCE = {
+    "benchmarks": {
+        "flat": {"traits": traits(3, 1, None), "runs": 10, "methods": [reached("random", 0.9)]},
+        "curves": {
+            "traits": traits(1, 4, 0.9),
+            "runs": 10,
+            "methods": [reached("mo-hb", 0.5, eta=2), reached("random+prior", 0.9)],
+        },
+    }
+}
+
+
+def test_a_table_that_was_not_in_it_is_given_a_method():
+    """The best that can serve it: a method that needs other tasks is none for a single task."""
+    found = recommend.recommendation(small_table(), EVIDENCE)
+    assert (found["like"], found["methods"][0]["method"]) == ("curves", "mo-hb")
+    text = recommend.told(found)
+    assert "recommended: mo-hb (eta: 2)" in text
+    assert "0.500 [0.400, 0.600]" in text
+    pair = recommend.recommendation(small_table(num_tasks=2), EVIDENCE)
+    assert pair["methods"][0]["method"] == "random+prior"
+
+
+def test_the_evidence_of_the_package_serves():
+    found = recommend.recommendation(small_table())
+    assert found["like"] in recommend.read_evidence()["benchmarks"]
+    assert found["methods"][0]["mean"] >= found["methods"][-1]["mean"]
+
+
+@pytest.mark.slow
+def test_a_whole_study_is_gone_on_from(tmp_path):
+    """Searched, tested and explained; the same command again runs nothing and finds the same."""
+    design = make_design(
+        {
+            "train": ["synthetic"],
+            "test": [{"name": "embedded", "tasks": ["digits"]}],
+            "space": {
+                "schedule": ["hyperband", "equal"],
+                "searcher": ["random", "filtered"],
+                "eta": 3,
+                "R": 27,
+                "promotion": "net",
+                "scale": "minmax",
+                "mode": "overlap",
+                "population": 9,
+                "algorithm": "progressive",
+                "surrogate": "knn1",
+            },
+            "trainings": 10,
+            "rows": 100,
+            "shapes": 4,
+            "seeds": 8,
+            "refined": 1,
+            "refinements": 1,
+            "runs": 500,
+            "searches": 2,
+            "explained": 16,
+            "against": ["random", "mo-hb"],
+            "tests": 4,
+        }
+    )
+    first = as_json(run_design(design, tmp_path, lambda line: None))
+    journal = (tmp_path / "design.jsonl").read_text()
+    again = as_json(run_design(design, tmp_path, lambda line: None))
+    assert (tmp_path / "design.jsonl").read_text() == journal
+    for name in ("searches", "compared", "explanation", "importance", "num_runs", "num_tests"):
+        assert again[name] == first[name]
+    # No run of a search is one of the explanation, and none of either is on a test task.
+    runs = [int(json.loads(line)["key"].split("+")[0]) for line in journal.splitlines()]
+    assert {first_run >= FIRST_TEST_RUN for first_run in runs} == {True, False}
+    assert not {task for task in first["tasks"] if task.startswith("embedded")}
+    assert page(first)
+    with pytest.raises(InputError, match="another design study"):
+        run_design(design.model_copy(update={"seed": 1}), tmp_path, lambda line: None)
+
+
+def test_a_page_shows_what_was_found():
+    step = {"changed": ["searcher"], "point": FILTER, "mean": 0.5, "gain": 0.1, "low": 0.05, "high": 0.2,
+            "matters": True}  # fmt: skip
+    result = {
+        "design": {"name": "<b>", "test": [{"name": "zeus"}], "trainings": 5, "workers": 4},
+        "tasks": ["synthetic/task-0"],
+        "num_runs": 10,
+        "num_tests": 20,
+        "programs": 3,
+        "searches": [{"winner": FILTER, "method": "smashy", "settings": {"eta": 3}, "predicted": 0.5,
+                      "evaluated": [], "alive": [9, 4]}],
+        "compared": [{"method": "mo-hb", "difference": 0.1, "low": 0.05, "high": 0.15, "wins": 3, "tasks": 4,
+                      "own": 0.9, "other": 0.8, "benchmarks": 2}],
+        "explanation": {"forward": [step], "alone": [step], "without": [step], "pairs": []},
+        "importance": {"searcher": 0.4},
+    }  # fmt: skip
+    text = page(json.loads(json.dumps(result)))
+    assert "&lt;b&gt;" in text
+    assert "ahead of 1 of 1 methods" in text
+    assert "It beats all of them" in text
+    assert "searcher" in text
