@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import yaml
+from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.design import race as racing
 from mohb_jax.design import recommend
@@ -29,7 +30,7 @@ from mohb_jax.design.space import (
     with_unit,
 )
 from mohb_jax.design.spec import load_design, make_design
-from mohb_jax.design.study import as_json, run_design, training_pool
+from mohb_jax.design.study import as_json, require_served, run_design
 from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
 from mohb_jax.errors import InputError
 from mohb_jax.methods import lacking, make_settings, method_named
@@ -170,10 +171,10 @@ def test_files_of_designs(tmp_path):
 
 
 def test_spaces_that_a_benchmark_cannot_serve():
-    content = {"train": ["synthetic-one-fidelity"], "test": ["zeus"]}
-    design = make_design(content)
-    with pytest.raises(InputError, match="unknown"):
-        training_pool(design)
+    flat = synthetic(num_rows=20, fidelities=(9,))
+    with pytest.raises(InputError, match="cannot serve the space: it has one fidelity"):
+        require_served(flat, make_space())
+    require_served(flat, make_space({"schedule": "full"}))
 
 
 def two_tables():

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from mohb_jax import store
+from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.choice import importance
 from mohb_jax.design.explain import Explanation, explain
 from mohb_jax.design.judging import Compared, judge
@@ -64,16 +65,19 @@ def training_pool(design: Design, data: str | None = None) -> Pool:
     study = make_study({"benchmarks": entries, "methods": ["random"]}, "train")
     tables = [table for _, table in load_tables(study, data)]
     for table in tables:
-        if table.num_fidelities < 2:
-            only_full = {shape["schedule"] for shape in shapes_of(design.chosen_from)} == {"full"}
-            if not only_full:
-                raise InputError(
-                    f"benchmark {table.name!r} cannot serve the space: it has one fidelity, and schedules "
-                    "other than full need several; take it as a test benchmark, or limit schedule to full"
-                )
-        if not all(table.final_runtime(task).max() > 0 for task in range(table.num_tasks)):
-            raise InputError(f"benchmark {table.name!r} cannot serve a search: its trainings take no time")
+        require_served(table, design.chosen_from)
     return pooled(tables, design.rows, design.seed)
+
+
+def require_served(table: AnyTable, space: Space) -> None:
+    """``InputError`` where a training benchmark cannot serve the space."""
+    if not all(table.final_runtime(task).max() > 0 for task in range(table.num_tasks)):
+        raise InputError(f"benchmark {table.name!r} cannot serve the space: its trainings take no time")
+    if table.num_fidelities < 2 and any(shape["schedule"] != "full" for shape in shapes_of(space)):
+        raise InputError(
+            f"benchmark {table.name!r} cannot serve the space: it has one fidelity, and schedules other than "
+            "full need several; take it as a test benchmark, or limit schedule to full"
+        )
 
 
 def run_design(
