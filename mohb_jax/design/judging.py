@@ -19,7 +19,7 @@ from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, make_conditions
 from mohb_jax.study.entries import BenchmarkEntry
 from mohb_jax.study.run import run_study
 from mohb_jax.study.spec import make_study
-from mohb_jax.study.units import load_tables
+from mohb_jax.study.units import StudyTable, load_tables
 
 RESAMPLES = 2000
 
@@ -87,12 +87,22 @@ def judge(
     return sorted((own for own in compared if own is not None), key=lambda own: own.difference)
 
 
+def require_tests(design: Design, data: str | None = None) -> None:
+    """``InputError`` where a test benchmark or task is unknown: told before anything is searched."""
+    for entry in design.test:
+        _tables(entry, data)
+
+
+def _tables(entry: BenchmarkEntry, data: str | None) -> StudyTable:
+    base = {"benchmarks": [entry.model_dump(exclude_none=True)], "methods": ["random"]}
+    return load_tables(make_study(base, "test"), data)[0]
+
+
 def _study(
     design: Design, entry: BenchmarkEntry, entries: Mapping[str, Point], data: str | None
 ) -> dict[str, Any]:
     """A study of one benchmark; methods that its table cannot serve are left out."""
-    base = {"benchmarks": [entry.model_dump(exclude_none=True)], "methods": ["random"]}
-    (whole, table), *_ = load_tables(make_study(base, "test of the design"), data)
+    whole, table = _tables(entry, data)
     methods: list[dict[str, Any]] = []
     for name, point in entries.items():
         method, settings = method_of(point)
@@ -101,7 +111,8 @@ def _study(
     for name in design.methods:
         if name not in entries and lacking(whole, METHODS[name]) is None:
             methods.append({"method": name, "name": name})
-    return base | {
+    return {
+        "benchmarks": [entry.model_dump(exclude_none=True)],
         "name": f"test-{entry.name}",
         "methods": methods,
         "seeds": design.tests,

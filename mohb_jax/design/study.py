@@ -13,7 +13,7 @@ from mohb_jax import store
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.choice import importance
 from mohb_jax.design.explain import Explanation, explain
-from mohb_jax.design.judging import Compared, judge
+from mohb_jax.design.judging import Compared, judge, require_tests
 from mohb_jax.design.pool import Pool, pooled
 from mohb_jax.design.search import Evaluated, Found, Limits, search
 from mohb_jax.design.space import Point, Space, label, make_space, method_of, shapes_of
@@ -94,6 +94,7 @@ def run_design(
     began = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     with store.alone_in(folder), Compilation() as compilation:
+        require_tests(design, data)
         _keep(design, folder)
         pool = training_pool(design, data)
         tell(f"training on {pool.table.num_tasks} tasks of {len(pool.parts)} benchmarks")
