@@ -151,8 +151,12 @@ def _forward(parts, winner, space, blocks, step) -> list[Step]:  # type: ignore[
             break
         best = max(options, key=lambda own: own.gain)
         found.append(best)
-        done += best.changed
         here = best.point
+        # A change may bring others with it: what makes no difference any more is no step.
+        done += best.changed
+        for part in parts:
+            if part not in done and mixed(PLAIN, winner, [*done, part], space) == here:
+                done.append(part)
     return found
 
 

@@ -19,6 +19,7 @@ th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px so
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; } .n { text-align: right; white-space: nowrap; }
 .scroll { overflow-x: auto; } .soft { color: var(--soft); }
+td.soft { min-width: 18rem; } .scroll svg { min-width: 34rem; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
 """
@@ -28,7 +29,7 @@ def page(result: dict[str, Any]) -> str:
     """The page of a ``design.json``."""
     design, first = result["design"], result["searches"][0]
     parts = [
-        f"<h1>{_text(design['name'])}: a method designed on {len(result['tasks'])} tasks</h1>",
+        f"<h1>{_text(design['name'])}: a method designed on {_counted(result)}</h1>",
         f"<p>{_text(verdict(result))}</p>",
         _how(result),
         "<h2>On tasks that it has not seen</h2>",
@@ -61,6 +62,11 @@ def page(result: dict[str, Any]) -> str:
     )
 
 
+def _counted(result: dict[str, Any]) -> str:
+    count = len(result["tasks"])
+    return "one task" if count == 1 else f"{count} tasks"
+
+
 def verdict(result: dict[str, Any]) -> str:
     """What was found, in a few sentences."""
     others = [own for own in result["compared"] if own["method"] != "second design"]
@@ -75,7 +81,7 @@ def verdict(result: dict[str, Any]) -> str:
         "It beats all of them."
         if len(ahead) == len(others)
         else (
-            f"Closest is {closest['method']}: {closest['difference']:+.3f} "
+            f"It is least ahead of {closest['method']}: {closest['difference']:+.3f} "
             f"[{closest['low']:+.3f}, {closest['high']:+.3f}]."
         )
     )
@@ -93,8 +99,8 @@ def _how(result: dict[str, Any]) -> str:
     test = ", ".join(entry["name"] for entry in design["test"])
     return (
         f"<p class=soft>{result['num_runs']:,} simulated tuning runs on training tasks ({_text(train)}), "
-        f"{result['num_tests']:,} on test tasks ({_text(test)}); {result['programs']} programs compiled for "
-        f"the searches and the explanation. A run lasts as long as {design['trainings']} average full "
+        f"{result['num_tests']:,} on test tasks ({_text(test)}); {result['programs']} programs made ready by "
+        f"the last start for searches and explanation. A run lasts as long as {design['trainings']} average full "
         f"trainings on {design['workers']} workers.</p>"
     )
 
@@ -160,8 +166,8 @@ def _bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
     height = 20 * len(rows) + 14
     zero = f'<line x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="{height}" stroke="var(--line)"/>'
     return (
-        f'<svg viewBox="0 0 810 {height}" role="img" aria-label="values with intervals">'
-        f"{zero}{''.join(drawn)}</svg>"
+        f'<div class=scroll><svg viewBox="0 0 810 {height}" role="img" aria-label="values with intervals">'
+        f"{zero}{''.join(drawn)}</svg></div>"
     )
 
 
