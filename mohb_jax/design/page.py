@@ -100,8 +100,8 @@ def _how(result: dict[str, Any]) -> str:
     return (
         f"<p class=soft>{result['num_runs']:,} simulated tuning runs on training tasks ({_text(train)}), "
         f"{result['num_tests']:,} on test tasks ({_text(test)}); {result['programs']} programs made ready by "
-        f"the last start for searches and explanation. A run lasts as long as {design['trainings']} average full "
-        f"trainings on {design['workers']} workers.</p>"
+        f"the last start for searches and explanation. A run lasts as long as {design['trainings']} average "
+        f"full trainings on {design['workers']} workers.</p>"
     )
 
 
