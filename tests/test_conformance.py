@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from mohb_jax.methods import METHODS
-from mohb_jax.searchers import kriging_believer, task_models
+from mohb_jax.searchers import gcp, kriging_believer, task_models
 from mohb_jax.testing import CHECKS, check_method, tables
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
@@ -17,7 +17,7 @@ PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
 """Methods that need the same rows in every task, and where they find them."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
-SMALL = ("parego", "ehvi", "ms-ehvi", "primo", "rgpe", "tst-r")
+SMALL = ("parego", "ehvi", "ms-ehvi", "primo", "rgpe", "tst-r", "gcp", "gcp-prior")
 """Methods whose memory is small in the quick checks."""
 EXPECTED: dict[str, dict[str, str]] = {
     "meta-knn+gp": {"random-repeat": "neither the list nor the processes leave small tables to chance"},
@@ -35,10 +35,12 @@ def conforms(method, names, checks):
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """Models remember no more results than the quick checks give them."""
+    """Models remember what the quick checks give them, and learn from other tasks in few steps."""
     monkeypatch.setattr(kriging_believer, "CAPACITY", 32)
     monkeypatch.setattr(kriging_believer, "SIZES", (32,))
     monkeypatch.setattr(task_models, "CAPACITY", 32)
+    monkeypatch.setattr(task_models, "BASE_STEPS", 5)
+    monkeypatch.setattr(gcp.Fitting, "sizes", (32,))
 
 
 @pytest.fixture(autouse=True)

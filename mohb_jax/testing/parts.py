@@ -27,8 +27,8 @@ WORKERS = 3
 EVALUATIONS = 24
 """Budget of the runs that checks look at: methods that learn have begun to."""
 
-SHORT = Training(num_phases=1, steps_per_phase=50, steps_per_validation=50)
-DRAWS = 64
+SHORT = Training(num_phases=1, steps_per_phase=20, steps_per_validation=20)
+DRAWS = 32
 """Of a method that draws from a transfer prior: checks look at what it does, not at how well."""
 
 
