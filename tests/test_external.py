@@ -1,26 +1,31 @@
 """Optimisers from outside: the protocol, the event loop, and libraries through it."""
 
 import dataclasses
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mohb_jax.benchmarks.table import Column
 
 from mohb_jax import external, store
+from mohb_jax.analysis.analysis import Analysis
 from mohb_jax.errors import InputError, UserCodeError
 from mohb_jax.external.connections import Direct, Served
 from mohb_jax.external.lanes import Rules, TaskCells, run_lane
 from mohb_jax.external.server import Problem
 from mohb_jax.external.wishes import Wishes, columns_of
 from mohb_jax.methods import EXTERNAL, External, make_plan, method_named
+from mohb_jax.report.sections.outside import build
 from mohb_jax.schedule import asha_rungs
 from mohb_jax.searchers.nearest_rows import STEPS, nearest_unseen
 from mohb_jax.searchers.seen_rows import marked
 from mohb_jax.simulation import simulate
+from mohb_jax.types import Outside
 from tests import reference_asha
 from tests.adapters import Shuffled
+from tests.fake_study import make_study, make_table, make_unit
 from tests.test_asha import sorted_net
 from tests.test_hyperband import entries, integer_table, suggestions
 from tests.test_nearest_rows import ROWS
@@ -403,12 +408,12 @@ def test_its_errors_name_the_method(tmp_path, monkeypatch):
 def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch):
     versions = {"optuna": "4.3.9"}
 
-    def version(name):
+    def version_of(name):
         if name not in versions:
             raise PackageNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr("importlib.metadata.version", version_of)
     with pytest.raises(InputError, match=r"it needs optuna 4\.4 or later, and has 4\.3\.9: pip install"):
         make_plan(MIXED, EXTERNAL["optuna-tpe"])
     with pytest.raises(InputError, match="needs pymoo, which is not installed: pip install 'mohb-jax"):
@@ -418,15 +423,66 @@ def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch):
         make_plan(MIXED, EXTERNAL["cma-parego"])
 
 
-@pytest.mark.parametrize("name", ["pymoo-nsga2", "optuna-nsga2"])
-def test_libraries_give_one_log_for_one_seed(name):
-    pytest.importorskip(name.split("-")[0])
+LADDER = dataclasses.replace(
+    COUNTS,
+    columns=(Column("x", "continuous", "architecture"), Column("rate", "log", "hyperparameter")),
+    configs=np.stack([np.arange(60.0), np.geomspace(1e-4, 1, 60)[::-1]], axis=1),
+)
+"""Two columns of numbers, several fidelities."""
+HEAVY = ("optuna-tpe", "optuna-tpe-multivariate", "optuna-nsga3", "optuna-gp", "pymoo-sms-emoa")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pymoo-nsga2", "optuna-nsga2", "cma-parego"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
+        *("smac-parego", "smac-hb", "syne-moasha", "syne-morea", "neps-mo-hb"),
+    ],
+)
+def test_libraries_give_one_log_for_one_seed_in_two_processes(name):
+    for library in EXTERNAL[name].uses:
+        try:
+            version(library.name)
+        except PackageNotFoundError:
+            pytest.skip(f"{library.name} is not installed: {library.command}")
+    table = LADDER if EXTERNAL[name].requires else MIXED
+    own = {"population": 6} if hasattr(EXTERNAL[name].settings(), "population") else {}
     logs = [
-        simulate(MIXED, name, num_seeds=2, evaluations=30, population=6, tasks=["whole"]) for _ in range(2)
+        simulate(table, name, num_seeds=2, evaluations=25, tasks=table.tasks[:1], **own) for _ in range(2)
     ]
     assert logs[0].valid.all()
-    np.testing.assert_array_equal(logs[0].row, logs[1].row)
+    for one, other in zip(logs[0][:9], logs[1][:9], strict=True):
+        np.testing.assert_array_equal(one, other)
     assert not np.array_equal(logs[0].row[0], logs[0].row[1])
+    if EXTERNAL[name].fidelities:
+        assert len(np.unique(logs[0].fidelity)) > 1
+
+
+@pytest.mark.fast
+def test_the_page_says_what_runs_say_of_their_optimiser():
+    table = make_table(tasks=("first",))
+    unit = make_unit(table, "theirs <b>", 2, num_seeds=2)
+    told = Outside(np.array([10, 30]), np.array([1, 7]), np.array([0.5, 0.1]), np.array([1.0, 3.0]))
+    own = store.Unit(unit.spec | {"libraries": {"lib": "1.2"}}, unit.log._replace(outside=told))
+    found = Analysis(make_study([table], [own, make_unit(table, "ours", 1)]))
+    (row,) = found.summary["outside"]
+    assert row == {
+        "benchmark": table.name,
+        "method": "theirs <b>",
+        "libraries": "lib 1.2",
+        "runs": 2,
+        "proposals": 20,
+        "displaced": 0.2,
+        "distance": pytest.approx(0.2),
+        "cpu_seconds": 2,
+        "cpu_milliseconds_per_proposal": 100,
+    }
+    assert found.table("outside").height == 1
+    section = build(found)
+    assert "theirs &lt;b&gt;" in section.html
+    assert "20 %" in section.html
+    assert build(Analysis(make_study([table], [make_unit(table, "ours", 1)]))) is None
 
 
 @pytest.mark.fast

@@ -20,6 +20,7 @@ from mohb_jax.analysis.kept_cells import kept_or_computed
 from mohb_jax.analysis.kinds import Kinds, as_json, kind_rows, kinds
 from mohb_jax.analysis.lanes import Lanes, collect
 from mohb_jax.analysis.order import order_notes
+from mohb_jax.analysis.outside import outside_rows
 from mohb_jax.analysis.pairs import Pair, run_pairs, task_pairs
 from mohb_jax.analysis.prices import marked, price_frame, prices_json
 from mohb_jax.analysis.ranks import RankCurves, Ranking, rank_curves, ranking
@@ -206,6 +207,11 @@ class Analysis:
         return order_notes(self.study, {each.study.credit: each.cells for each in self.side_by_side})
 
     @functools.cached_property
+    def outside(self) -> list[Row]:
+        """What runs of optimisers from outside say of them, by benchmark and method."""
+        return outside_rows(self.study)
+
+    @functools.cached_property
     def used_up_notes(self) -> dict[str, str]:
         """By benchmark a sentence on the runs that used the table up, where there are any."""
         return used_up_notes(self.cells)
@@ -222,6 +228,7 @@ class Analysis:
             "units": {"finished": len(study.units), "expected": study.num_units},
             "prices": prices_json(study.prices),
             "calibration": calibration_rows(study.calibration),
+            "outside": self.outside,
             "credits": [each.study.credit for each in self.side_by_side],
             "order": self.order_notes,
             "used_up": self.used_up_notes,
@@ -318,6 +325,10 @@ def _calibration(analysis: Analysis) -> pl.DataFrame:
     return calibration_frame(analysis.study.calibration)
 
 
+def _outside(analysis: Analysis) -> pl.DataFrame:
+    return framed("outside", analysis.outside)
+
+
 def _prices(analysis: Analysis) -> pl.DataFrame:
     return price_frame(analysis.study.prices)
 
@@ -338,5 +349,6 @@ _MAKERS: dict[str, Callable[[Analysis], pl.DataFrame]] = {
     "effects": _effects,
     "calibration": _calibration,
     "prices": _prices,
+    "outside": _outside,
     "evaluations": _evaluations,
 }

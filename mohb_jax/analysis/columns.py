@@ -238,6 +238,18 @@ EVALUATIONS = (
     Described("worker", WHOLE, "which of the workers, from 0"),
 )
 
+OUTSIDE = (
+    _WHERE[0],
+    _WHERE[2],
+    Described("libraries", TEXT, "what decides, with versions; empty: a user's own"),
+    Described("runs", WHOLE, "tuning runs"),
+    Described("proposals", REAL, "proposals, mean over runs"),
+    Described("displaced", REAL, "share of proposals whose nearest row had been evaluated before"),
+    Described("distance", REAL, "mean distance from a proposal to its row, 1: the whole range of a column"),
+    Described("cpu_seconds", REAL, "processor time of the optimiser, mean over runs", "s"),
+    Described("cpu_milliseconds_per_proposal", REAL, "the same per proposal", "ms"),
+)
+
 TABLES: dict[str, tuple[Described, ...]] = {
     "summary": SUMMARY,
     "finals": FINALS,
@@ -251,6 +263,7 @@ TABLES: dict[str, tuple[Described, ...]] = {
     "effects": EFFECTS,
     "calibration": CALIBRATION,
     "prices": CHANGED_PRICES,
+    "outside": OUTSIDE,
     "evaluations": EVALUATIONS,
 }
 """Columns by table."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
 from mohb_jax.bench.ensemble_rows import ensembles
+from mohb_jax.bench.external_rows import external
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
 from mohb_jax.bench.kernel_rows import arrivals, kernels
 from mohb_jax.bench.live_rows import live
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "gcp": gcp,
     "cloud": cloud,
     "live": live,
+    "external": external,
     "memory": memory,
     "study": study,
     "ray": ray,

@@ -200,11 +200,11 @@ class _Run:
             codes = self.wishes.codes(wish.config)
         except InputError as error:
             raise InputError(f"its optimiser {error}") from None
-        exact = self.rules.answer == "exact"
-        row, distance = self.wishes.nearest(codes, self.cells.measured, exact)
+        distances = self.wishes.distances(codes, self.rules.answer == "exact")
+        row, distance = self.wishes.least(distances, self.cells.measured)
         self.displaced += not self._free[row]
         if self.rules.repeats == "unseen" and not self._free[row]:
-            row, distance = self.wishes.nearest(codes, self._free, exact)
+            row, distance = self.wishes.least(distances, self._free)
         self.distance += self.wishes.length(distance)
         self.answered += 1
         return row

@@ -16,6 +16,8 @@ from mohb_jax.external.server import Column
 from mohb_jax.searchers.nearest_rows import STEPS, codes_of
 
 FAR = np.iinfo(np.int64).max
+BEHIND = 1 << 53
+"""More than any distance; as many times as there are columns it is still a whole number of 64 bits."""
 OUTSIDE = 1e-9
 """Share of a column's range that rounding may carry a number beyond its bounds."""
 
@@ -60,6 +62,24 @@ class Wishes:
             raise InputError(f"proposes column {unknown!r}, which the space does not have")
         return np.array([_code(column, config) for column in self.columns], np.int64)
 
+    def distances(self, wish: Int[np.ndarray, " columns"], exact: bool = False) -> Int[np.ndarray, " rows"]:
+        """Squared distance from a wish to each row, in steps; a column at a time, which the cache holds.
+
+        Args:
+            wish: coordinates, as ``codes`` gives them.
+            exact: puts rows that differ in a category behind all others.
+        """
+        total = np.zeros(self._codes.shape[1], np.int64)
+        other = STEPS**2 + exact * BEHIND
+        for codes, at, unordered in zip(self._codes, wish.tolist(), self._unordered, strict=True):
+            if unordered:
+                total += (codes != at) * other
+            else:
+                gap = codes - at
+                gap *= gap
+                total += gap
+        return total
+
     def nearest(
         self,
         wish: Int[np.ndarray, " columns"],
@@ -69,17 +89,17 @@ class Wishes:
         """The free row nearest to a wish, of several the first, and its squared distance in steps.
 
         Args:
-            wish: coordinates, as ``codes`` gives them.
+            wish: see ``distances``.
             free: the rows that may be taken; at least one.
             exact: prefers rows that agree in all categorical columns, if there are any.
         """
-        gap = self._codes - wish[:, None]
-        differs = self._unordered[:, None] & (gap != 0)
-        distance = np.where(self._unordered[:, None], differs * STEPS**2, gap**2).sum(axis=0)
-        agree = free & ~differs.any(axis=0)
-        allowed = agree if exact and agree.any() else free
-        row = int(np.where(allowed, distance, FAR).argmin())
-        return row, int(distance[row])
+        return self.least(self.distances(wish, exact), free)
+
+    @staticmethod
+    def least(distances: Int[np.ndarray, " rows"], free: Bool[np.ndarray, " rows"]) -> tuple[int, int]:
+        """The first free row of those at the least distance, and that, without what puts rows behind."""
+        row = int(np.where(free, distances, FAR).argmin())
+        return row, int(distances[row] % BEHIND)
 
     @staticmethod
     def length(distance: int) -> float:

@@ -181,6 +181,7 @@ PYMOO = Library("pymoo", "0.6", LIGHT)
 CMA = Library("cma", "4.0", LIGHT)
 SMAC = Library("smac", "2.4", "'mohb-jax[smac]'")
 SYNE_TUNE = Library("syne-tune", "0.16", "'mohb-jax[syne-tune]'")
+NEPS = Library("neural-pipeline-search", "0.17", "neural-pipeline-search")
 TORCH = Library("torch", "2.4", "torch")
 _FILES = {
     OPTUNA: "optuna_samplers.py",
@@ -188,6 +189,7 @@ _FILES = {
     CMA: "cma_strategies.py",
     SMAC: "smac_facades.py",
     SYNE_TUNE: "syne_tune_schedulers.py",
+    NEPS: "neps_optimizers.py",
 }
 
 
@@ -297,5 +299,13 @@ METHODS = (
         SYNE_TUNE,
         microseconds=3000,
         settings=PopulationSettings,
+    ),
+    _external(
+        "neps-mo-hb",
+        "NePS's Hyperband that promotes by an epsilon net; in a Python of its own (setting python)",
+        "MoHyperband",
+        NEPS,
+        microseconds=20_000,
+        requires=(FIDELITIES,),
     ),
 )

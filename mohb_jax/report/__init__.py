@@ -27,6 +27,7 @@ FILES = {
     "kinds.csv": "kinds",
     "pairs.csv": "pairs",
     "effects.csv": "effects",
+    "outside.csv": "outside",
 }
 """CSV files and the tables that they hold; those that a study has nothing of are not written."""
 FINALS = "finals.parquet"
@@ -35,6 +36,7 @@ COLUMNS = "columns.csv"
 """The file that says what the columns of the others mean."""
 OPTIONAL = (
     *("prices.csv", "calibration.csv", "ranks.csv", "scaled.csv", "kinds.csv", "pairs.csv", "effects.csv"),
+    "outside.csv",
     *(
         f"figures/{stem}.{kind}"
         for stem in (
@@ -84,8 +86,9 @@ def write_report(
         (how many work units are ``finished`` and ``expected``; fewer finished means that the numbers are of
         a part of the study), ``prices`` (None, or the price ``file``, the benchmarks ``repriced`` and
         ``not_repriced`` with the reason, and the types ``changed`` with old and new price), ``calibration``
-        (one row per benchmark, held-out task, objective and model; empty without models), ``credits`` (what
-        counts), ``order`` (by benchmark, whether the order of methods depends on that), ``used_up`` (by
+        (one row per benchmark, held-out task, objective and model; empty without models), ``outside`` (one
+        row per benchmark and method of another library; empty without), ``credits`` (what counts),
+        ``order`` (by benchmark, whether the order of methods depends on that), ``used_up`` (by
         benchmark, which runs used the table up, and when), ``comparison`` (None
         without two methods on a task; otherwise the ``ranking`` across tasks with its tests, ``worths``,
         ``scaled`` performance, ``failures``, the tree over ``kinds`` of tasks, ``pairs`` of methods and
