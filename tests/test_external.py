@@ -448,9 +448,8 @@ def test_libraries_give_one_log_for_one_seed_in_two_processes(name):
             pytest.skip(f"{library.name} is not installed: {library.command}")
     table = LADDER if EXTERNAL[name].requires else MIXED
     own = {"population": 6} if hasattr(EXTERNAL[name].settings(), "population") else {}
-    logs = [
-        simulate(table, name, num_seeds=2, evaluations=25, tasks=table.tasks[:1], **own) for _ in range(2)
-    ]
+    own |= {"evaluations": 40 if EXTERNAL[name].fidelities else 25, "tasks": table.tasks[:1]}
+    logs = [simulate(table, name, num_seeds=2, **own) for _ in range(2)]
     assert logs[0].valid.all()
     for one, other in zip(logs[0][:9], logs[1][:9], strict=True):
         np.testing.assert_array_equal(one, other)
