@@ -109,6 +109,8 @@ figure.savefig("curves.png")
 #
 # * Other methods: `print(list(mohb.METHODS))`, or `mohb list methods` in a terminal;
 #   `mohb list methods mo-hb` shows the settings of one.
+# * [Tune a training of your own](../howto/live.md), on as many objectives as you like: three files and two
+#   commands.
 # * [Your own table](../howto/table.md), [your own method](../howto/method.md).
 # * What a study file can say: [studies and reports](../studies.md).
 # * Words: [glossary](../glossary.md).
