@@ -82,12 +82,19 @@ def tuned(tuner: Tuner, data: str, pools: Pools, folder: Path) -> Tuner:
 def run(
     method: str, data: str, seed: int, pools: Pools, own: Space, prior: Prior | None = None, **limits: Any
 ) -> tuple[Tuner, float]:
-    """A finished run, and the seconds that it took; checkpoints go when it ends."""
+    """A finished run, and the seconds that it took; its clock stands still until it is made ready, and
+    checkpoints go when it ends."""
+    began: list[float] = []
+
+    def clock() -> float:
+        return time.perf_counter() - began[0] if began else 0.0
+
     with tempfile.TemporaryDirectory() as folder:
-        tuner = Tuner(own, GOALS, method, fidelities=FIDELITIES, seed=seed, prior=prior, **limits)
-        began = time.perf_counter()
+        limits |= {"seed": seed, "prior": prior, "clock": clock}
+        tuner = Tuner(own, GOALS, method, fidelities=FIDELITIES, **limits)
+        began.append(time.perf_counter())
         tuned(tuner, data, pools, Path(folder))
-        return tuner, time.perf_counter() - began
+        return tuner, clock()
 
 
 def warm_up(own: Space, jobs: int, prior: Prior, shapes: Sequence[training.Shape], pools: Pools) -> float:
