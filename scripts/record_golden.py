@@ -22,7 +22,18 @@ PATH = Path(__file__).parents[1] / "tests" / "golden" / "logs.json"
 
 
 LEARNT = (
-    *("gcp-prior", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas", "concrete", "rgpe", "tst-r"),
+    *(
+        "gcp-prior",
+        "ehvi",
+        "ehvi-log",
+        "ms-ehvi",
+        "parego",
+        "primo",
+        "mo-bananas",
+        "concrete",
+        "rgpe",
+        "tst-r",
+    ),
     "meta-knn+gp",
 )
 """Not recorded: what their models learn in many steps differs between processors in the last bits."""

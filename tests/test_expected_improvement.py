@@ -14,6 +14,7 @@ from mohb_jax.errors import InputError
 from mohb_jax.kernels.expected_improvement import (
     expected_hypervolume_improvement,
     expected_shortfall,
+    log_expected_hypervolume_improvement,
     undominated_boxes,
 )
 
@@ -167,3 +168,27 @@ def test_variants_and_infinite_rows(variant):
 def test_four_objectives_are_refused():
     with pytest.raises(InputError, match="at most 3 objectives, not 4"):
         undominated_boxes(jnp.zeros((2, 4)), jnp.ones(2, bool), jnp.ones(4))
+
+
+@pytest.mark.parametrize("far", [0.0, 3.0, 60.0])
+def test_the_logarithm_of_the_improvement_has_no_end(far):
+    """Against the improvement itself, and where that is no number, against sums of logarithms: with one row
+    that every other objective leaves alone, a distant row adds what the nearest box gives."""
+    rng = np.random.default_rng(3)
+    costs, reference = rng.uniform(size=(6, 2)), np.full(2, 1.1)
+    mean, deviation = rng.uniform(0.2, 1.2, (2, 9)) + far, np.full((2, 9), 0.3)
+
+    @jax.jit
+    def both(costs, valid, reference, mean, deviation):
+        boxes = undominated_boxes(costs, valid, reference)
+        log = log_expected_hypervolume_improvement(boxes, mean, deviation)
+        return log, expected_hypervolume_improvement(boxes, mean, deviation)
+
+    log, plain = both(*padded(costs), reference, mean, deviation)
+    if far < 60:
+        np.testing.assert_allclose(np.exp(log), plain, rtol=1e-8)
+        return
+    assert (plain == 0).all()
+    assert np.isfinite(log).all()
+    order = np.argsort(np.sum((mean - reference[:, None]) ** 2, axis=0))
+    assert log[order[0]] == max(log)

@@ -177,6 +177,19 @@ def test_a_cooled_gain_is_less_by_the_time_that_is_expected_and_by_nothing_in_th
         np.testing.assert_allclose(gain, expected)
 
 
+def test_what_is_observed_without_its_noise_equals_scikit_learn():
+    """With a noise that shows, at the rows themselves."""
+    row = np.random.default_rng(5).permutation(NUM_ROWS)[:9]
+    features, value = unit_features(TABLE), TABLE.costs[1, row, 0, 0]
+    mode = gp.prior_mode(features.shape[1], jnp.dtype(float))._replace(log_noise=jnp.asarray(np.log(0.3)))
+    known = jnp.asarray(features[row]), jnp.asarray(value), jnp.ones(9, bool)
+    process = gp.condition(mode, *known)
+    mean, deviation = rival(row, value, mode)
+    found, spread = gp.denoised(process, known[1])
+    np.testing.assert_allclose(found, mean[row], rtol=1e-6)
+    np.testing.assert_allclose(spread, deviation[row], rtol=1e-3)
+
+
 def test_scalar_gain_equals_scikit_learn():
     policy = parego(LEARNING)
     observed = np.random.default_rng(2).permutation(NUM_ROWS)[:10]

@@ -177,12 +177,16 @@ def _standard_shortfall(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
     long, and its product with u cancels in the tail.
     """
     x = jnp.minimum(jnp.abs(u), _FARTHEST)
+    tail = jnp.exp(-0.5 * x**2) * _tail_factor(x) / math.sqrt(2 * math.pi)
+    return jnp.maximum(u, 0) + tail
+
+
+def _tail_factor(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """See ``_standard_shortfall``, for x in [0, ``_FARTHEST``]."""
     t = _BEND / (_BEND + x)
     least = _BEND / (_BEND + _FARTHEST)
     s = (2 * t - 1 - least) / (1 - least)
-    factor = t**2 * functools.reduce(lambda total, power: total * s + power, _TAIL_FACTORS.tolist(), 0.0)
-    tail = jnp.exp(-0.5 * x**2) * factor / math.sqrt(2 * math.pi)
-    return jnp.maximum(u, 0) + tail
+    return t**2 * functools.reduce(lambda total, power: total * s + power, _TAIL_FACTORS.tolist(), 0.0)
 
 
 def expected_hypervolume_improvement(
@@ -218,6 +222,47 @@ def expected_hypervolume_improvement(
 
     total = jax.lax.fori_loop(0, boxes.number, with_box, jnp.zeros_like(mean[0]))
     return jnp.maximum(total, 0)
+
+
+def log_expected_hypervolume_improvement(
+    boxes: Boxes, mean: Float[Array, "m rows"], deviation: Float[Array, "m rows"]
+) -> Float[Array, " rows"]:
+    """Logarithm of ``expected_hypervolume_improvement``, which orders rows whose improvement is too small for
+    a number.
+
+    Args:
+        boxes: of the rows that were observed.
+        mean: of each objective of each row.
+        deviation: the same, positive.
+
+    References:
+        Ament, Daulton, Eriksson, Balandat, Bakshy, "Unexpected improvements to expected improvement for
+        Bayesian optimization", 2023: why the logarithm, and that each factor has one.
+    """
+
+    def log_expected(objective: int, place: Int[Array, ""]) -> Float[Array, " rows"]:
+        room = boxes.edges[objective, place] - mean[objective]
+        return _log_standard_shortfall(room / deviation[objective])
+
+    def with_box(number: Int[Array, ""], total: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        gain = jnp.sum(jnp.log(deviation), axis=0)
+        for objective in range(mean.shape[0]):
+            upper = log_expected(objective, boxes.upper[objective, number])
+            below = log_expected(objective, boxes.lower[objective, number]) - upper
+            gain = gain + upper + jnp.log(-jnp.expm1(jnp.minimum(below, 0)))
+        return jnp.logaddexp(total, gain)
+
+    none = jnp.full_like(mean[0], -jnp.inf)
+    return jax.lax.fori_loop(0, boxes.number, with_box, none)
+
+
+def _log_standard_shortfall(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Logarithm of ``_standard_shortfall``, in either tail; minus infinity far below."""
+    x = jnp.minimum(jnp.abs(u), _FARTHEST)
+    # Beyond the farthest place, the factor falls like the inverse square.
+    factor = jnp.log(_tail_factor(x)) - 2 * jnp.log(jnp.maximum(jnp.abs(u), _FARTHEST) / _FARTHEST)
+    tail = factor - 0.5 * u**2 - 0.5 * math.log(2 * math.pi)
+    return jnp.where(u > 0, jnp.log(jnp.where(u > 0, u, 1) + jnp.exp(tail)), tail)
 
 
 def log_expected_improvement(

@@ -11,6 +11,7 @@ from mohb_jax.methods.schedules import TrialSettings, one_full
 from mohb_jax.searchers.base import Policy
 from mohb_jax.searchers.cooling import cooled_hypervolume
 from mohb_jax.searchers.ehvi import expected_hypervolume
+from mohb_jax.searchers.ehvi_log import log_expected_hypervolume
 from mohb_jax.searchers.kriging_believer import problem_of
 from mohb_jax.searchers.parego import parego
 from mohb_jax.settings import setting
@@ -49,6 +50,11 @@ def _ehvi(table: AnyTable, settings: CoolingSettings, conditions: Conditions) ->
     return cooled_hypervolume(problem, training_times(table)[0])
 
 
+def _ehvi_log(table: AnyTable, settings: TrialSettings, conditions: Conditions) -> Policy:
+    del settings
+    return log_expected_hypervolume(problem_of(table, conditions.workers))
+
+
 def _informed(table: AnyTable, settings: KnownSettings, conditions: Conditions) -> Policy:
     known = known_objectives(table, settings.known)
     return expected_hypervolume(problem_of(table, conditions.workers, known))
@@ -68,6 +74,15 @@ METHODS = (
         policy=_ehvi,
         requires=(at_most_objectives(3), TIMED_IF_COOL),
         microseconds=370,
+    ),
+    Steady(
+        "ehvi-log",
+        "ehvi on fronts without noise, in logarithms (Daulton et al. 2021, Ament et al. 2023)",
+        settings=TrialSettings,
+        levels=one_full,
+        policy=_ehvi_log,
+        requires=(at_most_objectives(3),),
+        microseconds=1000,
     ),
     Steady(
         "ms-ehvi",

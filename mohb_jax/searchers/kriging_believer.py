@@ -141,6 +141,7 @@ class Judged(NamedTuple):
         mean: of each model at each of them.
         deviation: the same.
         progress: share of the run that is over.
+        known: the models' own rows.
     """
 
     task: Int[Array, ""]
@@ -153,6 +154,17 @@ class Judged(NamedTuple):
     mean: Float[Array, "models n"]
     deviation: Float[Array, "models n"]
     progress: Float[Array, ""]
+    known: "Known | None" = None
+
+
+class Known(NamedTuple):
+    """What models make of the rows that they were made from."""
+
+    processes: gp.GaussianProcess
+    """Of all models, along the first axis."""
+    targets: Float[Array, "models capacity"]
+    observed: Bool[Array, " capacity"]
+    """False marks pending rows and padding."""
 
 
 @runtime_checkable
@@ -382,10 +394,12 @@ def judge(
 ) -> Float[Array, "parts size"]:
     """How good it would be to evaluate each row of the shortlist; see ``GainFn``."""
     place, is_pending = _pending_places(launches, problem.num_workers)
-    expected, mean, deviation = _predicted(context, models, shortlist, launches, targets, place, is_pending)
+    expected, mean, deviation, known = _predicted(
+        context, models, shortlist, launches, targets, place, is_pending
+    )
     row = jnp.maximum(shortlist.row, 0).reshape(-1)
     pending = launches.row[place], is_pending, expected
-    judged = Judged(task, launches, targets, *pending, row, mean, deviation, progress)
+    judged = Judged(task, launches, targets, *pending, row, mean, deviation, progress, known)
     return acquisition.gain(context, judged, key).reshape(shortlist.row.shape)
 
 
@@ -397,22 +411,23 @@ def _predicted(
     targets: Float[Array, "models capacity"],
     place: Int[Array, " k"],
     is_pending: Bool[Array, " k"],
-) -> tuple[Float[Array, "models k"], Float[Array, "models n"], Float[Array, "models n"]]:
+) -> tuple[Float[Array, "models k"], Float[Array, "models n"], Float[Array, "models n"], Known | None]:
     """Mean of each model at the pending slots, and mean and deviation at the rows of the shortlist if those
-    come out as expected."""
+    come out as expected; and what they make of their own rows."""
     num_models, num_rows = targets.shape[0], shortlist.row.size
     if not num_models:
         of_list = jnp.zeros((0, num_rows), targets.dtype)
-        return jnp.zeros((0, place.shape[0]), targets.dtype), of_list, of_list
+        return jnp.zeros((0, place.shape[0]), targets.dtype), of_list, of_list, None
     same = (models.row[:, None] == launches.row[None, :]) & (models.row >= 0)[:, None]
     slot, held = jnp.argmax(same, axis=1), jnp.any(same, axis=1)
     observed = held & launches.observed[slot]
+    own = targets[:, slot]
     position = jnp.argmax(same[:, place], axis=0)
     process, expected = jax.vmap(gp.believing, (0, 0, None, 0, None, None, None))(
         models.hyperparameters,
         models.whitening,
         context.features[models.row],
-        targets[:, slot],
+        own,
         observed,
         position,
         is_pending,
@@ -422,7 +437,7 @@ def _predicted(
         shortlist.cross.reshape(num_models, -1, num_rows),
         shortlist.explained.reshape(num_models, num_rows),
     )
-    return expected, mean, jnp.sqrt(jnp.maximum(variance, 0))
+    return expected, mean, jnp.sqrt(jnp.maximum(variance, 0)), Known(process, own, observed)
 
 
 def improvement_of_cost(judged: Judged) -> Float[Array, " rows"]:
