@@ -309,22 +309,6 @@ def posterior(
     return process.offset + process.deviation * mean, process.deviation**2 * jnp.maximum(variance, 0)
 
 
-def denoised(
-    process: GaussianProcess, targets: Float[Array, " n"]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """Mean and deviation of the function itself at the rows that a process knows, without the noise of the
-    observations there.
-
-    Args:
-        process: conditioned on some rows.
-        targets: what was observed at its rows; where a row is padding, what comes out means nothing.
-    """
-    noise = _noise(process.hyperparameters) + JITTER * jnp.exp(process.hyperparameters.log_signal)
-    precision = jnp.sum(process.whitening**2, axis=0)  # diagonal of the kernel matrix inverse
-    mean = targets - process.deviation * noise * process.weights
-    return mean, process.deviation * jnp.sqrt(jnp.maximum(noise * (1 - noise * precision), 0))
-
-
 def noise_variance(process: GaussianProcess) -> Float[Array, ""]:
     """Variance of an observation around the function, in squared units of the targets.
 

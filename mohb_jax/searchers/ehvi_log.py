@@ -50,7 +50,7 @@ def _log_gain(context: Knowledge, judged: Judged, key: Key) -> Float[Array, " ro
     del context
     known = judged.known
     assert known is not None, "every objective has a model"
-    mean, deviation = jax.vmap(gp.denoised)(known.processes, known.targets)
+    mean, deviation = jax.vmap(denoised)(known.processes, known.targets)
     draws = jax.random.normal(key, (NUM_SAMPLES, *mean.shape), mean.dtype)
     counts = jnp.concatenate([known.observed, judged.is_pending])
     reference = jnp.full(mean.shape[0], 1 + MARGIN, mean.dtype)
@@ -64,3 +64,20 @@ def _log_gain(context: Knowledge, judged: Judged, key: Key) -> Float[Array, " ro
 
     gains = jax.lax.map(on_front, draws)
     return jnp.maximum(jax.nn.logsumexp(gains, axis=0) - jnp.log(NUM_SAMPLES), LEAST)
+
+
+def denoised(
+    process: gp.GaussianProcess, targets: Float[Array, " n"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Mean and deviation of the function itself at the rows that a process knows, without the noise of the
+    observations there.
+
+    Args:
+        process: conditioned on some rows.
+        targets: what was observed at its rows; where a row is padding, what comes out means nothing.
+    """
+    noise = gp.noise_variance(process) / process.deviation**2
+    noise = noise + gp.JITTER * jnp.exp(process.hyperparameters.log_signal)
+    precision = jnp.sum(process.whitening**2, axis=0)  # diagonal of the kernel matrix inverse
+    mean = targets - process.deviation * noise * process.weights
+    return mean, process.deviation * jnp.sqrt(jnp.maximum(noise * (1 - noise * precision), 0))
