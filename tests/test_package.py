@@ -18,7 +18,7 @@ INSTALLED_AS = {
 """Folders of the repository, and where the wheel holds them."""
 SHIPPED = {
     *("mohb_jax/py.typed", "mohb_jax/__init__.pyi", "mohb_jax/study/embedded.yaml"),
-    "mohb_jax/study/compile_seconds.json",
+    *("mohb_jax/study/compile_seconds.json", "mohb_jax/design/evidence.json"),
     *("mohb_jax/report/template.html", "mohb_jax/report/page.css", "mohb_jax/report/page.js"),
     *("mohb_jax/report/fronts.html", "mohb_jax/report/progress.html", "mohb_jax/report/reading.html"),
     *(

@@ -82,10 +82,9 @@ def acquisition():
         models, shortlist = believer.up_to_date(
             context, task, state.model, targets, jnp.bool_(True), jnp.int32(5)
         )
-        gain = functools.partial(
-            believer.judge, PROBLEM, own, context, task, launches, models, shortlist, targets
-        )
-        return models.hyperparameters, jax.vmap(gain)(keys).reshape(keys.shape[0], -1)
+        asked = PROBLEM, own, context, task, launches, models, shortlist, targets
+        gain = jax.vmap(lambda key: believer.judge(*asked, key, jnp.float64(0.25)))
+        return models.hyperparameters, gain(keys).reshape(keys.shape[0], -1)
 
     return jax.jit(ask)
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax
 import moocore
 import numpy as np
 import polars as pl
@@ -162,12 +163,16 @@ def test_a_constant_objective_and_a_single_objective_are_measured():
     assert cell.hypervolume.max(initial=0, where=cell.grid < 2) == pytest.approx((1.1 - worst) / 1.1)
 
 
+def of_lanes(log, chosen):
+    return jax.tree.map(lambda part: part[chosen], log)
+
+
 def test_units_may_be_split_by_seed_and_come_in_any_order():
     table = make_table()
     whole = make_unit(table, "m", skill=1, num_seeds=5)
     log = whole.log
     pieces = [
-        Unit(whole.spec, type(log)(*(part[chosen] for part in log)))
+        Unit(whole.spec, of_lanes(log, chosen))
         for chosen in (np.isin(log.run, [3, 1]), np.isin(log.run, [0]), np.isin(log.run, [4, 2, 3]))
     ]
     for one, many in zip(cells_of(table, whole), cells_of(table, *pieces), strict=True):
@@ -353,7 +358,7 @@ def test_differences_are_paired_by_run():
     log = unit.log
     half = log.run >= 2
     worse = log._replace(valid=log.valid & (np.arange(log.valid.shape[1]) < 3))
-    other = Unit(unit.spec | {"method": "n"}, type(log)(*(part[half] for part in worse)))
+    other = Unit(unit.spec | {"method": "n"}, of_lanes(worse, half))
     first, second = cells_of(table, unit, other)
     row = summary_rows([first, second], "m")[-1]
     gap = second.final["hypervolume"] - first.final["hypervolume"][2:]
@@ -368,7 +373,7 @@ def test_a_method_that_lacks_the_runs_of_a_task_has_no_row_over_all():
     unit = make_unit(table, "m", 1, num_seeds=2)
     log = unit.log
     kept = (log.task != 1) | (log.run > 5)
-    partial = Unit(unit.spec | {"method": "n"}, type(log)(*(part[kept] for part in log)))
+    partial = Unit(unit.spec | {"method": "n"}, of_lanes(log, kept))
     rows = summary_rows(cells_of(table, unit, partial), "m")
     over = {row["method"]: row["num_tasks"] for row in rows if row["task"] == "all"}
     assert over == {"m": 2, "n": 1}
