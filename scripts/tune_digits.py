@@ -1,6 +1,6 @@
 """Tunes networks that really train, with the threads and the precision that they train with.
 
-    python -m scripts.tune_digits                  # all repeats, then the page: some 15 minutes on two cores
+    python -m scripts.tune_digits                  # all repeats, then the page: six minutes
     python -m scripts.tune_digits page             # docs/live.md and its figure from docs/live/runs.json
 
 Small flax networks learn scikit-learn's digits, then its breast cancer data. What is chosen: learning rate,

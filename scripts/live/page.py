@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
+from matplotlib.ticker import FixedLocator
 
 from mohb_jax import hypervolume
 
@@ -146,6 +147,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
             steps = np.argsort(front[:, 1])
             axis.step(10 ** front[steps, 1], 100 * front[steps, 0], where="post", color=colour, label=method)
         axis.set(title=TITLES[data], xscale="log", xlabel="seconds of a full training", ylabel="error, %")
+        axis.set_yscale("symlog", linthresh=1)  # most are small, and some may be 0
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.25)
         axis.legend(frameon=False)
     figure.tight_layout()
