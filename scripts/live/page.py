@@ -64,20 +64,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def volume_table(found: Mapping[str, Any]) -> str:
-    """A row per data set and method: jobs, full trainings, hypervolumes, and how much more than random's."""
+    """A row per data set, method and credit: jobs, full trainings, hypervolume, and how much more than random's."""
     volume, top = volumes(found), found["fidelities"][-1]
     place, rows = found["job_columns"].index("fidelity"), []
     for data, method in dict.fromkeys((run["data"], run["method"]) for run in found["runs"]):
         own = [run for run in found["runs"] if (run["data"], run["method"]) == (data, method)]
         jobs = np.mean([len(run["jobs"]) for run in own])
         full = np.mean([sum(job[place] == top for job in run["jobs"]) for run in own])
-        row = [TITLES[data], method, f"{jobs:.0f}", f"{full:.0f}"]
         for credit in CREDITS:
             values, chance = volume[data, credit, method], volume[data, credit, "random"]
             more = interval(np.subtract(values, chance).tolist()) if method != "random" else ""
-            row += [interval(values), more]
-        rows.append(row)
-    head = ["data", "method", "jobs", "in full", "full", "more than random", "passed", "more than random"]
+            rows.append([TITLES[data], method, f"{jobs:.0f}", f"{full:.0f}", credit, interval(values), more])
+    head = ["data", "method", "jobs", "in full", "counted", "hypervolume", "more than random"]
     return table(head, rows)
 
 
