@@ -64,7 +64,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def volume_table(found: Mapping[str, Any]) -> str:
-    """A row per data set, method and credit: jobs, full trainings, hypervolume, and how much more than random's."""
+    """A row per data set, method and credit: jobs, full trainings, hypervolume, and more than random's."""
     volume, top = volumes(found), found["fidelities"][-1]
     place, rows = found["job_columns"].index("fidelity"), []
     for data, method in dict.fromkeys((run["data"], run["method"]) for run in found["runs"]):
