@@ -186,7 +186,8 @@ def _searches(searches: Sequence[dict[str, Any]]) -> str:
 
 
 def _settings(own: dict[str, Any]) -> str:
-    return f"{own['method']}: " + ", ".join(f"{name} {value}" for name, value in own["settings"].items())
+    settings = ", ".join(f"{name} {value}" for name, value in own["settings"].items())
+    return f"{own['method']}: {settings}" if settings else str(own["method"])
 
 
 def _as_study(own: dict[str, Any]) -> str:

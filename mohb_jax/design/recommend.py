@@ -130,7 +130,7 @@ def told(found: dict[str, Any]) -> str:
 
 def _traits(own: dict[str, Any]) -> str:
     told_by = "" if own["correlation"] is None else f", rank correlation {own['correlation']:.2f}"
-    return (
-        f"{own['tasks']} tasks, {own['rows']:,} rows, {own['objectives']} objectives, {own['fidelities']} "
-        f"fidelities{told_by}"
-    )
+    numbers = (("task", own["tasks"]), ("row", own["rows"]), ("objective", own["objectives"]))
+    parts = [f"{number:,} {noun}{'s' * (number != 1)}" for noun, number in numbers]
+    fidelities = f"{own['fidelities']} " + ("fidelity" if own["fidelities"] == 1 else "fidelities")
+    return ", ".join([*parts, fidelities]) + told_by
