@@ -32,10 +32,10 @@ class WarmParzenSettings(TrialSettings):
     """Of densities that other tasks open.
 
     Attributes:
-        known: results of each other task that are known, drawn at random.
+        warm: results of each other task that are in the densities, drawn at random.
     """
 
-    known: int = setting(100, "results of each other task that are known", check=count(MOST_KNOWN))
+    warm: int = setting(100, "results of each other task in the densities", check=count(MOST_KNOWN))
 
 
 def _motpe(table: AnyTable, settings: ParzenSettings, conditions: Conditions) -> Policy:
@@ -45,7 +45,7 @@ def _motpe(table: AnyTable, settings: ParzenSettings, conditions: Conditions) ->
 
 def _motpe_transfer(table: AnyTable, settings: WarmParzenSettings, conditions: Conditions) -> Policy:
     del conditions
-    return motpe_transfer(table.num_objectives, settings.known)
+    return motpe_transfer(table.num_objectives, settings.warm)
 
 
 METHODS = (
