@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.searchers.base import Searcher
 from mohb_jax.searchers.density_ratio import CAPACITY as MOST_RESULTS
 from mohb_jax.searchers.density_ratio import observe
@@ -250,12 +251,7 @@ def _distances(rows: Rows, left: Int[Array, " n"], right: Int[Array, " k"]) -> I
 
 def _order(predicted: Float[Array, "pool m"], valid: Bool[Array, " pool"]) -> Int32[Array, " pool"]:
     """Places in the order of preference as numbers that differ: the least comes first."""
-    no_worse = jnp.ones((POOL, POOL), bool)
-    better = jnp.zeros((POOL, POOL), bool)
-    for column in predicted.T:
-        no_worse &= column[:, None] <= column[None]
-        better |= column[:, None] < column[None]
-    dominating = jnp.sum(no_worse & better & valid[:, None], axis=0, dtype=jnp.int32)
+    dominating = jnp.sum(dominance_matrix(predicted, valid), axis=0, dtype=jnp.int32)
     return dominating * POOL + jnp.arange(POOL, dtype=jnp.int32)
 
 

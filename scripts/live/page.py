@@ -12,6 +12,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 from matplotlib.ticker import FixedLocator
+from mohb_jax.benchmarks.normalise import non_dominated
 
 from mohb_jax import hypervolume
 
@@ -91,10 +92,7 @@ def pairs_table(found: Mapping[str, Any]) -> str:
 
 def best(costs: Float[np.ndarray, "n m"]) -> list[int]:
     """Which points no other dominates, by the first objective."""
-    no_worse = (costs[:, None] <= costs[None]).all(axis=2)
-    better = (costs[:, None] < costs[None]).any(axis=2)
-    keep = np.flatnonzero(~(no_worse & better).any(axis=0))
-    return sorted(keep.tolist(), key=lambda index: tuple(costs[index]))
+    return sorted(np.flatnonzero(non_dominated(costs)).tolist(), key=lambda index: tuple(costs[index]))
 
 
 def front_table(found: Mapping[str, Any]) -> str:
