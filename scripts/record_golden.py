@@ -26,6 +26,7 @@ LEARNT = (
         "gcp-prior",
         "ehvi",
         "ehvi-log",
+        "momf",
         "ms-ehvi",
         "parego",
         "primo",

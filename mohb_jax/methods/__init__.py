@@ -12,6 +12,7 @@ from mohb_jax.methods import (
     copula_process,
     evolution,
     external,
+    fidelity_processes,
     gaussian_processes,
     hyperband,
     mo_bananas,
@@ -66,6 +67,7 @@ FAMILIES = (
     concrete,
     popnas,
     gaussian_processes,
+    fidelity_processes,
     primo,
 )
 """In the order in which lists show them."""
