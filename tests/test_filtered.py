@@ -1,5 +1,6 @@
 """SMASHY: rungs of equal size, and proposals that nearest neighbours pick; oracles are plain Python."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from mohb_jax.errors import InputError
 from mohb_jax.methods import make_plan, make_settings, method_named
 from mohb_jax.schedule import Bracket, equal_batches
 from mohb_jax.searchers import filtered
+from mohb_jax.searchers.column_densities import densities, log_density
 from mohb_jax.searchers.filtered import POOL, Numbers, picks
 from mohb_jax.searchers.nearest_rows import STEPS, prepare_rows
 from mohb_jax.simulation import simulate
-from scripts.record_golden import small_table
+from scripts.record_golden import case_of, small_table
 from tests import reference_driver
 from tests.test_hyperband import entries, integer_table, net_by_definition, suggestions
 
@@ -84,8 +86,8 @@ def test_predictions_are_means_of_the_nearest_results(neighbours):
     known, drawn = rng.choice(120, 40, replace=False), rng.integers(0, 120, 12).astype(np.int32)
     level = rng.integers(0, 2, 40).astype(np.int32)
     costs = rng.random((40, 3))
-    state = filtered.FilterState(None, None, None, known.astype(np.int32), level, costs)
-    found = filtered._predicted(neighbours, rows, jnp.array(drawn), _arrays(state), jnp.int32(1))
+    state = filtered.FilterState(None, None, None, None, known.astype(np.int32), level, costs)
+    found = filtered._predicted(f"knn{neighbours}", rows, jnp.array(drawn), _arrays(state), jnp.int32(1))
     codes = np.asarray(rows.codes).T.astype(int)
     for row, own in zip(drawn, np.asarray(found), strict=True):
         at_level = [place for place in range(40) if level[place] == 1]
@@ -165,3 +167,40 @@ def test_settings_are_checked():
         make_settings(method, random_share=2)
     with pytest.raises(InputError, match="searcher is 'forest': accepted are filtered, random"):
         make_settings(method, searcher="forest")
+
+
+def test_densities_prefer_rows_that_are_likelier_among_the_good():
+    """Of 40 results of one objective the best four are good, and all others bad."""
+    rows, rng = prepare_rows(small_table(), (0,)), np.random.default_rng(2)
+    known, drawn = rng.choice(120, 40, replace=False), rng.integers(0, 120, 12).astype(np.int32)
+    costs = rng.random((40, 1))
+    state = filtered.FilterState(
+        None, None, None, None, known.astype(np.int32), np.zeros(40, np.int32), costs
+    )
+    order = known[costs[:, 0].argsort()]
+
+    @jax.jit
+    def both(rows, drawn, state):
+        asked = rows.point(drawn).T
+        bad, good = (
+            log_density(rows, densities(rows, rows.point(jnp.array(own)).T, jnp.ones(len(own), bool)), asked)
+            for own in (order[4:], order[:4])
+        )
+        return filtered._predicted("density", rows, drawn, state, jnp.int32(0))[:, 0], bad - good
+
+    found, expected = both(rows, jnp.array(drawn), _arrays(state))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_pools_of_the_prior():
+    """Factors of 1 leave the first rows of its list; what the prior proposes without a filter is that list."""
+    table, _, _, prior = case_of("smashy+prior")
+    run = RUN | {"tasks": table.tasks[:1], "evaluations": 9, "draws": 32, "prior": prior}
+    plain = {"factor_first": 1, "factor_last": 1, "random_share": 0}
+    own, listed, random = (
+        simulate(table, "smashy+prior", **run, **settings)
+        for settings in (plain, {"searcher": "prior"}, {"random_share": 1})
+    )
+    first, *others = (np.sort(log.row[:, :9]) for log in (own, listed, random))
+    np.testing.assert_array_equal(first, others[0])
+    assert (first != others[1]).any()

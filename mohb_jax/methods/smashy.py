@@ -6,16 +6,18 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.drivers.base import Conditions
 from mohb_jax.errors import InputError
 from mohb_jax.methods.base import Synchronous, at_random
-from mohb_jax.methods.schedules import BracketSettings, hyperband_brackets, waiting_brackets
+from mohb_jax.methods.schedules import BracketSettings, PriorSettings, hyperband_brackets, waiting_brackets
 from mohb_jax.promotions import PromotionSettings
 from mohb_jax.schedule import Bracket, equal_batches, full_fidelity
 from mohb_jax.searchers.base import Searcher
 from mohb_jax.searchers.bohb import bohb
 from mohb_jax.searchers.filtered import ALGORITHMS, SURROGATES, filtered
 from mohb_jax.searchers.mo_bohb import mo_bohb
+from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.settings import Check, at_least, count, one_of, setting
 
 SCHEDULES = ("equal", "hyperband", "full")
+FILTERS = ("surrogate", "algorithm", "factor_first", "factor_last", "random_share", "per_tournament")
 SEARCHERS = ("filtered", "random", "bohb", "mo-bohb")
 
 
@@ -40,7 +42,7 @@ class FilterSettings(PromotionSettings, BracketSettings):
             ``brackets`` may be fewer) or ``full`` (batches at the highest fidelity).
         population: configurations of each rung of ``equal`` and of each batch of ``full``.
         searcher: ``filtered``, or what proposes without a filter: ``random``, ``bohb`` or ``mo-bohb``.
-        surrogate: how many neighbours predict.
+        surrogate: what predicts: 1 or 7 nearest neighbours, or densities of good and of bad results.
         algorithm: how the pool is searched; see ``searchers.filtered``.
         factor_first: rows to choose from for each one wanted, at the first pick of a bracket.
         factor_last: the same at the last.
@@ -52,8 +54,8 @@ class FilterSettings(PromotionSettings, BracketSettings):
     population: int = setting(9, "configurations of each rung of equal, and of each batch of full",
                               check=count(1024))  # fmt: skip
     searcher: str = setting("filtered", "filtered, random, bohb or mo-bohb", check=one_of(SEARCHERS))
-    surrogate: str = setting("knn7", "nearest neighbours that predict: knn1 or knn7",
-                             check=one_of(tuple(SURROGATES)))  # fmt: skip
+    surrogate: str = setting("knn7", "what predicts: knn1, knn7 (nearest neighbours) or density",
+                             check=one_of(SURROGATES))  # fmt: skip
     algorithm: str = setting("progressive", "progressive or tournament", check=one_of(ALGORITHMS))
     factor_first: float | int = setting(8, "rows to choose from for each one wanted, at the first pick",
                                         check=within(1, 256))  # fmt: skip
@@ -63,21 +65,38 @@ class FilterSettings(PromotionSettings, BracketSettings):
     per_tournament: int = setting(1, "rows taken of each tournament", check=count(256))
 
 
+@dataclasses.dataclass(frozen=True)
+class FilterPriorSettings(PriorSettings, FilterSettings):
+    """Of these schedules with configurations from the transfer prior.
+
+    Attributes:
+        searcher: ``filtered``, or ``prior`` for what the prior proposes without a filter.
+    """
+
+    searcher: str = setting("filtered", "filtered or prior", check=one_of(("filtered", "prior")))
+
+
 def _schedule(table: AnyTable, settings: FilterSettings, conditions: Conditions) -> tuple[Bracket, ...]:
     if settings.schedule == "full":
         return full_fidelity(table.fidelities, settings.population)
     if settings.schedule == "equal":
         smallest = settings.smallest(table)
         return equal_batches(table.fidelities, settings.population, settings.eta, smallest)
-    learns = settings.searcher != "random"
+    learns = settings.searcher not in ("random", "prior")
     return (waiting_brackets if learns else hyperband_brackets)(table, settings, conditions)
 
 
 def _searcher(settings: FilterSettings) -> Searcher:
     if settings.searcher == "filtered":
-        names = ("surrogate", "algorithm", "factor_first", "factor_last", "random_share", "per_tournament")
-        return filtered(*(getattr(settings, name) for name in names))
+        return filtered(*(getattr(settings, name) for name in FILTERS))
     return {"random": at_random(settings), "bohb": bohb(), "mo-bohb": mo_bohb()}[settings.searcher]
+
+
+def _prior_searcher(settings: FilterPriorSettings) -> Searcher:
+    own = settings.draws, settings.prior_strength
+    if settings.searcher == "filtered":
+        return filtered(*(getattr(settings, name) for name in FILTERS), own)
+    return transfer_prior(settings.draws, strength=settings.prior_strength)
 
 
 METHODS = (
@@ -88,6 +107,17 @@ METHODS = (
         schedule=_schedule,
         searcher=_searcher,
         promotion="hvc",
+        microseconds=25,
+    ),
+    Synchronous(
+        "smashy+prior",
+        "smashy with configurations picked out of what the transfer prior proposes",
+        settings=FilterPriorSettings,
+        schedule=_schedule,
+        searcher=_prior_searcher,
+        promotion="hvc",
+        transfers=True,
+        models=("prior network",),
         microseconds=25,
     ),
 )

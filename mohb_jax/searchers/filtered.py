@@ -7,18 +7,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int32
+from jaxtyping import Bool, Float, Int, Int32, UInt32
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.kernels.dominance import dominance_matrix
 from mohb_jax.searchers.base import Searcher
+from mohb_jax.searchers.column_densities import densities, log_density
 from mohb_jax.searchers.density_ratio import CAPACITY as MOST_RESULTS
-from mohb_jax.searchers.density_ratio import observe
+from mohb_jax.searchers.density_ratio import INDIFFERENCE, observe
+from mohb_jax.searchers.mo_bohb import GOOD_DIVISOR, good_and_bad
 from mohb_jax.searchers.nearest_rows import STEPS, Rows, prepare_rows
+from mohb_jax.searchers.prepared_lists import list_order, next_list
 from mohb_jax.searchers.random import random_places
 from mohb_jax.searchers.seen_rows import Pool, filled_up, is_marked, marked, new_pool
+from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.transfer import Prior
-from mohb_jax.types import Array, Key
+from mohb_jax.types import RUN_GROUPS, Array, Key
 
 CAPACITY = MOST_RESULTS // 2
 """Results that a lane keeps; the lowest fidelity gives way first, the oldest first."""
@@ -28,8 +32,9 @@ LEAST_RESULTS = 8
 """Results at a fidelity before it is asked."""
 CANDIDATE_STRIDE = 1 << 20
 """Run numbers of one candidate, see ``Numbers``."""
-SURROGATES = {"knn1": 1, "knn7": 7}
+NEIGHBOURS = {"knn1": 1, "knn7": 7}
 """How many neighbours predict."""
+SURROGATES = (*NEIGHBOURS, "density")
 ALGORITHMS = ("progressive", "tournament")
 _LAST = np.iinfo(np.int32).max
 
@@ -55,7 +60,7 @@ class Numbers(NamedTuple):
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["rows", "numbers"],
+    data_fields=["rows", "numbers", "lists"],
     meta_fields=["num_fidelities", "num_objectives"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +70,24 @@ class Filter:
     Attributes:
         rows: of the table.
         numbers: of each candidate, one unless several are tried side by side.
+        lists: of the transfer prior, which are the pools; None where pools are random.
         num_fidelities: that results may come from.
         num_objectives: of a result.
     """
 
     rows: Rows
     numbers: Numbers
+    lists: Int32[Array, "tasks draws pool"] | None
     num_fidelities: int
     num_objectives: int
+
+
+class Place(NamedTuple):
+    """Where a lane is in the lists of the prior, see ``next_list``."""
+
+    list_keys: UInt32[Array, " rounds"]
+    group: Int[Array, ""]
+    num_used: Int[Array, ""]
 
 
 class FilterState(NamedTuple):
@@ -81,6 +96,7 @@ class FilterState(NamedTuple):
     pool: Pool
     key: Key
     numbers: Numbers
+    place: Place | None
     row: Int32[Array, " capacity"]
     level: Int32[Array, " capacity"]
     costs: Float[Array, "capacity m"]
@@ -95,16 +111,22 @@ def filtered(
     factor_last: float | int = 8,
     random_share: float | int = 0.2,
     per_tournament: int = 1,
+    prior: tuple[int, float | int] | None = None,
 ) -> Searcher:
-    """Picks each bracket's rows by nearest neighbours out of ``POOL`` random unseen ones.
+    """Picks each bracket's rows by what a surrogate says of ``POOL`` unseen ones.
 
-    Objectives of a row are predicted as the mean of its nearest results (1 or 7 of them, the oldest among
-    equals) at the highest fidelity with at least ``LEAST_RESULTS``. Distances are those of ``nearest_rows``.
-    Rows that fewer others of the pool dominate, by prediction, come first; among equals the order of the
-    pool, which is random.
+    Results at the highest fidelity with at least ``LEAST_RESULTS`` speak. ``knn1`` and ``knn7`` predict the
+    objectives of a row as the mean of its nearest results (1 or 7, the oldest among equals; distances of
+    ``nearest_rows``). ``density`` says how much likelier a row is among the good results than among the bad
+    ones, which are told apart as in ``mo_bohb``. Rows that fewer others of the pool dominate, by prediction,
+    come first; among equals the order of the pool.
 
-    Of k rows ``floor(random_share * k + u)`` are random search's next ones, u uniform; all of them before any
-    fidelity has enough results. For the other n:
+    The pool is random. With a ``prior`` it is the next of the run's lists, see ``transfer_prior``: ``prior``
+    says how many a task has, and how strong the prior is.
+
+    Of k rows ``floor(random_share * k + u)`` are random search's next ones, u uniform. Before any fidelity
+    has enough results, these are all; or, with a prior, the others are the first of its list. For the other
+    n:
 
     * ``progressive``: pick i takes the best of the first ``round(n * factor) - i`` rows of what is left of
       the pool.
@@ -114,7 +136,7 @@ def filtered(
     ``factor`` goes from ``factor_first`` to ``factor_last``. The pool bounds both.
 
     Departures from the published program: a row's front is taken by the number of rows that dominate it,
-    neighbours weigh alike, and a forest or densities do not filter (``bohb`` and ``mo-bohb`` have densities).
+    neighbours weigh alike, no forest filters, and pools may come from a prior.
 
     References:
         Moosbauer et al., "Automated benchmark-driven design and explanation of hyperparameter optimizers",
@@ -128,11 +150,20 @@ def filtered(
     )
     functions = _functions(surrogate, algorithm)
 
-    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Filter:
-        del seed, prior
-        return Filter(prepare_rows(table, tasks), own, table.num_fidelities, table.num_objectives)
+    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, known: Prior | None) -> Filter:
+        lists = None if prior is None else _lists(table, tasks, seed, known, *prior)
+        return Filter(prepare_rows(table, tasks), own, lists, table.num_fidelities, table.num_objectives)
 
     return functions._replace(prepare=prepare)
+
+
+def _lists(
+    table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None, draws: int, strength: float | int
+) -> Int32[Array, "tasks draws pool"]:
+    """Lists of the transfer prior as pools: -1 where one has ended."""
+    rows = jnp.asarray(transfer_prior(draws, strength=strength).prepare(table, tasks, seed, prior).rows)
+    short = ((0, 0), (0, 0), (0, max(0, POOL - rows.shape[2])))
+    return jnp.pad(rows, short, constant_values=-1)[:, :, :POOL]
 
 
 def with_candidates(context: Filter, numbers: Numbers) -> Filter:
@@ -150,7 +181,7 @@ def _functions(surrogate: str, algorithm: str) -> Searcher:
     def suggest_up_to(
         context: Filter, task: Array, state: FilterState, room: int, num_suggestions: Array
     ) -> tuple:
-        return _suggest(SURROGATES[surrogate], algorithm, room, context, task, state, num_suggestions)
+        return _suggest(surrogate, algorithm, room, context, task, state, num_suggestions)
 
     return Searcher(
         lambda table, tasks, seed, prior: None,
@@ -170,15 +201,21 @@ def _init(context: Filter, task: Int[Array, ""], key: Key, run: Int[Array, ""] |
         pool=new_pool(context.rows.candidates, task, key, context.rows.num_rows),
         key=jax.random.fold_in(key, 2),
         numbers=jax.tree.map(lambda numbers: jnp.asarray(numbers)[place], context.numbers),
+        place=None if context.lists is None else _first_place(key, run, context.lists.shape[1]),
         row=jnp.zeros(CAPACITY, jnp.int32),
         level=jnp.full(CAPACITY, -1, jnp.int32),
         costs=jnp.full((CAPACITY, context.num_objectives), jnp.inf, jnp.result_type(float)),
     )
 
 
+def _first_place(key: Key, run: Int[Array, ""] | int, draws: int) -> Place:
+    group = jnp.asarray(run % RUN_GROUPS, jnp.int32)
+    return Place(list_order(jax.random.fold_in(key, 1), draws), group, jnp.int32(0))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _suggest(
-    neighbours: int,
+    surrogate: str,
     algorithm: str,
     room: int,
     context: Filter,
@@ -189,23 +226,27 @@ def _suggest(
     """Random rows first, then those of the filter, then random ones where the pool had no more."""
     key, share_key, pool_key = jax.random.split(state.key, 3)
     level, enough = _level(context.num_fidelities, state.level)
-    share = jnp.where(enough, state.numbers.random_share, 1.0)
+    first_share = 1.0 if state.place is None else state.numbers.random_share
+    share = jnp.where(enough, state.numbers.random_share, first_share)
     num_random = jnp.floor(share * num_suggestions + jax.random.uniform(share_key)).astype(jnp.int32)
     num_random = jnp.minimum(num_random, num_suggestions)
     candidates = context.rows.candidates
     nothing = jnp.full(room, -1, jnp.int32)
     pool, row, valid = filled_up(candidates, task, state.pool, nothing, jnp.int32(0), num_random)
-    drawn, is_new = _pool(context, task, pool, pool_key)
-    order = _order(_predicted(neighbours, context.rows, drawn, state, level), is_new)
+    drawn, is_new, place_in_lists = _pool(context, task, state._replace(pool=pool), pool_key)
+    order = _order(_predicted(surrogate, context.rows, drawn, state, level), is_new)
+    order = jnp.where(enough, order, jnp.arange(POOL, dtype=jnp.int32))
+    # Without results the first rows of the pool are taken: windows of one row each.
+    numbers = jax.tree.map(lambda number: jnp.where(enough, number, 1).astype(number.dtype), state.numbers)
     num_filtered = jnp.where(jnp.sum(valid) < num_random, 0, num_suggestions - num_random)
-    picked, num_picked = picks(algorithm, order, is_new, num_filtered, state.numbers, room)
+    picked, num_picked = picks(algorithm, order, is_new, num_filtered, numbers, room)
     place = jnp.arange(room) - num_random
     chosen = (place >= 0) & (place < num_picked)
     row = jnp.where(chosen, drawn[picked[jnp.maximum(place, 0)]], jnp.where(valid, row, -1))
     pool = pool._replace(seen=marked(pool.seen, jnp.where(chosen, row, -1)))
     found = jnp.sum(valid, dtype=jnp.int32) + num_picked
     pool, row, valid = filled_up(candidates, task, pool, row, found, num_suggestions)
-    return state._replace(pool=pool, key=key), row, valid
+    return state._replace(pool=pool, key=key, place=place_in_lists), row, valid
 
 
 def _level(num_fidelities: int, level: Int[Array, " capacity"]) -> tuple[Array, Array]:
@@ -215,28 +256,59 @@ def _level(num_fidelities: int, level: Int[Array, " capacity"]) -> tuple[Array, 
     return jnp.max(jnp.where(enough, levels, 0)), jnp.any(enough)
 
 
-def _pool(context: Filter, task: Array, pool: Pool, key: Key) -> tuple[Array, Array]:
-    """Random rows of the task, and which of them are unseen and there."""
-    candidates = context.rows.candidates
+def _pool(context: Filter, task: Array, state: FilterState, key: Key) -> tuple[Array, Array, Place | None]:
+    """Rows of the task, which of them are unseen and there, and where the lane is in the lists then."""
+    candidates, seen = context.rows.candidates, state.pool.seen
+    if context.lists is not None and state.place is not None:
+        own = state.place
+        drawn = context.lists[task, next_list(*own, context.lists.shape[1])]
+        is_new = (drawn >= 0) & ~is_marked(seen, drawn)
+        return jnp.maximum(drawn, 0), is_new, own._replace(num_used=own.num_used + 1)
     num_rows = candidates.num_rows[task]
     place = random_places(key, num_rows, candidates.most, POOL)
     drawn = place if candidates.rows is None else candidates.rows[task, place]
-    return drawn, (jnp.arange(POOL) < num_rows) & ~is_marked(pool.seen, drawn)
+    return drawn, (jnp.arange(POOL) < num_rows) & ~is_marked(seen, drawn), None
 
 
 def _predicted(
+    surrogate: str, rows: Rows, drawn: Array, state: FilterState, level: Array
+) -> Float[Array, "pool k"]:
+    """What a surrogate says of some rows, less is better; the level has enough results."""
+    if surrogate == "density":
+        return _unlikeness(rows, drawn, state, level)
+    return _nearest_means(NEIGHBOURS[surrogate], rows, drawn, state, level)
+
+
+def _unlikeness(rows: Rows, drawn: Array, state: FilterState, level: Array) -> Float[Array, "pool 1"]:
+    """How much likelier rows are among the bad results than among the good ones, on a logarithmic scale."""
+    at_level = state.level == level
+    finite = jnp.sum(at_level & jnp.all(jnp.isfinite(state.costs), axis=1))
+    most_good = max(1, state.row.shape[0] // GOOD_DIVISOR)
+    num_good = jnp.clip(jnp.sum(at_level) // GOOD_DIVISOR, 1, jnp.maximum(finite, 1))
+    good, is_bad = good_and_bad(state.costs, at_level, num_good, most_good)
+    points = rows.point(state.row).T
+    likely = densities(rows, points[:, good], (jnp.arange(most_good) < num_good) & (finite > 0))
+    asked = rows.point(drawn).T
+    score = log_density(rows, densities(rows, points, is_bad), asked) - log_density(rows, likely, asked)
+    return (jnp.round(score / INDIFFERENCE) * INDIFFERENCE)[:, None]  # rounding decides nothing
+
+
+def _nearest_means(
     neighbours: int, rows: Rows, drawn: Array, state: FilterState, level: Array
 ) -> Float[Array, "pool m"]:
-    """Mean costs of the nearest results at a level, which has enough."""
-    distance = _distances(rows, drawn, state.row)
-    distance = jnp.where(state.level[None] == level, distance, _LAST)
-    number = jnp.arange(state.row.shape[0], dtype=jnp.int32)
+    """Mean costs of the nearest results.
+
+    Results come first in the arrays: the least of each column is found twice as fast as that of each row.
+    """
+    distance = _distances(rows, state.row, drawn)
+    distance = jnp.where((state.level == level)[:, None], distance, _LAST)
+    number = jnp.arange(state.row.shape[0], dtype=jnp.int32)[:, None]
     total: Array = jnp.zeros((drawn.shape[0], state.costs.shape[1]), state.costs.dtype)
     for _ in range(neighbours):
-        least = jnp.min(distance, axis=1, keepdims=True)
-        nearest = jnp.min(jnp.where(distance == least, number, number.shape[0] - 1), axis=1)
+        least = jnp.min(distance, axis=0)
+        nearest = jnp.min(jnp.where(distance == least, number, number.shape[0] - 1), axis=0)
         total = total + state.costs[nearest]
-        distance = jnp.where(number == nearest[:, None], _LAST, distance)
+        distance = jnp.where(number == nearest, _LAST, distance)
     return total / neighbours
 
 
