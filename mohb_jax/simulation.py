@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int32
 
 from mohb_jax import benchmarks
 from mohb_jax.benchmarks.contract import AnyTable
@@ -156,9 +157,14 @@ def make_conditions(**values: Any) -> Conditions:
 
 def lanes_of(num_tasks: int, first_run: int, num_seeds: int, seed: int, horizon: Sequence[float]) -> Lanes:
     """All runs of all tasks, ordered by task, then run."""
-    run = np.tile(np.arange(first_run, first_run + num_seeds, dtype=np.int32), num_tasks)
-    task = np.repeat(np.arange(num_tasks, dtype=np.int32), num_seeds)
-    return Lanes(task, run, _keys(seed, run), np.repeat(np.asarray(horizon, float), num_seeds))
+    return lanes_at(num_tasks, np.arange(first_run, first_run + num_seeds, dtype=np.int32), seed, horizon)
+
+
+def lanes_at(num_tasks: int, runs: Int32[np.ndarray, " runs"], seed: int, horizon: Sequence[float]) -> Lanes:
+    """Runs of these numbers, of all tasks, ordered by task."""
+    run = np.tile(runs, num_tasks)
+    task = np.repeat(np.arange(num_tasks, dtype=np.int32), len(runs))
+    return Lanes(task, run, _keys(seed, run), np.repeat(np.asarray(horizon, float), len(runs)))
 
 
 @jax.jit

@@ -12,12 +12,13 @@ from mohb_jax.design import race as racing
 from mohb_jax.design import recommend
 from mohb_jax.design.choice import coded, importance, smoothed
 from mohb_jax.design.explain import differing, mixed
+from mohb_jax.design.folds import folds
 from mohb_jax.design.judging import interval
 from mohb_jax.design.page import page
 from mohb_jax.design.pool import SHARES, pooled
 from mohb_jax.design.race import Race, halve, step
 from mohb_jax.design.response import MOMENTS, POINTS, measure, response, shares
-from mohb_jax.design.search import candidates, drawn_shapes
+from mohb_jax.design.search import KINDS, Evaluated, Found, candidates, drawn_shapes, neighbours
 from mohb_jax.design.space import (
     PLAIN,
     export,
@@ -43,6 +44,7 @@ FILTER = {
     "eta": 3,
     "R": 27,
     "searcher": "filtered",
+    "sample": "uniform",
     "promotion": "hvc",
     "population": 9,
     "surrogate": "knn1",
@@ -107,23 +109,36 @@ def test_every_choice_is_a_method_that_runs():
     shapes = list(shapes_of(space))
     assert len({label(shape) for shape in shapes}) == len(shapes)
     assert PLAIN in shapes
-    table = small_table()
+    table = small_table(num_tasks=2)
     for shape in (*shapes[::37], PLAIN):
-        name, settings = method_of(with_unit(space, shape, rng.random(4)))
+        name, settings = method_of(with_unit(space, shape, rng.random(len(space.traced))))
         method = method_named(name)
         assert lacking(table, method, make_settings(method, **settings)) is None
+        assert method.transfers == (shape.get("sample") == "prior")
     assert method_of(PLAIN)[0] == "mo-hb"
     assert method_of(FILTER)[1]["random_share"] == 0.25
 
 
 def test_shapes_are_drawn_of_all_kinds():
     space = make_space()
-    shapes = drawn_shapes(space, 18, np.random.default_rng(1))
-    kinds = {(shape["schedule"], shape.get("searcher")) for shape in shapes}
-    assert (len(shapes), len({label(shape) for shape in shapes}), shapes[0]) == (18, 18, PLAIN)
-    assert len(kinds) == 17 or len(kinds) == 18
+    every = {tuple(shape.get(name) for name in KINDS) for shape in shapes_of(space)}
+    shapes = drawn_shapes(space, len(every) + 2, np.random.default_rng(1))
+    kinds = [tuple(shape.get(name) for name in KINDS) for shape in shapes]
+    assert (len({label(shape) for shape in shapes}), shapes[0]) == (len(every) + 2, PLAIN)
+    assert set(kinds) == every
     points = candidates(space, shapes, np.random.default_rng(2))
     assert all(set(numbers_of(space, point)) <= set(point) for point in points)
+    strengths = {point.get("prior_strength") for point in points if point["searcher"] == "random"}
+    assert strengths == {None, 0.5, 1, 2, 4, 8, 16}
+
+
+def test_neighbours_differ_in_one_part():
+    found = neighbours(make_space(), FILTER, 40, np.random.default_rng(0))
+    changes = [[name for name in FILTER if name in other and other[name] != FILTER[name]] for other in found]
+    assert {len(names) for names in changes} == {1}
+    assert {names[0] for names in changes} == {"schedule", "eta", "R", "searcher", "sample", "promotion",
+                                               "population", "surrogate", "algorithm"}  # fmt: skip
+    assert all(other["factor_first"] == 8 for other in found if other["searcher"] == "filtered")
 
 
 def test_the_space_is_one_of_config_space(tmp_path):
@@ -137,6 +152,9 @@ def test_the_space_is_one_of_config_space(tmp_path):
         assert label({name: config[name] for name in names}) in shapes
 
 
+ONE = {"schedule": "full", "searcher": "random", "sample": "uniform"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -148,7 +166,7 @@ def test_the_space_is_one_of_config_space(tmp_path):
         ),
         ({"train": ["synthetic"], "test": ["zeus"], "space": {"eta": 5}}, "eta.*5"),
         (
-            {"train": ["synthetic"], "test": ["zeus"], "space": {"schedule": "full", "searcher": "random"}},
+            {"train": ["synthetic"], "test": ["zeus"], "space": ONE},
             "one candidate is left",
         ),
         ({"train": ["synthetic"], "test": ["zeus"], "seeds": 12}, "a multiple of 8"),
@@ -250,6 +268,22 @@ def test_importance_finds_the_part_that_matters():
         coded([FILTER, FILTER])
 
 
+def test_folds_choose_without_a_benchmark():
+    """Each benchmark likes another candidate; what was tried later is none."""
+    points = [dict(PLAIN, eta=eta) for eta in (3, 2, 4)]
+    level = np.array([[0.5, 0.5], [0.9, 0.1], [0.1, 0.8]])  # candidates by benchmarks
+    noise = np.random.default_rng(0).normal(0, 0.01, (3, 2, 4))
+    evaluated = [Evaluated(point, level[k][:, None] + noise[k]) for k, point in enumerate(points)]
+    later = Evaluated(FILTER, np.ones((2, 4)))
+    found = Found(PLAIN, 0.5, [*evaluated, later], [3], "", np.arange(4.0), 3)
+    first, second = folds(found, ("one/a", "two/b"))
+    assert (first.chosen["eta"], second.chosen["eta"]) == (4, 2)
+    assert first.mean == pytest.approx(0.1, abs=0.02)
+    assert first.high < -0.3
+    assert second.best == pytest.approx(0.8, abs=0.02)
+    assert found.best_without("schedule", "equal") == points[2]
+
+
 def test_mixtures_of_two_methods():
     space = make_space()
     assert differing(PLAIN, FILTER) == ["schedule", "mode", "promotion", "searcher"]
@@ -265,11 +299,16 @@ def test_an_interval_resamples_tasks_and_runs():
     assert low < 1.5 < high < 1.6
 
 
+def trials_of(pool, path=None, **limits):
+    """Calls of two blocks, so that tests share their programs."""
+    return Trials(pool, 0, 3, path, 10, at_once=2, **limits)
+
+
 def test_candidates_side_by_side_are_what_they_are_alone(pool):
     """Lanes of one program with numbers of their own; and what the journal holds is not run again."""
     points = [FILTER, dict(FILTER, factor_first=1.0, random_share=0.9)]
-    together = Trials(pool, 0, 3).blocks(points, 0, 8)
-    trials = Trials(pool, 0, 3)
+    together = trials_of(pool).blocks(points, 0, 8)
+    trials = trials_of(pool)
     alone = [trials.blocks([point], 0, 8)[0] for point in points]
     np.testing.assert_array_equal(together, alone)
     assert (together[0] != together[1]).any()
@@ -278,26 +317,29 @@ def test_candidates_side_by_side_are_what_they_are_alone(pool):
 
 def test_trials_are_the_runs_of_simulate(pool):
     """A candidate's runs are those of the method that it is, on the pool."""
-    trials = Trials(pool, 0, 3, trainings=10)
-    found = trials.blocks([FILTER], 0, 8)[0]
+    trials = trials_of(pool)
+    found = trials.blocks([FILTER], 0, 16)[0]
     name, settings = method_of(FILTER)
     seconds = dict(zip(pool.table.tasks, trials._horizon.tolist(), strict=True))
-    log = simulate(pool.table, name, num_seeds=8, workers=3, seconds=seconds, **settings)
+    log = simulate(pool.table, name, num_seeds=16, workers=3, seconds=seconds, **settings)
     own = response(shares(measure(pool.table), log, len(SHARES) - 1, trials._horizon[log.task]))
-    np.testing.assert_allclose(found[:, 0], own.reshape(3, 8).mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found, own.reshape(3, 2, 8).mean(axis=2), atol=1e-6)
 
 
 def test_a_journal_is_gone_on_from(pool, tmp_path):
     path = tmp_path / "design.jsonl"
-    first = Trials(pool, 0, 3, path).blocks([FILTER], 0, 8)
+    first = trials_of(pool, path).blocks([FILTER], 0, 8)
+    other = dict(PLAIN, eta=2)
+    assert not trials_of(pool, path, most_programs=1).serves(other)
     path.write_text(path.read_text() + '{"key": "cut sh')
-    again = Trials(pool, 0, 3, path)
+    again = trials_of(pool, path)
+    assert (again.serves(FILTER), again.serves(other), again.serves(PLAIN)) == (True, False, True)
     again._run = None  # nothing is run
     np.testing.assert_array_equal(again.blocks([FILTER], 0, 8), first)
-    assert len(path.read_text().splitlines()) == 1
+    assert len(path.read_text().splitlines()) == 2
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(InputError, match="line 1: no evaluation"):
-        Trials(pool, 0, 3, path)
+        trials_of(pool, path)
 
 
 def reached(method, mean, **settings):
@@ -360,6 +402,7 @@ def test_a_whole_study_is_gone_on_from(tmp_path):
             "space": {
                 "schedule": ["hyperband", "equal"],
                 "searcher": ["random", "filtered"],
+                "sample": "uniform",
                 "eta": 3,
                 "R": 27,
                 "promotion": "net",
@@ -373,6 +416,7 @@ def test_a_whole_study_is_gone_on_from(tmp_path):
             "rows": 100,
             "shapes": 4,
             "seeds": 8,
+            "neighbours": 2,
             "refined": 1,
             "refinements": 1,
             "runs": 500,
@@ -406,11 +450,15 @@ def test_a_page_shows_what_was_found():
         "num_runs": 10,
         "num_tests": 20,
         "programs": 3,
+        "test_programs": 4,
+        "folds": [{"benchmark": "zeus", "chosen": FILTER, "mean": 0.5, "plain": 0.4, "low": 0.05,
+                   "high": 0.15, "best": 0.6}],
         "searches": [{"winner": FILTER, "method": "smashy", "settings": {"eta": 3}, "predicted": 0.5,
                       "evaluated": [], "alive": [9, 4]}],
         "compared": [{"method": "mo-hb", "difference": 0.1, "low": 0.05, "high": 0.15, "wins": 3, "tasks": 4,
-                      "own": 0.9, "other": 0.8, "benchmarks": 2}],
-        "explanation": {"forward": [step], "alone": [step], "without": [step], "pairs": []},
+                      "own": 0.9, "other": 0.8, "benchmarks": 2, "p_holm": 0.0001}],
+        "explanation": {"forward": [step], "backward": [step], "alone": [step], "without": [step],
+                        "pairs": []},
         "importance": {"searcher": 0.4},
     }  # fmt: skip
     text = page(json.loads(json.dumps(result)))

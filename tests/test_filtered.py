@@ -193,7 +193,7 @@ def test_densities_prefer_rows_that_are_likelier_among_the_good():
 
 
 def test_pools_of_the_prior():
-    """Factors of 1 leave the first rows of its list; what the prior proposes without a filter is that list."""
+    """Factors of 1 leave the first rows of its list, and without a filter the prior proposes that list."""
     table, _, _, prior = case_of("smashy+prior")
     run = RUN | {"tasks": table.tasks[:1], "evaluations": 9, "draws": 32, "prior": prior}
     plain = {"factor_first": 1, "factor_last": 1, "random_share": 0}

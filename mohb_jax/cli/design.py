@@ -18,6 +18,10 @@ def design(
     space: Annotated[
         bool, typer.Option("--space", help="Print the space as ConfigSpace reads it, and run nothing.")
     ] = False,
+    known: Annotated[
+        bool,
+        typer.Option("--known", help="Run the methods to compare with on the test tasks; beside the search."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
     data: DataOption = None,
 ) -> None:
@@ -27,6 +31,7 @@ def design(
     """
     import yaml
 
+    from mohb_jax.design.judging import run_known
     from mohb_jax.design.page import page, verdict
     from mohb_jax.design.space import export, make_space
     from mohb_jax.design.spec import load_design
@@ -42,7 +47,7 @@ def design(
         print(yaml.safe_dump(export(chosen.chosen_from), sort_keys=False), end="")
         return
     if dry_run:
-        pool = training_pool(chosen, data)
+        pool, _ = training_pool(chosen, data)
         print(
             f"{described(chosen.chosen_from)}; {chosen.searches} searches of {chosen.shapes} static choices "
             f"on {pool.table.num_tasks} training tasks, at most {chosen.searches * chosen.runs:,} runs; "
@@ -55,6 +60,9 @@ def design(
     def tell(line: str) -> None:
         print(f"[{time.perf_counter() - began:6.0f} s] {line}", flush=True)
 
+    if known:
+        run_known(chosen, folder / "test", tell, data)
+        return
     result = as_json(run_design(chosen, folder, tell, data))
     (folder / "design.html").write_text(page(result), encoding="utf-8")
     print(verdict(result))

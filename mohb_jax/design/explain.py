@@ -10,7 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from mohb_jax.design.judging import interval
-from mohb_jax.design.space import PLAIN, STATIC, TRACED, Point, Space, is_active, label, shapes_of
+from mohb_jax.design.space import (
+    FILTER_NUMBERS,
+    PLAIN,
+    STATIC,
+    Point,
+    Space,
+    is_active,
+    label,
+    numbers_of,
+    shapes_of,
+)
 from mohb_jax.design.trials import Trials
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
@@ -19,7 +29,8 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "R": ("R",),
     "mode": ("mode",),
     "promotion": ("promotion", "scale"),
-    "searcher": ("searcher", "surrogate", "algorithm", *TRACED),
+    "searcher": ("searcher", "surrogate", "algorithm", *FILTER_NUMBERS),
+    "prior": ("sample", "prior_strength"),
 }
 """Parts that are changed together, because one says nothing without the other."""
 INTERACTING = 3
@@ -57,6 +68,7 @@ class Explanation(NamedTuple):
     Attributes:
         plain: where the way begins.
         forward: from there to the winner, the best change first.
+        backward: from the winner to the plain method, the change that costs least first.
         alone: each component of the winner in the plain method by itself: main effects.
         without: each component of the winner replaced by the plain one.
         pairs: what two components do together beyond what they do alone.
@@ -64,6 +76,7 @@ class Explanation(NamedTuple):
 
     plain: Step
     forward: list[Step]
+    backward: list[Step]
     alone: list[Step]
     without: list[Step]
     pairs: list[Step]
@@ -83,10 +96,10 @@ def mixed(plain: Point, winner: Point, from_winner: Sequence[str], space: Space)
         point[name] = first.get(name, second.get(name, part.values[0]))
         if point[name] not in part.values:
             return None
-    if point.get("searcher") == "filtered":
-        point |= {name: winner[name] for name in TRACED if name in winner}
-    static = {name: value for name, value in point.items() if name in STATIC}
-    return point if any(static == shape for shape in shapes_of(space)) else None
+    static = dict(point)
+    if not any(static == shape for shape in shapes_of(space)):
+        return None
+    return point | {name: winner[name] for name in numbers_of(space, static) if name in winner}
 
 
 def differing(plain: Point, winner: Point) -> list[str]:
@@ -117,37 +130,46 @@ def explain(trials: Trials, space: Space, winner: Point, first_run: int, num_see
         gain = sign * (own - before)
         return Step(tuple(changed), point, float(own.mean()), float(gain.mean()), *interval([gain]))
 
+    def with_parts(parts: Sequence[str]) -> Point | None:
+        point = mixed(PLAIN, winner, parts, space)
+        return point if point is not None and trials.serves(point) else None
+
     parts, plain = differing(PLAIN, winner), blocks(PLAIN)
+
+    def without_parts(changed: Sequence[str]) -> Point | None:
+        return with_parts([part for part in parts if part not in changed])
+
     alone = []
     for part in parts:
-        point = mixed(PLAIN, winner, [part], space)
+        point = with_parts([part])
         if point is not None and label(point) != label(PLAIN):
             alone.append(step([part], point, plain))
     without = []
     for part in parts:
-        point = mixed(PLAIN, winner, [one for one in parts if one != part], space)
+        point = without_parts([part])
         if point is not None and label(point) != label(winner):
             without.append(step([part], point, blocks(winner), -1))
-    forward = _forward(parts, winner, space, blocks, step)
-    pairs = _pairs(alone, winner, space, blocks, plain)
+    forward = _path(parts, PLAIN, winner, with_parts, blocks, step)
+    backward = _path(parts, winner, PLAIN, without_parts, blocks, step)
+    pairs = _pairs(alone, with_parts, blocks, plain)
     start = Step((), PLAIN, float(plain.mean()), 0.0, 0.0, 0.0)
-    return Explanation(start, forward, alone, without, pairs)
+    return Explanation(start, forward, backward, alone, without, pairs)
 
 
-def _forward(parts, winner, space, blocks, step) -> list[Step]:  # type: ignore[no-untyped-def]
-    """At each step the component whose change helps most."""
+def _path(parts, start, end, changed_to, blocks, step) -> list[Step]:  # type: ignore[no-untyped-def]
+    """From one method to another: at each step the component whose change helps most, or costs least."""
     done: list[str] = []
     found: list[Step] = []
-    here = PLAIN
+    here = start
     while len(done) < len(parts):
         options = []
         for part in parts:
-            point = None if part in done else mixed(PLAIN, winner, [*done, part], space)
+            point = None if part in done else changed_to([*done, part])
             if point is not None:
                 options.append(step([part], point, blocks(here)))
         if not options:  # what is left goes together only: one step to the end
             left = tuple(part for part in parts if part not in done)
-            found.append(step(left, winner, blocks(here)))
+            found.append(step(left, end, blocks(here)))
             break
         best = max(options, key=lambda own: own.gain)
         found.append(best)
@@ -155,18 +177,18 @@ def _forward(parts, winner, space, blocks, step) -> list[Step]:  # type: ignore[
         # A change may bring others with it: what makes no difference any more is no step.
         done += best.changed
         for part in parts:
-            if part not in done and mixed(PLAIN, winner, [*done, part], space) == here:
+            if part not in done and changed_to([*done, part]) == here:
                 done.append(part)
     return found
 
 
-def _pairs(alone, winner, space, blocks, plain) -> list[Step]:  # type: ignore[no-untyped-def]
+def _pairs(alone, with_parts, blocks, plain) -> list[Step]:  # type: ignore[no-untyped-def]
     """What both do beyond the sum of what each does."""
     strongest = sorted(alone, key=lambda own: -abs(own.gain))[:INTERACTING]
     found = []
     for one, other in itertools.combinations(strongest, 2):
         names = (*one.changed, *other.changed)
-        point = mixed(PLAIN, winner, names, space)
+        point = with_parts(names)
         if point is None:
             continue
         both = blocks(point)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float
 
 from mohb_jax.analysis.analysis import Analysis
-from mohb_jax.analysis.comparison import Comparison, comparison
+from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison, comparison
+from mohb_jax.analysis.pairs import holm
 from mohb_jax.analysis.results import load_study
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.space import Point, method_of
@@ -38,6 +40,9 @@ class Compared(NamedTuple):
         own: the winner's mean on these tasks.
         other: the other one's.
         per_benchmark: difference of each benchmark, by name.
+        p: of Wilcoxon's signed-rank test on the means of the tasks, two-sided; 1 with fewer than
+            ``LEAST_TASKS`` tasks.
+        p_holm: corrected for the number of methods.
     """
 
     method: str
@@ -50,6 +55,8 @@ class Compared(NamedTuple):
     own: float
     other: float
     per_benchmark: dict[str, float]
+    p: float
+    p_holm: float
 
 
 def judge(
@@ -70,11 +77,7 @@ def judge(
     """
     found: list[tuple[str, Comparison]] = []
     for entry in design.test:
-        own = _study(design, entry, entries, data)
-        tell(f"test on {entry.name}: {len(own['methods'])} methods")
-        study = make_study(own, "test of the design")
-        tables = load_tables(study, data)
-        run_study(study, tables, folder / entry.name, "mohb design")
+        own = _run(design, entry, entries, folder, tell, data)
         cells = Analysis(load_study(folder / entry.name, "full")).cells
         finals = comparison(cells, [one["name"] for one in own["methods"]])
         found.append((entry.name, finals))
@@ -83,14 +86,46 @@ def judge(
         shown = dict.fromkeys([next(iter(entries)), *best])
         tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
     winner, *others = [*entries, *[name for name in design.methods if name not in entries]]
-    compared = [_compared(found, winner, other) for other in others]
-    return sorted((own for own in compared if own is not None), key=lambda own: own.difference)
+    pairs = [_compared(found, winner, other) for other in others]
+    compared = [own for own in pairs if own is not None]
+    adjusted = holm(np.array([own.p for own in compared])).tolist()
+    compared = [own._replace(p_holm=p) for own, p in zip(compared, adjusted, strict=True)]
+    return sorted(compared, key=lambda own: own.difference)
+
+
+def run_known(design: Design, folder: Path, tell: Callable[[str], None], data: str | None = None) -> None:
+    """Runs the methods to compare with on the test tasks, and looks at nothing: no choice changes what they
+    do, so that this can run beside the search."""
+    for entry in design.test:
+        _run(design, entry, {}, folder, tell, data)
+
+
+def _run(
+    design: Design,
+    entry: BenchmarkEntry,
+    entries: Mapping[str, Point],
+    folder: Path,
+    tell: Callable[[str], None],
+    data: str | None,
+) -> dict[str, Any]:
+    """The study of a benchmark, run as far as it was not."""
+    own = _study(design, entry, entries, data)
+    tell(f"test on {entry.name}: {len(own['methods'])} methods")
+    study = make_study(own, "test of the design")
+    run_study(study, load_tables(study, data), folder / entry.name, "mohb design")
+    return own
 
 
 def require_tests(design: Design, data: str | None = None) -> None:
-    """``InputError`` where a test benchmark or task is unknown: told before anything is searched."""
+    """``InputError`` where a test benchmark or task is unknown, or has no other tasks and the space a prior:
+    told before anything is searched."""
     for entry in design.test:
-        _tables(entry, data)
+        whole, _ = _tables(entry, data)
+        if whole.num_tasks < 2 and design.asks_prior:
+            raise InputError(
+                f"test benchmark {whole.name!r} cannot serve the space: there is no task to learn from; "
+                "limit sample to uniform, or take another test benchmark"
+            )
 
 
 def _tables(entry: BenchmarkEntry, data: str | None) -> StudyTable:
@@ -118,7 +153,7 @@ def _study(
         "seeds": design.tests,
         "seed": design.seed + 1,
         "settings": {"workers": design.workers},
-        "reference": next(iter(entries)),
+        "reference": next(iter(entries), design.methods[0]),
         **_limits(design, table),
     }
 
@@ -150,6 +185,9 @@ def _compared(found: Sequence[tuple[str, Comparison]], winner: str, other: str) 
         return None
     differences = {name: own[:, 0] - own[:, 1] for name, own in values.items()}
     low, high = interval(list(differences.values()))
+    means = np.round(np.concatenate([own.mean(axis=1) for own in differences.values()]), DECIMALS)
+    told_apart = len(means) >= LEAST_TASKS and bool(means.any())
+    p = float(scipy.stats.wilcoxon(means[means != 0]).pvalue) if told_apart else 1.0
     each = {name: float(own.mean()) for name, own in differences.items()}
     return Compared(
         other,
@@ -162,6 +200,8 @@ def _compared(found: Sequence[tuple[str, Comparison]], winner: str, other: str) 
         float(np.mean([own[:, 0].mean() for own in values.values()])),
         float(np.mean([own[:, 1].mean() for own in values.values()])),
         each,
+        p,
+        p,
     )
 
 

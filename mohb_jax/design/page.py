@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+NOT_OTHERS = ("second design", "design without a prior")
+"""Tested, but no methods to beat."""
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5c6b7a; --line: #d8dee5; --bar: #2f6f9f;
   --bad: #b5533c; --paper: #fff; }
@@ -36,11 +38,17 @@ def page(result: dict[str, Any]) -> str:
         "<p>Difference in final relative hypervolume, the design less the other method; the mean over "
         "benchmarks of the mean over their tasks. Intervals of 95 %: tasks and runs are resampled.</p>",
         _differences(result["compared"]),
+        "<p class=soft>p: Wilcoxon's signed-rank test on the means of the tasks, corrected for the number of "
+        "methods (Holm).</p>",
         "<h2>What carries it</h2>",
         "<p class=soft>On training tasks, in the response of the search; this explains the choice and proves "
         "nothing. Of steps whose interval holds 0 it is not said that they are needed.</p>",
         _steps(
             "From the plain method to the design, the best change first", result["explanation"]["forward"]
+        ),
+        _steps(
+            "And back, the change that costs least first",
+            result["explanation"]["backward"],
         ),
         _steps("Each part of the design in the plain method alone", result["explanation"]["alone"]),
         _steps("The design without one of its parts: what is lost", result["explanation"]["without"]),
@@ -51,6 +59,7 @@ def page(result: dict[str, Any]) -> str:
         _bars([(name, value, value, value) for name, value in result["importance"].items()]),
         "<h2>The searches</h2>",
         _searches(result["searches"]),
+        _folds(result["folds"]),
         "<h2>To use it</h2>",
         f"<pre>{_text(_as_study(first))}</pre>",
     ]
@@ -69,7 +78,7 @@ def _counted(result: dict[str, Any]) -> str:
 
 def verdict(result: dict[str, Any]) -> str:
     """What was found, in a few sentences."""
-    others = [own for own in result["compared"] if own["method"] != "second design"]
+    others = [own for own in result["compared"] if own["method"] not in NOT_OTHERS]
     if not others:
         return "The design was compared with no method."
     ahead = [own for own in others if own["low"] > 0]
@@ -100,8 +109,8 @@ def _how(result: dict[str, Any]) -> str:
     return (
         f"<p class=soft>{result['num_runs']:,} simulated tuning runs on training tasks ({_text(train)}), "
         f"{result['num_tests']:,} on test tasks ({_text(test)}); {result['programs']} programs made ready by "
-        f"the last start for searches and explanation. A run lasts as long as {design['trainings']} average "
-        f"full trainings on {design['workers']} workers.</p>"
+        f"the last start for searches and explanation, {result['test_programs']} for the test. A run lasts "
+        f"as long as {design['trainings']} average full trainings on {design['workers']} workers.</p>"
     )
 
 
@@ -111,12 +120,36 @@ def _differences(compared: Sequence[dict[str, Any]]) -> str:
         f"<tr><td>{_text(own['method'])}<td class=n>{own['difference']:+.3f}"
         f"<td class=n>{own['low']:+.3f} to {own['high']:+.3f}<td class=n>{own['wins']} of {own['tasks']}"
         f"<td class=n>{own['own']:.3f}<td class=n>{own['other']:.3f}<td class=n>{own['benchmarks']}"
+        f"<td class=n>{_p(own['p_holm'])}"
         for own in compared
     )
     return (
         f"{_bars(rows)}<div class=scroll><table><tr><th>method<th class=n>difference<th class=n>95 %"
-        f"<th class=n>tasks won<th class=n>design<th class=n>method<th class=n>benchmarks{lines}"
+        f"<th class=n>tasks won<th class=n>design<th class=n>method<th class=n>benchmarks<th class=n>p{lines}"
         "</table></div>"
+    )
+
+
+def _p(value: float) -> str:
+    return "&lt; .001" if value < 0.001 else f"{value:.3f}"
+
+
+def _folds(folds: Sequence[dict[str, Any]]) -> str:
+    """Choices that leave a benchmark out."""
+    if not folds:
+        return ""
+    lines = "".join(
+        f"<tr><td>{_text(own['benchmark'])}<td class=n>{own['mean']:.4f}<td class=n>{own['plain']:.4f}"
+        f"<td class=n>{own['low']:+.4f} to {own['high']:+.4f}<td class=n>{own['best']:.4f}"
+        f"<td class=soft>{_text(', '.join(f'{name} {value}' for name, value in own['chosen'].items()))}"
+        for own in folds
+    )
+    return (
+        "<h3>Chosen without a benchmark, and seen on it</h3><p class=soft>Of the candidates that were drawn "
+        "before any result, chosen by the other training benchmarks; 95 % of the difference from the plain "
+        "method. The best is known in hindsight alone.</p><div class=scroll><table><tr><th>left out"
+        "<th class=n>response<th class=n>plain<th class=n>difference<th class=n>best<th>chosen"
+        f"{lines}</table></div>"
     )
 
 

@@ -15,6 +15,7 @@ from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import Table
 from mohb_jax.errors import InputError
+from mohb_jax.transfer import Prior, informative, learn_prior
 
 SHARES = tuple(Fraction(1, part) for part in (27, 16, 9, 8, 4, 3, 2, 1))
 """Of a full training: what eta 2, 3 and 4 ask for."""
@@ -95,6 +96,56 @@ def pooled(tables: Sequence[AnyTable], num_rows: int, seed: int) -> Pool:
         provenance="training tasks of a design study: " + ", ".join(part.benchmark for part in parts),
     )
     return Pool(table, tuple(parts))
+
+
+def pool_prior(tables: Sequence[AnyTable], pool: Pool, seed: int) -> Prior:
+    """The transfer prior of a pool: what the other tasks of its own benchmark say of each row of a task, as
+    learnt from the rows that the pool has.
+
+    A task without relatives has a prior that knows nothing: all rows alike.
+
+    Args:
+        tables: those that the pool was made of.
+        pool: of them.
+        seed: of the networks.
+    """
+    own = pool.table
+    shape = (own.num_tasks, own.num_objectives, own.num_rows)
+    mu, sigma = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    first = 0
+    for table, part in zip(tables, pool.parts, strict=True):
+        sample = _sample(table, part.rows)
+        if table.num_tasks > 1 and informative(sample).all():
+            prior = learn_prior(sample, seed)
+            objectives = np.minimum(np.arange(own.num_objectives), table.num_objectives - 1)
+            place = np.ix_(
+                range(first, first + table.num_tasks),
+                range(own.num_objectives),
+                range(part.first, part.first + len(part.rows)),
+            )
+            mu[place], sigma[place] = prior.mu[:, objectives], prior.sigma[:, objectives]
+        first += table.num_tasks
+    return Prior(own.name, own.tasks, own.columns, own.objectives, mu, sigma)
+
+
+def _sample(table: AnyTable, rows: np.ndarray) -> Table:
+    """Some rows of a table at its highest fidelity."""
+    cells = [table.task_cells(task) for task in range(table.num_tasks)]
+    costs = np.stack([own[rows][:, -1:] for own, _ in cells])
+    return Table(
+        name=table.name,
+        columns=table.columns,
+        configs=np.asarray(table.configs)[rows],
+        tasks=table.tasks,
+        fidelities=table.fidelities[-1:],
+        fidelity_name=table.fidelity_name,
+        fidelity_unit=table.fidelity_unit,
+        objectives=table.objectives,
+        costs=costs,
+        runtime=np.stack([own[rows][:, -1:] for _, own in cells]),
+        available=np.isfinite(costs).all(axis=-1),
+        provenance=f"a sample of {table.name}",
+    )
 
 
 def _level(table: AnyTable, share: Fraction) -> int:

@@ -1,9 +1,11 @@
-"""The search for a design: shapes drawn, candidates raced, the best shapes refined, one chosen.
+"""The search for a design: shapes drawn, candidates raced, the best one's neighbours tried, numbers refined,
+one chosen.
 
 Whoever reads the results of an earlier start from the journal does the same again, so that a search which was
 interrupted goes on where it stood.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,8 +18,11 @@ from mohb_jax.design.choice import smoothed
 from mohb_jax.design.space import (
     PLAIN,
     Point,
+    Range,
     Space,
+    Value,
     label,
+    levels_of,
     numbers_of,
     shape_of,
     shapes_of,
@@ -26,13 +31,17 @@ from mohb_jax.design.space import (
 from mohb_jax.design.trials import SIDE_BY_SIDE, Trials
 from mohb_jax.tuner.jobs import Job
 from mohb_jax.tuner.space import Space as TunedSpace
-from mohb_jax.tuner.space import integer, log, uniform
+from mohb_jax.tuner.space import integer, log, ordered, uniform
 from mohb_jax.tuner.tuner import Tuner
 
 Tell = Callable[[str], None]
+KINDS = ("schedule", "searcher", "sample")
+"""Parts of which all combinations are drawn as often."""
 GRID = 4096
 """Settings of a shape that its refinement may try."""
 MOST_REFINEMENTS = 1024
+STEPS = 2
+"""Times that the neighbours of the best candidate are tried."""
 PATIENCE = 2
 """Rounds without elimination that end a race."""
 
@@ -43,6 +52,7 @@ class Limits(NamedTuple):
     Attributes:
         shapes: static choices that are drawn, the plain one among them.
         seeds: runs of each task in each round of the race.
+        neighbours: static choices that differ from the best in one part, tried at each of ``STEPS`` steps.
         refined: shapes that are refined, the best of those with numbers.
         refinements: batches of eight settings for each of them.
         runs: tuning runs after which no further round or batch begins.
@@ -52,6 +62,7 @@ class Limits(NamedTuple):
 
     shapes: int = 20
     seeds: int = 32
+    neighbours: int = 8
     refined: int = 2
     refinements: int = 6
     runs: int = 1_000_000
@@ -86,6 +97,8 @@ class Found(NamedTuple):
         evaluated: all candidates.
         alive: how many candidates were left after each round of the race.
         best_observed: label of the candidate whose observed mean is best.
+        predictions: response of each candidate as predicted.
+        num_drawn: candidates that were drawn before any result; they come first.
     """
 
     winner: Point
@@ -93,15 +106,22 @@ class Found(NamedTuple):
     evaluated: list[Evaluated]
     alive: list[int]
     best_observed: str
+    predictions: Float[np.ndarray, " evaluated"]
+    num_drawn: int
+
+    def best_without(self, part: str, value: Value) -> Point | None:
+        """The candidate with the best prediction among those whose part has another value."""
+        own = [place for place, one in enumerate(self.evaluated) if one.point.get(part) != value]
+        return self.evaluated[max(own, key=lambda place: self.predictions[place])].point if own else None
 
 
 def drawn_shapes(space: Space, count: int, rng: np.random.Generator) -> list[Point]:
-    """Shapes of all kinds of schedules and searchers alike; the plain one first, where the space has it."""
+    """Shapes of all kinds alike, see ``KINDS``; the plain one first, where the space has it."""
     every = list(shapes_of(space))
     groups: dict[tuple, list[Point]] = {}
     for place in rng.permutation(len(every)).tolist():
         shape = every[place]
-        groups.setdefault((shape["schedule"], shape.get("searcher")), []).append(shape)
+        groups.setdefault(tuple(shape.get(name) for name in KINDS), []).append(shape)
     order = [group for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
     chosen = [PLAIN] if PLAIN in every else []
     while len(chosen) < count and any(order):
@@ -114,15 +134,40 @@ def drawn_shapes(space: Space, count: int, rng: np.random.Generator) -> list[Poi
 
 
 def candidates(space: Space, shapes: Sequence[Point], rng: np.random.Generator) -> list[Point]:
-    """Eight settings of each shape that has numbers, spread evenly; others as they are."""
+    """Eight settings of each shape that has numbers, spread evenly, or all where there are few; others as
+    they are."""
     found: list[Point] = []
     for shape in shapes:
-        if not numbers_of(space, shape):
-            found.append(shape)
+        few = {name: levels_of(part) for name, part in numbers_of(space, shape).items() if part.steps}
+        if len(few) == len(numbers_of(space, shape)):
+            combined = itertools.product(*few.values())
+            found += [shape | dict(zip(few, values, strict=True)) for values in combined]
             continue
         sobol = scipy.stats.qmc.Sobol(len(space.traced), seed=rng)
         found += [with_unit(space, shape, unit) for unit in sobol.random(SIDE_BY_SIDE)]
     return found
+
+
+def neighbours(space: Space, point: Point, count: int, rng: np.random.Generator) -> list[Point]:
+    """Points that differ from one in a single static part, among those that both have, in random order; parts
+    that only they have are any, and numbers are those of the point, or in the middle."""
+    own = shape_of(point)
+    found = []
+    for shape in shapes_of(space):
+        if sum(own[name] != shape[name] for name in own.keys() & shape.keys()) == 1:
+            middle = with_unit(space, shape, [0.5] * len(space.traced))
+            found.append({name: point.get(name, value) if name in space.traced else value
+                          for name, value in middle.items()})  # fmt: skip
+    # One change is as likely as another, however many ways there are to fill in what it brings with it.
+    groups: dict[Any, list[Point]] = {}
+    for place in rng.permutation(len(found)).tolist():
+        other = found[place]
+        changed = next(name for name in own.keys() & other.keys() if own[name] != other[name])
+        groups.setdefault((changed, other[changed]), []).append(other)
+    order = [group for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
+    first = [group.pop() for group in order]
+    rng.shuffle(first)
+    return first[:count]
 
 
 def search(trials: Trials, space: Space, limits: Limits, seed: int, first_run: int, tell: Tell) -> Found:
@@ -147,6 +192,7 @@ def search(trials: Trials, space: Space, limits: Limits, seed: int, first_run: i
     number = 0
     while len(alive) > racing.Race().least and trials.num_runs - start < limits.runs:
         _measured(trials, known, alive, first_run + number * limits.seeds, limits.seeds)
+        alive = [name for name in alive if name in known]
         alive = _survivors(known, alive, order, limits.eliminate)
         counts.append(len(alive))
         number += 1
@@ -155,7 +201,10 @@ def search(trials: Trials, space: Space, limits: Limits, seed: int, first_run: i
              f"best {known[best].mean:.4f}: {best}")  # fmt: skip
         if len(counts) > PATIENCE and counts[-1] == counts[-1 - PATIENCE]:
             break
-    _refined(trials, space, known, limits, seed, first_run + number * limits.seeds, start, tell)
+    num_drawn = sum(own.blocks.shape[1] > 0 for own in known.values())
+    for _ in range(STEPS if limits.neighbours else 0):
+        _stepped(trials, space, known, limits, first_run, rng, tell)
+    _refined(trials, space, known, limits, seed, first_run, start, tell)
     every = [own for own in known.values() if own.blocks.shape[1]]
     means = np.array([own.mean for own in every])
     predicted = smoothed([own.point for own in every], means, np.array([own.variance for own in every]), seed)
@@ -168,17 +217,23 @@ def search(trials: Trials, space: Space, limits: Limits, seed: int, first_run: i
         every,
         counts,
         label(every[int(means.argmax())].point),
+        predicted,
+        num_drawn,
     )
 
 
 def _measured(
     trials: Trials, known: dict[str, Evaluated], names: Sequence[str], first_run: int, num_seeds: int
 ) -> None:
-    """More blocks of some candidates, shape by shape."""
+    """More blocks of some candidates, shape by shape; shapes that there is no room for are left out."""
     shapes: dict[str, list[str]] = {}
     for name in names:
         shapes.setdefault(label(shape_of(known[name].point)), []).append(name)
     for group in shapes.values():
+        if not trials.serves(known[group[0]].point):
+            for name in group:
+                del known[name]
+            continue
         found = trials.blocks([known[name].point for name in group], first_run, num_seeds)
         for name, blocks in zip(group, found, strict=True):
             old = known[name]
@@ -196,6 +251,27 @@ def _survivors(known: dict[str, Evaluated], alive: list[str], order: np.ndarray,
         # Ranks drop who is far better on few tasks: the best mean stays, too.
         verdict.alive[scores.mean(axis=0).argmin()] = True
     return [name for name, stays in zip(alive, verdict.alive, strict=True) if stays]
+
+
+def _stepped(
+    trials: Trials,
+    space: Space,
+    known: dict[str, Evaluated],
+    limits: Limits,
+    first_run: int,
+    rng: np.random.Generator,
+    tell: Tell,
+) -> None:
+    """Tries neighbours of the best candidate."""
+    best = max((own for own in known.values() if own.blocks.shape[1]), key=lambda own: own.mean)
+    tried = []
+    for point in neighbours(space, best.point, limits.neighbours, rng):
+        if label(point) not in known and trials.serves(point):
+            blocks = trials.blocks([point], first_run, limits.seeds)[0]
+            known[label(point)] = Evaluated(point, blocks)
+            tried.append((float(blocks.mean()), label(point)))
+    if tried:
+        tell(f"{len(tried)} neighbours of {best.mean:.4f}: best {max(tried)[0]:.4f}: {max(tried)[1]}")
 
 
 def _refined(
@@ -239,12 +315,7 @@ class _Refinement:
         self._rng = np.random.default_rng(seed)
         parts = {name: part for name, part in numbers_of(space, shape).items() if part.low < part.high}
         self._fixed = with_unit(space, shape, [0.0] * len(space.traced))
-        domains = {
-            name: integer(int(part.low), int(part.high))
-            if part.is_whole
-            else (log if part.log else uniform)(part.low, part.high)
-            for name, part in parts.items()
-        }
+        domains = {name: _domain(part) for name, part in parts.items()}
         self._tuner = Tuner(
             TunedSpace.sample(domains, n=GRID, seed=seed),
             {"loss": "min"},
@@ -269,6 +340,14 @@ class _Refinement:
         """Responses of the last proposals; the random ones come last, and are for the choice alone."""
         for job, mean in zip(self._jobs, means, strict=False):
             self._tuner.tell(job, {"loss": 1 - mean}, seconds=1.0)
+
+
+def _domain(part: Range) -> Any:
+    if part.steps:
+        return ordered(levels_of(part))
+    if part.is_whole:
+        return integer(int(part.low), int(part.high))
+    return (log if part.log else uniform)(part.low, part.high)
 
 
 def _plain(value: Any) -> str | int | float:

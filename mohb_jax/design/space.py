@@ -25,6 +25,8 @@ class Choice(NamedTuple):
     values: tuple[Value, ...]
     when: Mapping[str, tuple[Value, ...]] = {}
     """Values of parts before it under which it is active; always where there are none."""
+    only: Mapping[Value, tuple[Value, ...]] = {}
+    """Schedules with which some values go; all others go with any."""
 
 
 class Range(NamedTuple):
@@ -35,17 +37,23 @@ class Range(NamedTuple):
     log: bool = False
     is_whole: bool = False
     when: Mapping[str, tuple[Value, ...]] = {}
+    steps: int = 0
+    """Values from low to high, both included, if not any: of those for which much is prepared."""
 
 
 FILTERED = {"searcher": ("filtered",)}
 RUNGS = ("halving", "hyperband", "equal", "asha-stop", "asha-promote")
+WAITING = ("full", "halving", "hyperband", "equal")
+"""Schedules under which a searcher may learn, because they wait for the end of a rung."""
 STATIC: dict[str, Choice] = {
     "schedule": Choice(("full", *RUNGS)),
     "eta": Choice((2, 3, 4), {"schedule": RUNGS}),
     "R": Choice((9, 27), {"schedule": RUNGS}),
     "searcher": Choice(
-        ("random", "filtered", "bohb", "mo-bohb"), {"schedule": ("full", "halving", "hyperband", "equal")}
+        ("random", "filtered", "bohb", "mo-bohb", "motpe"),
+        only={"filtered": WAITING, "bohb": WAITING, "mo-bohb": WAITING, "motpe": ("full",)},
     ),
+    "sample": Choice(("uniform", "prior"), {"searcher": ("random", "filtered")}),
     "mode": Choice(
         ("barrier", "overlap"),
         {"schedule": ("halving", "hyperband"), "searcher": ("random",)},
@@ -54,7 +62,7 @@ STATIC: dict[str, Choice] = {
     "scale": Choice(("minmax", "rank"), {"promotion": ("net",)}),
     "population": Choice((9, 16, 27), {"schedule": ("equal",)}),
     "batch": Choice((4, 9), {"schedule": ("full",), "searcher": ("filtered",)}),
-    "surrogate": Choice(("knn1", "knn7"), FILTERED),
+    "surrogate": Choice(("knn1", "knn7", "density"), FILTERED),
     "algorithm": Choice(("progressive", "tournament"), FILTERED),
 }
 TRACED: dict[str, Range] = {
@@ -62,18 +70,25 @@ TRACED: dict[str, Range] = {
     "factor_last": Range(1, 32, log=True, when=FILTERED),
     "random_share": Range(0, 1, when=FILTERED),
     "per_tournament": Range(1, 8, is_whole=True, when=FILTERED),
+    "prior_strength": Range(0.5, 16, log=True, when={"sample": ("prior",)}, steps=6),
 }
+FILTER_NUMBERS = ("factor_first", "factor_last", "random_share", "per_tournament")
+"""Those that lanes of one program may differ in."""
 NAMES = (*STATIC, *TRACED)
 PLAIN: Point = {
     "schedule": "hyperband",
     "eta": 3,
     "R": 27,
     "searcher": "random",
+    "sample": "uniform",
     "mode": "overlap",
     "promotion": "net",
     "scale": "minmax",
 }
 """The plain method from which explanations start: ``mo-hb``."""
+
+
+ASYNCHRONOUS = {"asha-stop": "mo-asha", "asha-promote": "mo-asha-promote"}
 
 
 class Space(NamedTuple):
@@ -145,7 +160,8 @@ def shapes_of(space: Space) -> Iterator[Point]:
             yield from extended(point, names[1:])
             return
         for value in part.values:
-            yield from extended(point | {names[0]: value}, names[1:])
+            if point.get("schedule") in part.only.get(value, (point.get("schedule"),)):
+                yield from extended(point | {names[0]: value}, names[1:])
 
     yield from extended({}, list(space.static))
 
@@ -169,10 +185,22 @@ def with_unit(space: Space, shape: Point, unit: Sequence[float] | np.ndarray) ->
     for (name, part), share in zip(space.traced.items(), unit, strict=True):
         if name not in own:
             continue
-        high = part.high + 1 if part.is_whole else part.high
-        value = part.low * (high / part.low) ** share if part.log else part.low + share * (high - part.low)
-        point[name] = min(int(value), int(part.high)) if part.is_whole else round(float(value), 4)
+        point[name] = _value_at(part, float(share))
     return point
+
+
+def _value_at(part: Range, share: float) -> int | float:
+    """The value at a share of the way from the lowest to the highest."""
+    if part.steps > 1:
+        share = min(int(share * part.steps), part.steps - 1) / (part.steps - 1)
+    high = part.high + 1 if part.is_whole else part.high
+    value = part.low * (high / part.low) ** share if part.log else part.low + share * (high - part.low)
+    return min(int(value), int(part.high)) if part.is_whole else round(float(value), 4)
+
+
+def levels_of(part: Range) -> list[int | float]:
+    """All values of a number that has few."""
+    return [_value_at(part, (step + 0.5) / part.steps) for step in range(part.steps)]
 
 
 def shape_of(point: Mapping[str, Value]) -> Point:
@@ -192,24 +220,27 @@ def method_of(point: Mapping[str, Value]) -> tuple[str, dict[str, Any]]:
         >>> method_of(PLAIN)
         ('mo-hb', {'eta': 3, 'R': 27, 'promotion': 'net', 'scale': 'minmax', 'mode': 'overlap'})
     """
-    schedule, searcher = point["schedule"], point.get("searcher", "random")
-    if schedule == "full" and searcher == "random":
-        return "random", {}
+    schedule, searcher = str(point["schedule"]), point.get("searcher", "random")
+    tail = "+prior" if point.get("sample") == "prior" else ""
+    strength = {name: point[name] for name in ("prior_strength",) if name in point}
+    if schedule == "full" and searcher in ("random", "motpe"):
+        return f"{searcher}{tail}", strength
     settings: dict[str, Any] = {name: point[name] for name in ("eta", "R", "promotion", "scale")
-                                if name in point}  # fmt: skip
-    if schedule in ("asha-stop", "asha-promote"):
-        return {"asha-stop": "mo-asha", "asha-promote": "mo-asha-promote"}[str(schedule)], settings
+                                if name in point} | strength  # fmt: skip
+    if schedule in ASYNCHRONOUS:
+        return f"{ASYNCHRONOUS[schedule]}{tail}", settings
     brackets = {"brackets": 1} if schedule == "halving" else {}
     if searcher == "random" and schedule != "equal":
-        return "mo-hb", {**settings, **brackets, "mode": point["mode"]}
-    own = {"schedule": "hyperband" if schedule == "halving" else schedule, "searcher": searcher}
+        return f"mo-hb{tail}", {**settings, **brackets, "mode": point["mode"]}
+    own = {"schedule": "hyperband" if schedule == "halving" else schedule,
+           "searcher": "prior" if searcher == "random" and tail else searcher}  # fmt: skip
     if "batch" in point:
         own["population"] = point["batch"]
     elif schedule == "full":
         own["population"] = 4
-    names = ("population", "surrogate", "algorithm", *TRACED)
+    names = ("population", "surrogate", "algorithm", *FILTER_NUMBERS)
     filters = {name: point[name] for name in names if name in point}
-    return "smashy", {**settings, **brackets, **own, **filters}
+    return f"smashy{tail}", {**settings, **brackets, **own, **filters}
 
 
 def unit_numbers(points: Sequence[Mapping[str, Value]]) -> dict[str, np.ndarray]:
@@ -254,9 +285,22 @@ def export(space: Space) -> dict[str, Any]:
         "name": "mohb-design",
         "hyperparameters": parts,
         "conditions": conditions,
-        "forbiddens": [],
+        "forbiddens": _forbidden(space),
         "format_version": 0.4,
     }
+
+
+def _forbidden(space: Space) -> list[dict[str, Any]]:
+    """Values with the schedules that they do not go with."""
+    found = []
+    for name, part in space.static.items():
+        for value, schedules in part.only.items():
+            others = [own for own in space.static["schedule"].values if own not in schedules]
+            if value in part.values and others:
+                clauses = [{"type": "EQUALS", "name": name, "value": value},
+                           {"type": "IN", "name": "schedule", "values": others}]  # fmt: skip
+                found.append({"type": "AND", "clauses": clauses})
+    return found
 
 
 def _conditions(child: str, when: Mapping[str, tuple[Value, ...]], space: Space) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from mohb_jax.design.space import Space, make_space
-from mohb_jax.design.trials import BLOCK
+from mohb_jax.design.space import Space, make_space, shapes_of
+from mohb_jax.design.trials import BLOCK, SIDE_BY_SIDE
 from mohb_jax.errors import InputError, did_you_mean, yaml_reason
 from mohb_jax.methods import METHODS, require_known
 from mohb_jax.settings import first_error
@@ -27,7 +27,10 @@ class Design(pydantic.BaseModel):
         workers: simulated workers.
         rows: of each training benchmark at most, sampled.
         shapes: static choices that are drawn; each is a few programs.
-        seeds: runs of each task in a round of the search.
+        seeds: runs of each task in a round of the search, and of each other candidate.
+        neighbours: static choices that differ in one part from the best one, tried twice.
+        programs: compiled by searches and explanation at most: a static choice that could exceed it is left
+            out.
         refined: shapes whose numbers are refined.
         refinements: batches of eight settings for each of them.
         runs: tuning runs after which a search begins nothing new.
@@ -50,6 +53,8 @@ class Design(pydantic.BaseModel):
     rows: int = pydantic.Field(2000, ge=32)
     shapes: int = pydantic.Field(20, ge=1)
     seeds: int = pydantic.Field(32, ge=BLOCK)
+    neighbours: int = pydantic.Field(8, ge=0)
+    programs: int = pydantic.Field(150, ge=32)
     refined: int = pydantic.Field(2, ge=0)
     refinements: int = pydantic.Field(6, ge=0)
     runs: int = pydantic.Field(1_000_000, ge=1)
@@ -78,6 +83,16 @@ class Design(pydantic.BaseModel):
     def methods(self) -> list[str]:
         """Names of the methods to compare with."""
         return list(METHODS) if self.against is None else self.against
+
+    @property
+    def asks_prior(self) -> bool:
+        """Whether some choice of the space learns from other tasks."""
+        return any(shape.get("sample") == "prior" for shape in shapes_of(self.chosen_from))
+
+    @property
+    def blocks_at_once(self) -> int:
+        """Blocks of runs of one call."""
+        return min(self.seeds // BLOCK, SIDE_BY_SIDE)
 
     @property
     def chosen_from(self) -> Space:

@@ -13,8 +13,9 @@ from mohb_jax import store
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.choice import importance
 from mohb_jax.design.explain import Explanation, explain
+from mohb_jax.design.folds import Fold, folds
 from mohb_jax.design.judging import Compared, judge, require_tests
-from mohb_jax.design.pool import Pool, pooled
+from mohb_jax.design.pool import Pool, pool_prior, pooled
 from mohb_jax.design.search import Evaluated, Found, Limits, search
 from mohb_jax.design.space import Point, Space, label, make_space, method_of, shapes_of
 from mohb_jax.design.spec import Design
@@ -23,11 +24,12 @@ from mohb_jax.errors import InputError
 from mohb_jax.programs import Compilation
 from mohb_jax.study.spec import make_study
 from mohb_jax.study.units import load_tables
+from mohb_jax.transfer import Prior
 
 JOURNAL, RESULT, BEST = "design.jsonl", "design.json", "best.yaml"
 RUNS_OF_A_SEARCH = 1 << 17
 """Numbers of runs that a search has for itself."""
-WINNER, SECOND = "design", "second design"
+WINNER, SECOND, ALONE = "design", "second design", "design without a prior"
 """Under which names they are tested."""
 
 
@@ -38,35 +40,41 @@ class Outcome(NamedTuple):
         design: what was asked for.
         tasks: training tasks.
         found: each search.
+        folds: choices of the first one that leave a benchmark out.
         compared: the winner against others on test tasks, the one that it is least ahead of first.
         explanation: of the winner.
         importance: of each part, over all candidates.
         num_runs: tuning runs of searches and explanation, on training tasks.
         num_tests: on test tasks.
-        programs: made ready in this process.
+        programs: made ready in this process for searches and explanation.
+        test_programs: for the test.
         seconds: of this process.
     """
 
     design: Design
     tasks: tuple[str, ...]
     found: list[Found]
+    folds: list[Fold]
     compared: list[Compared]
     explanation: Explanation
     importance: dict[str, float]
     num_runs: int
     num_tests: int
     programs: int
+    test_programs: int
     seconds: float
 
 
-def training_pool(design: Design, data: str | None = None) -> Pool:
-    """The training tasks as one table; ``InputError`` where the space cannot be served by a benchmark."""
+def training_pool(design: Design, data: str | None = None) -> tuple[Pool, Prior | None]:
+    """The training tasks as one table, and their prior where the space has one; ``InputError`` where a
+    benchmark cannot serve the space."""
     entries = [entry.model_dump(exclude_none=True) for entry in design.train]
     study = make_study({"benchmarks": entries, "methods": ["random"]}, "train")
     tables = [table for _, table in load_tables(study, data)]
     for table in tables:
         require_served(table, design.chosen_from)
-    return pooled(tables, design.rows, design.seed)
+    pool = pooled(tables, design.rows, design.seed)
+    return pool, pool_prior(tables, pool, design.seed) if design.asks_prior else None
 
 
 def require_served(table: AnyTable, space: Space) -> None:
@@ -96,9 +104,19 @@ def run_design(
     with store.alone_in(folder), Compilation() as compilation:
         require_tests(design, data)
         _keep(design, folder)
-        pool = training_pool(design, data)
+        pool, prior = training_pool(design, data)
         tell(f"training on {pool.table.num_tasks} tasks of {len(pool.parts)} benchmarks")
-        trials = Trials(pool, design.seed, design.workers, folder / JOURNAL, design.trainings)
+        trials = Trials(
+            pool,
+            design.seed,
+            design.workers,
+            folder / JOURNAL,
+            design.trainings,
+            prior,
+            design.blocks_at_once,
+            compilation,
+            design.programs,
+        )
         found = _searches(design, trials, tell)
         winner = found[0].winner
         _write_best(folder / BEST, design, winner)
@@ -106,31 +124,42 @@ def run_design(
         explanation = explain(trials, make_space(), winner, FIRST_TEST_RUN, seeds)
         tell(f"explained: {label(winner)}; {compilation.count} programs for the search so far")
         searched = compilation.count
-        entries = {WINNER: winner}
-        if len(found) > 1 and label(found[1].winner) != label(winner):
-            entries[SECOND] = found[1].winner
-        compared = judge(design, entries, folder / "test", tell, data)
+        compared = judge(design, _tested(found), folder / "test", tell, data)
         every = [own for one in found for own in one.evaluated]
         outcome = Outcome(
             design,
             trials.tasks,
             found,
+            folds(found[0], trials.tasks, design.seed),
             compared,
             explanation,
             importance([own.point for own in every], np.array([own.mean for own in every]), design.seed),
             trials.num_runs,
             _num_tests(folder / "test"),
             searched,
+            compilation.count - searched,
             time.perf_counter() - began,
         )
     (folder / RESULT).write_text(json.dumps(as_json(outcome), indent=1) + "\n", encoding="utf-8")
     return outcome
 
 
+def _tested(found: list[Found]) -> dict[str, Point]:
+    """What is tested: the winner, that of the second search, and the best choice without other tasks."""
+    entries = {WINNER: found[0].winner}
+    alone = found[0].best_without("sample", "prior") if found[0].winner.get("sample") == "prior" else None
+    others = {SECOND: found[1].winner if len(found) > 1 else None, ALONE: alone}
+    for name, point in others.items():
+        if point is not None and label(point) not in map(label, entries.values()):
+            entries[name] = point
+    return entries
+
+
 def _searches(design: Design, trials: Trials, tell: Callable[[str], None]) -> list[Found]:
     limits = Limits(
         design.shapes,
         design.seeds,
+        design.neighbours,
         design.refined,
         design.refinements,
         design.runs,
@@ -196,8 +225,10 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "num_runs": outcome.num_runs,
         "num_tests": outcome.num_tests,
         "programs": outcome.programs,
+        "test_programs": outcome.test_programs,
         "seconds": round(outcome.seconds, 1),
         "searches": [search_of(found) for found in outcome.found],
+        "folds": [own._asdict() for own in outcome.folds],
         "compared": [own._asdict() for own in outcome.compared],
         "explanation": {"plain": outcome.explanation.plain._asdict(), **explanation},
         "importance": outcome.importance,

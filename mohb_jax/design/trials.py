@@ -1,6 +1,7 @@
 """Running candidates: tuning runs of a choice of parts on all tasks of a pool, and what they are worth."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,21 @@ from jaxtyping import Float
 from mohb_jax.design.pool import Pool
 from mohb_jax.design.response import measure, response, shares
 from mohb_jax.design.space import Point, label, method_of, shape_of, unit_numbers
-from mohb_jax.drivers.lanes import Lanes, cells_of
+from mohb_jax.drivers.lanes import cells_of
 from mohb_jax.errors import InputError
 from mohb_jax.methods import make_plan, make_settings, method_named
 from mohb_jax.precision import in_64_bits
+from mohb_jax.programs import Compilation
 from mohb_jax.searchers.filtered import CANDIDATE_STRIDE, Numbers, with_candidates
-from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, lanes_of, make_conditions
+from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, lanes_at, make_conditions
+from mohb_jax.transfer import Prior
 
 BLOCK = 8
 """Runs of a task that are compared together."""
 SIDE_BY_SIDE = 8
 """Candidates of one shape in one program."""
+USUAL_PROGRAMS = 8
+"""Of a shape, until a dearer one was seen."""
 FIRST_TEST_RUN = CANDIDATE_STRIDE // 2
 """Runs of a search come before, those of its test from here on: no run serves both."""
 
@@ -42,11 +47,20 @@ class Trials:
         workers: int,
         journal: Path | None = None,
         trainings: int = DEFAULT_EVALUATIONS,
+        prior: Prior | None = None,
+        at_once: int = SIDE_BY_SIDE,
+        programs: Compilation | None = None,
+        most_programs: int | None = None,
     ) -> None:
         self.table = pool.table
         self.tasks = pool.table.tasks
         self.num_runs = 0
         self._seed = seed
+        self._prior = prior
+        self._at_once = at_once
+        self._programs = Compilation() if programs is None else programs
+        self._most_programs = most_programs
+        self._dearest = USUAL_PROGRAMS
         self._conditions = make_conditions(workers=workers)
         usual = np.array(horizons(self.table, self.tasks, self._conditions, None))
         self._horizon = usual * trainings / DEFAULT_EVALUATIONS
@@ -54,7 +68,7 @@ class Trials:
         self._prepared: dict[str, Any] = {}
         self._cells: dict[tuple[int, ...], Any] = {}
         self._journal = journal
-        self._known = {} if journal is None else _read(journal)
+        self._known, self._served = _read(journal)
 
     def blocks(
         self, points: Sequence[Point], first_run: int, num_seeds: int
@@ -70,70 +84,107 @@ class Trials:
             raise InputError(f"seeds is {num_seeds}: a multiple of {BLOCK} below {CANDIDATE_STRIDE}")
         keys = [f"{first_run}+{num_seeds} {label(point)}" for point in points]
         missing = [place for place, key in enumerate(keys) if key not in self._known]
-        for start in range(0, len(missing), SIDE_BY_SIDE):
-            some = missing[start : start + SIDE_BY_SIDE]
-            found = self._run([points[place] for place in some], first_run, num_seeds)
-            for place, own in zip(some, found, strict=True):
-                self._known[keys[place]] = own
-                self._write(points[place], keys[place], own)
+        if missing:
+            starts = range(first_run, first_run + num_seeds, BLOCK)
+            began, before = time.perf_counter(), self._programs.count
+            found = self._run([(points[place], start) for place in missing for start in starts])
+            self._dearest = max(self._dearest, self._programs.count - before)
+            seconds = (time.perf_counter() - began) / len(missing)
+            for place, own in zip(missing, np.split(found, len(missing)), strict=True):
+                self._known[keys[place]] = own.T
+                self._note({"key": keys[place], "point": points[place], "seconds": round(seconds, 3),
+                            "blocks": own.T.tolist()})  # fmt: skip
         self.num_runs += len(points) * len(self.tasks) * num_seeds
         return np.stack([self._known[key] for key in keys])
 
+    def serves(self, point: Point) -> bool:
+        """Whether a point may be run: its shape was run before, or there is room for its programs.
+
+        A shape is taken to need as many as the dearest so far. What is refused stays so, here and in whoever
+        goes on from the journal.
+        """
+        key = label(shape_of(point))
+        if key not in self._served:
+            expected = self._programs.count + self._dearest
+            self._served[key] = self._most_programs is None or expected <= self._most_programs
+            if not self._served[key]:
+                self._note({"refused": key})
+        return self._served[key]
+
+    def _run(self, wanted: Sequence[tuple[Point, int]]) -> Float[np.ndarray, "wanted tasks"]:
+        """The response to blocks of runs, each of a point and from a run on.
+
+        A call has ``at_once`` blocks, of whichever points: one program serves a shape, however many settings
+        and runs are asked for. Points in one call share what their searcher prepared.
+        """
+        found = np.zeros((len(wanted), len(self.tasks)))
+        groups: dict[Any, list[int]] = {}
+        for place, (point, _) in enumerate(wanted):
+            groups.setdefault(point.get("prior_strength"), []).append(place)
+        for group in groups.values():
+            for start in range(0, len(group), self._at_once):
+                some = group[start : start + self._at_once]
+                found[some] = self._together([wanted[place] for place in some])[: len(some)]
+        return found
+
     @in_64_bits
-    def _run(self, points: Sequence[Point], first_run: int, num_seeds: int) -> np.ndarray:
+    def _together(self, wanted: Sequence[tuple[Point, int]]) -> Float[np.ndarray, "blocks tasks"]:
+        """One call; a shorter one repeats its last block."""
+        wanted = [*wanted, *[wanted[-1]] * (self._at_once - len(wanted))]
+        points = list({label(point): point for point, _ in wanted}.values())
         plan, context, cells, highest = self._of_shape(points[0])
         if points[0].get("searcher") == "filtered":
             own = unit_numbers([*points, *[points[-1]] * (SIDE_BY_SIDE - len(points))])
             first, last, share = (np.asarray(own[name], np.float64) for name in Numbers._fields[:3])
             numbers = Numbers(first, last, share, np.asarray(own["per_tournament"], np.int32))
             context = (with_candidates(context[0], numbers), context[1])
-        one = lanes_of(len(self.tasks), first_run, num_seeds, self._seed, self._horizon.tolist())
-        count = len(points)
-        run = np.concatenate([one.run + number * CANDIDATE_STRIDE for number in range(count)])
-        lanes = Lanes(
-            np.tile(one.task, count),
-            run.astype(np.int32),
-            jax.numpy.concatenate([one.key] * count),
-            np.tile(one.horizon, count),
-        )
+        place = np.array([points.index(point) for point, _ in wanted], np.int32)
+        runs = np.array([start for _, start in wanted], np.int32)[:, None] + np.arange(BLOCK, dtype=np.int32)
+        lanes = lanes_at(len(self.tasks), runs.reshape(-1), self._seed, self._horizon.tolist())
+        shift = np.tile(np.repeat(place, BLOCK) * np.int32(CANDIDATE_STRIDE), len(self.tasks))
+        lanes = lanes._replace(run=np.asarray(lanes.run) + shift)
         log = plan.run(cells, context, lanes, jax.local_devices())
         reached = response(shares(self._measure, log, highest, np.asarray(lanes.horizon)))
-        return np.round(reached.reshape(count, len(self.tasks), -1, BLOCK).mean(axis=3), 6)
+        return np.round(reached.reshape(len(self.tasks), len(wanted), BLOCK).mean(axis=2), 6).T
 
     def _of_shape(self, point: Point) -> tuple[Any, Any, Any, int]:
         """The plan of a shape, what its searcher prepared, the table, and the highest level."""
-        key = label(shape_of(point))
+        key = f"{label(shape_of(point))} {point.get('prior_strength')}"
         if key not in self._prepared:
             name, settings = method_of(point)
             method = method_named(name)
             plan = make_plan(self.table, method, make_settings(method, **settings), self._conditions)
-            context = plan.prepare(self.table, tuple(range(len(self.tasks))), self._seed, None)
+            context = plan.prepare(self.table, tuple(range(len(self.tasks))), self._seed, self._prior)
             used = plan.levels()
             if used not in self._cells:
                 self._cells[used] = cells_of(self.table, used, None)
             self._prepared[key] = plan.in_levels(used), context, self._cells[used], len(used) - 1
         return self._prepared[key]
 
-    def _write(self, point: Point, key: str, found: np.ndarray) -> None:
+    def _note(self, entry: dict[str, Any]) -> None:
         if self._journal is None:
             return
-        line = json.dumps({"key": key, "point": point, "blocks": found.tolist()}, separators=(",", ":"))
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(entry, separators=(",", ":")) + "\n")
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Evaluations by key; a last line that was cut short is left out."""
+def _read(path: Path | None) -> tuple[dict[str, np.ndarray], dict[str, bool]]:
+    """Evaluations by key, and which shapes are served; a last line that was cut short is left out."""
     known: dict[str, np.ndarray] = {}
-    if not path.is_file():
-        return known
+    served: dict[str, bool] = {}
+    if path is None or not path.is_file():
+        return known, served
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
+            if "refused" in entry:
+                served[str(entry["refused"])] = False
+                continue
             known[str(entry["key"])] = np.array(entry["blocks"], float)
+            served[label(shape_of(entry["point"]))] = True
         except (ValueError, KeyError, TypeError):
             if number < len(lines):
                 raise InputError(f"{path}, line {number}: no evaluation of a design") from None
             path.write_text("".join(f"{own}\n" for own in lines[:-1]), encoding="utf-8")
-    return known
+    return known, served

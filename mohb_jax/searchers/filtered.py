@@ -111,7 +111,7 @@ def filtered(
     factor_last: float | int = 8,
     random_share: float | int = 0.2,
     per_tournament: int = 1,
-    prior: tuple[int, float | int] | None = None,
+    lists: tuple[int, float | int] | None = None,
 ) -> Searcher:
     """Picks each bracket's rows by what a surrogate says of ``POOL`` unseen ones.
 
@@ -121,12 +121,11 @@ def filtered(
     ones, which are told apart as in ``mo_bohb``. Rows that fewer others of the pool dominate, by prediction,
     come first; among equals the order of the pool.
 
-    The pool is random. With a ``prior`` it is the next of the run's lists, see ``transfer_prior``: ``prior``
-    says how many a task has, and how strong the prior is.
+    The pool is random. With ``lists`` it is the next of the run's lists of the transfer prior, see
+    ``transfer_prior``: how many a task has, and how strong the prior is.
 
     Of k rows ``floor(random_share * k + u)`` are random search's next ones, u uniform. Before any fidelity
-    has enough results, these are all; or, with a prior, the others are the first of its list. For the other
-    n:
+    has enough results, these are all; or, with lists, the others are the first of the list. For the other n:
 
     * ``progressive``: pick i takes the best of the first ``round(n * factor) - i`` rows of what is left of
       the pool.
@@ -150,14 +149,14 @@ def filtered(
     )
     functions = _functions(surrogate, algorithm)
 
-    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, known: Prior | None) -> Filter:
-        lists = None if prior is None else _lists(table, tasks, seed, known, *prior)
-        return Filter(prepare_rows(table, tasks), own, lists, table.num_fidelities, table.num_objectives)
+    def prepare(table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None) -> Filter:
+        pools = None if lists is None else _pools(table, tasks, seed, prior, *lists)
+        return Filter(prepare_rows(table, tasks), own, pools, table.num_fidelities, table.num_objectives)
 
     return functions._replace(prepare=prepare)
 
 
-def _lists(
+def _pools(
     table: AnyTable, tasks: tuple[int, ...], seed: int, prior: Prior | None, draws: int, strength: float | int
 ) -> Int32[Array, "tasks draws pool"]:
     """Lists of the transfer prior as pools: -1 where one has ended."""
