@@ -1,27 +1,24 @@
-"""Hypervolume and distances of many tuning runs at once, in compiled batches of one shape."""
+"""Hypervolume and distances of many tuning runs at once."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.analysis.distances import distances
 from mohb_jax.analysis.growth import hypervolume_growth
 from mohb_jax.analysis.lanes import Lanes
 from mohb_jax.analysis.thinning import improving
 from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.normalise import REFERENCE_POINT, Normalisation, true_front
 from mohb_jax.kernels.hypervolume import hypervolume
-from mohb_jax.kernels.indicators import additive_epsilon, igd_plus
 from mohb_jax.precision import in_64_bits
 from mohb_jax.threads import map_in_threads
-from mohb_jax.types import Array
 
 LANES_PER_CALL = 512
-"""Lanes that one compiled call takes: bounds memory and lets all calls share one compilation."""
+"""Lanes whose fronts grow together: bounds memory."""
 SMALLEST_BUCKET = 32
 """Fewer points than this are padded up to it."""
 
@@ -73,70 +70,13 @@ def task_scale(table: ResultTable, task: int, scale: Normalisation) -> TaskScale
 
 def _volume(front: Float[np.ndarray, "points objectives"]) -> float:
     """Hypervolume of a normalised front; its length is padded so that few shapes compile."""
-    length = power_of_two(len(front), SMALLEST_BUCKET)
-    batch = next(batches(np.zeros(len(front), int), front, length))
-    reference = np.full(front.shape[1], REFERENCE_POINT)
-    return float(_JIT_HYPERVOLUME(batch.costs[0], reference, batch.valid[0]))
-
-
-class Batch(NamedTuple):
-    """Groups of points padded to one shape, for one compiled call."""
-
-    point: slice
-    """Which of the flat points the batch holds."""
-    group: Int[np.ndarray, " groups"]
-    """The group of each row of the batch; fewer than ``padded`` in the last one."""
-    place: tuple[Int[np.ndarray, " points"], Int[np.ndarray, " points"]]
-    """Where in the padded arrays each flat point lies."""
-    costs: Float[np.ndarray, "padded n m"]
-    valid: Bool[np.ndarray, "padded n"]
-
-
-def power_of_two(count: int, at_least: int = 1) -> int:
-    """The smallest power of two that is no less than both."""
-    return 1 << max(count - 1, at_least - 1, 0).bit_length()
-
-
-def batches(
-    group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "points m"], n: int
-) -> Iterator[Batch]:
-    """Packs flat points into batches of at most ``LANES_PER_CALL`` groups of ``n`` slots each.
-
-    Args:
-        group: ascending ids, not necessarily dense; no group has more than ``n`` points.
-        costs: the points.
-        n: slots of every group.
-    """
-    names, start, counts = np.unique(group, return_index=True, return_counts=True)
-    bounds = np.append(start, group.size)
-    padded = min(LANES_PER_CALL, power_of_two(names.size, 8))
-    slot = np.arange(group.size) - np.repeat(start, counts)
-    for first in range(0, names.size, padded):
-        last = min(first + padded, names.size)
-        point = slice(int(bounds[first]), int(bounds[last]))
-        place = np.repeat(np.arange(last - first), counts[first:last]), slot[point]
-        block, valid = np.zeros((padded, n, costs.shape[1])), np.zeros((padded, n), bool)
-        block[place], valid[place] = costs[point], True
-        yield Batch(point, names[first:last], place, block, valid)
-
-
-def _distances(
-    costs: Float[Array, "lanes n m"],
-    valid: Bool[Array, "lanes n"],
-    front: Float[Array, "lanes z m"],
-    front_valid: Bool[Array, "lanes z"],
-) -> tuple[Float[Array, " lanes"], Float[Array, " lanes"]]:
-    """IGD+ and additive epsilon of each lane; a few lanes at a time, for the pairwise arrays are large."""
-
-    def one(lane: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
-        costs, valid, front, front_valid = lane
-        return igd_plus(costs, front, valid, front_valid), additive_epsilon(costs, front, valid, front_valid)
-
-    return jax.lax.map(one, (costs, valid, front, front_valid), batch_size=16)
+    length = max(SMALLEST_BUCKET, 1 << (len(front) - 1).bit_length())
+    costs, valid = np.zeros((length, front.shape[1])), np.arange(length) < len(front)
+    costs[: len(front)] = front
+    return float(_JIT_HYPERVOLUME(costs, np.full(front.shape[1], REFERENCE_POINT), valid))
 
 
 _JIT_HYPERVOLUME = jax.jit(hypervolume)
-_JIT_DISTANCES = jax.jit(_distances)
 
 
 @in_64_bits
@@ -155,9 +95,9 @@ def indicators(
     for event, grown, covered in map_in_threads(lambda part: _grown(lanes, part, moment), _parts(lanes)):
         volume[event], standing[event] = grown, covered == event.size
     distance, epsilon = _nothing_found(lanes, scales)
-    if standing.any():
-        for group, *measured in _measured(lanes.lane[standing], lanes.costs[standing], lanes.task, scales):
-            distance[group], epsilon[group] = measured
+    ends = map_in_threads(lambda own: _distances(lanes, scales, *own), _ended_with(lanes, standing))
+    for lane, *measured in ends:
+        distance[lane], epsilon[lane] = measured
     return volume, distance, epsilon
 
 
@@ -178,34 +118,20 @@ def _grown(
     return event, grown, new.covered
 
 
-def _measured(
-    lane: Int[np.ndarray, " points"],
-    costs: Float[np.ndarray, "points m"],
-    task: Int[np.ndarray, " lanes"],
-    scales: dict[int, TaskScale],
-) -> Iterator[tuple[Int[np.ndarray, " some"], Float[np.ndarray, " some"], Float[np.ndarray, " some"]]]:
-    """Lanes with IGD+ and epsilon of the points that they end with."""
-    fronts, front_valid = _fronts(scales)
-    position = {task: index for index, task in enumerate(scales)}
-    n = -(-int(np.bincount(lane).max()) // 16) * 16  # a power of two would double the work
-    for batch in batches(lane, costs, n):
-        own = np.zeros(batch.valid.shape[0], int)
-        own[: batch.group.size] = [position[t] for t in task[batch.group].tolist()]
-        measured = _JIT_DISTANCES(batch.costs, batch.valid, fronts[own], front_valid[own])
-        distance, epsilon = (np.asarray(part)[: batch.group.size] for part in measured)
-        yield batch.group, distance, epsilon
+def _ended_with(
+    lanes: Lanes, standing: Bool[np.ndarray, " events"]
+) -> list[tuple[int, Int[np.ndarray, " some"]]]:
+    """Each task with the events of its lanes that stand on a front at the end."""
+    event = np.flatnonzero(standing)
+    task = lanes.task[lanes.lane[event]]
+    return [(own, event[task == own]) for own in np.unique(task).tolist()]
 
 
-def _fronts(
-    scales: dict[int, TaskScale],
-) -> tuple[Float[np.ndarray, "tasks z objectives"], Bool[np.ndarray, "tasks z"]]:
-    """The true fronts of all tasks, padded to one length."""
-    parts = [scale.front_costs for scale in scales.values()]
-    group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    longest = power_of_two(max(len(part) for part in parts), SMALLEST_BUCKET)
-    packed = [(batch.costs, batch.valid) for batch in batches(group, np.concatenate(parts), longest)]
-    costs, valid = (np.concatenate(column) for column in zip(*packed, strict=True))
-    return costs, valid
+def _distances(
+    lanes: Lanes, scales: dict[int, TaskScale], task: int, event: Int[np.ndarray, " some"]
+) -> tuple[Int[np.ndarray, " own"], Float[np.ndarray, " own"], Float[np.ndarray, " own"]]:
+    """Lanes of a task, and IGD+ and epsilon of what they end with."""
+    return distances(lanes.lane[event], lanes.costs[event], scales[task].front_costs)
 
 
 def _nothing_found(

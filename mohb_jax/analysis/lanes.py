@@ -92,18 +92,17 @@ def _check_repeats(
 
 
 def _reorder(lanes: Lanes, order: Int[np.ndarray, " kept"]) -> Lanes:
-    """The lanes named by ``order`` in that sequence, events sorted by lane and end."""
-    position = np.full(lanes.run.size, -1)
-    position[order] = np.arange(order.size)
-    kept = np.flatnonzero(position[lanes.lane] >= 0)
-    kept = kept[np.lexsort((lanes.end[kept], position[lanes.lane[kept]]))]
+    """The lanes named by ``order`` in that sequence, each with its events."""
+    count = np.bincount(lanes.lane, minlength=lanes.run.size)
+    start, length = (np.cumsum(count) - count)[order], count[order]
+    event = np.repeat(start - np.cumsum(length) + length, length) + np.arange(length.sum())
     per_lane = {name: getattr(lanes, name)[order] for name in _OF_LANES}
-    events = {name: getattr(lanes, name)[kept] for name in ("row", "end", "costs")}
-    return Lanes(**per_lane, lane=position[lanes.lane[kept]], **events)
+    events = {name: getattr(lanes, name)[event] for name in ("row", "end", "costs")}
+    return Lanes(**per_lane, lane=np.repeat(np.arange(order.size), length), **events)
 
 
 def _unit_lanes(table: ResultTable, unit: AnyUnit, methods: Sequence[str]) -> Lanes:
-    """One work unit's lanes, with what counts of them in order of lane and slot."""
+    """One work unit's lanes, with what counts of them in order of lane and time."""
     log, highest = log_arrays(unit), unit.spec["highest_fidelity"]
     task = np.array([_index("task", name, table.tasks) for name in unit.spec["tasks"]], int)[log.task]
     found, costs = _counting(table, log, task, highest)
@@ -136,7 +135,9 @@ def _counting(
         kept = not_yet_beaten(block.lane, block.end, own)
         results.append(Results(*(column[kept] for column in block)))
         costs.append(own[kept])
-    return Results(*(np.concatenate(column) for column in zip(*results, strict=True))), np.concatenate(costs)
+    found = Results(*(np.concatenate(column) for column in zip(*results, strict=True)))
+    order = np.lexsort((found.end, found.lane))
+    return Results(*(column[order] for column in found)), np.concatenate(costs)[order]
 
 
 def _costs(

@@ -131,14 +131,13 @@ def improving(group: Int[np.ndarray, " points"], costs: Float[np.ndarray, "point
     """What changes a group's front when it comes, and until when it stays in it.
 
     Args:
-        group: ascending ids; within a group the order of time.
+        group: ascending ids, of few points each; within a group the order of time.
         costs: finite; minimised.
     """
-    kept = not_yet_beaten(group, np.arange(group.size), costs)
-    covered = covered_by(group[kept], costs[kept])
-    new = covered >= np.arange(kept.size)
+    covered = covered_by(group, costs)
+    new = covered >= np.arange(group.size)
     # What covers a point first is itself new: what covers that one would have covered the point before.
-    return Improving(kept[new], np.append(np.cumsum(new) - 1, new.sum())[covered[new]])
+    return Improving(np.flatnonzero(new), np.append(np.cumsum(new) - 1, new.sum())[covered[new]])
 
 
 def alike(counts: Int[np.ndarray, " groups"], cells: int) -> Iterator[Int[np.ndarray, " some"]]:
