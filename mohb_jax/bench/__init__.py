@@ -7,7 +7,7 @@ transfers to and from the device are counted in.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from mohb_jax.bench.command_rows import baselines, memory, papers, ray, study
+from mohb_jax.bench.command_rows import baselines, both_credits, memory, papers, ray, study, tables
 from mohb_jax.bench.ensemble_rows import ensembles
 from mohb_jax.bench.external_rows import external
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
@@ -34,6 +34,8 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "external": external,
     "memory": memory,
     "study": study,
+    "credits": both_credits,
+    "tables": tables,
     "ray": ray,
     "papers": papers,
     "ensembles": ensembles,
