@@ -32,6 +32,7 @@ LEARNT = (
         "primo",
         "mo-bananas",
         "concrete",
+        "trimtuner-cea",
         "rgpe",
         "tst-r",
     ),

@@ -17,7 +17,19 @@ PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
 """Methods that need the same rows in every task, and where they find them."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
-SMALL = ("parego", "ehvi", "ehvi-log", "momf", "ms-ehvi", "primo", "rgpe", "tst-r", "gcp", "gcp-prior")
+SMALL = (
+    "parego",
+    "ehvi",
+    "ehvi-log",
+    "momf",
+    "trimtuner-cea",
+    "ms-ehvi",
+    "primo",
+    "rgpe",
+    "tst-r",
+    "gcp",
+    "gcp-prior",
+)
 """Methods whose memory is small in the quick checks."""
 EXPECTED: dict[str, dict[str, str]] = {
     "meta-knn+gp": {"random-repeat": "neither the list nor the processes leave small tables to chance"},

@@ -15,6 +15,7 @@ from mohb_jax.searchers.momf import trusted_gain
 from mohb_jax.searchers.result_memory import no_launches
 from mohb_jax.searchers.row_levels import level_before, pair_knowledge
 from mohb_jax.simulation import simulate
+from tests.test_kriging_believer import use_small_memory
 
 LEVELS = 3
 TABLE = synthetic(num_rows=20, fidelities=(1, 4, 16), num_objectives=2, seed=3)
@@ -101,7 +102,9 @@ def test_features_are_those_of_the_row_and_the_place_of_the_level():
 @pytest.fixture(scope="module")
 def logs():
     """Runs that have no room for more pairs than there are."""
-    return simulate(TABLE, "momf", num_seeds=2, evaluations=70, workers=3)
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_memory(patch)
+        return simulate(TABLE, "momf", num_seeds=2, evaluations=70, workers=3)
 
 
 def test_a_run_begins_with_the_rows_of_random_search_at_levels_that_chance_draws(logs):

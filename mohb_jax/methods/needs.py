@@ -109,6 +109,39 @@ def _no_training_time(table: AnyTable, settings: Any) -> str | None:
     return f"cool needs an objective in seconds (unit s), the training time; the table has {names}"
 
 
+SHARES = {"fraction": 1.0, "1": 1.0, "%": 0.01}
+"""Units in which an error may be measured, as shares of all examples."""
+
+
+def error_objective(table: AnyTable, name: str | None) -> int | None:
+    """Index of the named objective, or else of the first that is a share of errors; None if there is none."""
+    if name is not None:
+        return table.objective_index(name)
+    each = enumerate(table.objectives)
+    return next((index for index, own in each if own.unit in SHARES and own.sense == "min"), None)
+
+
+def price_objective(table: AnyTable, name: str | None) -> int | None:
+    """Index of the named objective, or else of the first in USD or in seconds; None if there is none."""
+    if name is not None:
+        return table.objective_index(name)
+    found = (i for unit in ("USD", "s") for i, own in enumerate(table.objectives) if own.unit == unit)
+    return next(found, None)
+
+
+def _no_error_and_price(table: AnyTable, settings: Any) -> str | None:
+    error = error_objective(table, settings.error)
+    price = price_objective(table, settings.price)
+    own = table.objectives
+    if error is None or own[error].sense != "min" or own[error].unit not in SHARES:
+        return (
+            f"it needs an error to be minimised, in one of the units {', '.join(SHARES)}; see setting error"
+        )
+    if price is None or price == error or own[price].sense != "min":
+        return "it needs a price to be minimised, by default in USD or s; see setting price"
+    return None
+
+
 FIDELITIES = Need("several fidelities", _no_fidelities)
 KNOWN_OBJECTIVE = Need("a known objective", _no_known_objective)
 SIZE = Need("columns or an objective for the size of a model", _no_size)
@@ -116,6 +149,7 @@ OTHER_TASKS = Need("at least two tasks", _no_other_tasks)
 BELIEVED_TASKS = Need("at least two tasks unless beliefs is none", _nobody_to_believe)
 CHOICES = Need("a column with two levels", _nothing_to_choose)
 TIMED_IF_COOL = Need("an objective in seconds if cool is true", _no_training_time)
+ERROR_AND_PRICE = Need("an error as a share, and a price", _no_error_and_price)
 OPERATIONS = Need("columns of operations (categories, role architecture) if edges is sigmoid", _no_operations)
 DESCRIPTORS = Need("descriptors of tasks", _no_descriptors)
 DESCRIBED_UNLESS_LANDMARKS = Need("descriptors of tasks if descriptors is both", _no_descriptors_beside)
