@@ -29,6 +29,8 @@ from mohb_jax.transfer import Prior
 JOURNAL, RESULT, BEST = "design.jsonl", "design.json", "best.yaml"
 RUNS_OF_A_SEARCH = 1 << 17
 """Numbers of runs that a search has for itself."""
+SEARCHED = 0.75
+"""Share of the programs that searches may compile; what is left is for the explanation."""
 WINNER, SECOND, ALONE = "design", "second design", "design without a prior"
 """Under which names they are tested."""
 
@@ -115,12 +117,13 @@ def run_design(
             prior,
             design.blocks_at_once,
             compilation,
-            design.programs,
+            int(design.programs * SEARCHED),
         )
         found = _searches(design, trials, tell)
         winner = found[0].winner
         _write_best(folder / BEST, design, winner)
         seeds = design.explained
+        trials.most_programs = design.programs
         explanation = explain(trials, make_space(), winner, FIRST_TEST_RUN, seeds)
         tell(f"explained: {label(winner)}; {compilation.count} programs for the search so far")
         searched = compilation.count

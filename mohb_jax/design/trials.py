@@ -38,6 +38,7 @@ class Trials:
     Attributes:
         tasks: names of the training tasks.
         num_runs: tuning runs that were simulated or read from the journal.
+        most_programs: see ``serves``; None for no limit.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Trials:
         self._prior = prior
         self._at_once = at_once
         self._programs = Compilation() if programs is None else programs
-        self._most_programs = most_programs
+        self.most_programs = most_programs
         self._dearest = USUAL_PROGRAMS
         self._conditions = make_conditions(workers=workers)
         usual = np.array(horizons(self.table, self.tasks, self._conditions, None))
@@ -106,7 +107,7 @@ class Trials:
         key = label(shape_of(point))
         if key not in self._served:
             expected = self._programs.count + self._dearest
-            self._served[key] = self._most_programs is None or expected <= self._most_programs
+            self._served[key] = self.most_programs is None or expected <= self.most_programs
             if not self._served[key]:
                 self._note({"refused": key})
         return self._served[key]
