@@ -37,6 +37,7 @@ from mohb_jax.tuner.tuner import Tuner
 Tell = Callable[[str], None]
 KINDS = ("schedule", "searcher", "sample")
 """Parts of which all combinations are drawn as often."""
+LADDER = ("eta", "R")
 GRID = 4096
 """Settings of a shape that its refinement may try."""
 MOST_REFINEMENTS = 1024
@@ -116,11 +117,14 @@ class Found(NamedTuple):
 
 
 def drawn_shapes(space: Space, count: int, rng: np.random.Generator) -> list[Point]:
-    """Shapes of all kinds alike, see ``KINDS``; the plain one first, where the space has it."""
+    """Shapes of all kinds alike, see ``KINDS``; the plain one first, where the space has it.
+
+    Those with eta and R of the plain method come before others, which are whole ladders of programs more.
+    """
     every = list(shapes_of(space))
     groups: dict[tuple, list[Point]] = {}
-    for place in rng.permutation(len(every)).tolist():
-        shape = every[place]
+    mixed = [every[place] for place in rng.permutation(len(every)).tolist()]
+    for shape in sorted(mixed, key=lambda shape: [shape.get(name) == PLAIN[name] for name in LADDER]):
         groups.setdefault(tuple(shape.get(name) for name in KINDS), []).append(shape)
     order = [group for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
     chosen = [PLAIN] if PLAIN in every else []

@@ -29,7 +29,7 @@ from mohb_jax.transfer import Prior
 JOURNAL, RESULT, BEST = "design.jsonl", "design.json", "best.yaml"
 RUNS_OF_A_SEARCH = 1 << 17
 """Numbers of runs that a search has for itself."""
-SEARCHED = 0.75
+SEARCHED = 0.8
 """Share of the programs that searches may compile; what is left is for the explanation."""
 WINNER, SECOND, ALONE = "design", "second design", "design without a prior"
 """Under which names they are tested."""

@@ -152,15 +152,21 @@ class Trials:
         """The plan of a shape, what its searcher prepared, the table, and the highest level."""
         key = f"{label(shape_of(point))} {point.get('prior_strength')}"
         if key not in self._prepared:
-            name, settings = method_of(point)
-            method = method_named(name)
-            plan = make_plan(self.table, method, make_settings(method, **settings), self._conditions)
-            context = plan.prepare(self.table, tuple(range(len(self.tasks))), self._seed, self._prior)
+            context = self._plan(point).prepare(
+                self.table, tuple(range(len(self.tasks))), self._seed, self._prior
+            )
+            # The strength of a prior is in what is prepared: all strengths share one plan, and its programs.
+            plan = self._plan(shape_of(point))
             used = plan.levels()
             if used not in self._cells:
                 self._cells[used] = cells_of(self.table, used, None)
             self._prepared[key] = plan.in_levels(used), context, self._cells[used], len(used) - 1
         return self._prepared[key]
+
+    def _plan(self, point: Point) -> Any:
+        name, settings = method_of(point)
+        method = method_named(name)
+        return make_plan(self.table, method, make_settings(method, **settings), self._conditions)
 
     def _note(self, entry: dict[str, Any]) -> None:
         if self._journal is None:
