@@ -12,9 +12,12 @@ from mohb_jax.searchers import gcp, kriging_believer, task_models
 from mohb_jax.testing import CHECKS, check_method, tables
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
-SAME_ROWS = ("one-fidelity",)
-PORTFOLIOS = ("zero-shot", "zero-shot-mixed")
-"""Methods that need the same rows in every task, and where they find them."""
+SERVED = {
+    "zero-shot": ("one-fidelity",),
+    "zero-shot-mixed": ("one-fidelity",),
+    "trimtuner-cea": ("four-objectives",),
+}
+"""Where methods find the same rows in every task, or a price."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
 SMALL = (
@@ -66,7 +69,7 @@ def programs_of_their_own(request):
 @pytest.mark.usefixtures("small_memory")
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in PARTS_CHECKED])
 def test_method_keeps_the_laws(method):
-    conforms(method, SAME_ROWS if method in PORTFOLIOS else QUICK_TABLES, QUICK_CHECKS)
+    conforms(method, SERVED.get(method, QUICK_TABLES), QUICK_CHECKS)
 
 
 @pytest.mark.slow
