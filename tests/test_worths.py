@@ -7,8 +7,10 @@ import pytest
 import scipy.stats
 from mohb_jax.benchmarks.download import RemoteFile, locate
 
+from mohb_jax.analysis.comparison import Comparison
+from mohb_jax.analysis.statistics import resample_counts
 from mohb_jax.analysis.worth_tree import decorrelated, p_value, scores, statistic, worth_tree
-from mohb_jax.analysis.worths import fitted, log_likelihood, wins, worths
+from mohb_jax.analysis.worths import NUM_RESAMPLES, fitted, log_likelihood, wins, worths, worths_over_runs
 from tests.real_data import need
 
 pytestmark = pytest.mark.fast
@@ -119,6 +121,34 @@ def test_ties_everywhere_and_a_method_that_always_wins():
     assert np.isfinite(found.worths).all()
     assert found.worths[0] > found.worths[1] > found.worths[2] > 0
     assert worths("AB", np.array([[1.0, 0.0]])).ci95 == ()
+
+
+def test_worths_are_those_of_another_library():
+    choix = pytest.importorskip("choix", reason="choix, of the extra test, is the oracle")
+    values, _ = made()
+    won = wins(values[:10] + 0.1 * np.arange(3)).sum(axis=0)  # somebody wins more than in a tie
+    logs = choix.ilsr_pairwise_dense(won)
+    np.testing.assert_allclose(fitted(won), np.exp(logs) / np.exp(logs).sum(), atol=1e-5)
+
+
+def test_intervals_over_runs():
+    """Two methods, whose worths are shares of wins, in plain loops; two tasks of four runs."""
+    values = np.array([[[0.9, 0.1, 0.5, 0.5], [0.6, 0.3, 0.4, 0.5]], [[0.1, 0.6, 0.2, 0.3], [0.3] * 4]])
+    found = worths_over_runs(Comparison(("a", "b"), ("toy/t0", "toy/t1"), values, 0))
+    shares = []
+    for counts in resample_counts(4, NUM_RESAMPLES):
+        drawn = np.repeat(np.arange(4), counts.astype(int))
+        means = [(float(np.mean(a[drawn])), float(np.mean(b[drawn]))) for a, b in values]
+        won = sum(0.5 if abs(a - b) < 1e-12 else float(a > b) for a, b in means)
+        shares.append((won + 0.1) / 2.2 if won in (0, 2) else won / 2)
+    beyond = scipy.stats.norm.sf(np.sqrt(4 / 3) * scipy.stats.t.isf(0.025, 3))
+    ends = np.quantile(shares, [beyond, 1 - beyond])
+    np.testing.assert_allclose(found.runs_ci95[0], ends, atol=1e-3)
+    np.testing.assert_allclose(found.runs_ci95[1], 1 - ends[::-1], atol=1e-3)
+    assert found.worths == pytest.approx((0.75, 0.25))
+    assert found.ci95 == worths("ab", values.mean(axis=2)).ci95
+    one = Comparison(("a", "b"), ("toy/t0", "toy/t1"), values[..., :1], 0)
+    assert worths_over_runs(one).runs_ci95 == ()
 
 
 def test_worths_are_the_likeliest():

@@ -10,7 +10,7 @@ import polars as pl
 
 from mohb_jax.analysis.calibration import calibration_frame, calibration_rows
 from mohb_jax.analysis.columns import framed
-from mohb_jax.analysis.comparison import DECIMALS, Comparison, comparison, rows
+from mohb_jax.analysis.comparison import Comparison, comparison, rows
 from mohb_jax.analysis.curves import Cell, cells_of
 from mohb_jax.analysis.effects import METHOD, Effect, effects, mean_responses, swept, unit_settings
 from mohb_jax.analysis.export import evaluation_frame
@@ -37,7 +37,7 @@ from mohb_jax.analysis.tables import (
     summary_row,
 )
 from mohb_jax.analysis.used_up import used_up_notes
-from mohb_jax.analysis.worths import Worths, worths
+from mohb_jax.analysis.worths import Worths, worths_over_runs
 from mohb_jax.benchmarks.credit import Credit, effective
 from mohb_jax.benchmarks.descriptors import stated
 from mohb_jax.description import Description, describe, task_descriptors
@@ -124,7 +124,7 @@ class Analysis:
     @functools.cached_property
     def worths(self) -> Worths:
         """How often methods beat each other over tasks, by mean final hypervolume."""
-        return worths(self.comparison.methods, np.round(self.comparison.means, DECIMALS))
+        return worths_over_runs(self.comparison)
 
     @functools.cached_property
     def scaled(self) -> Scaled | None:

@@ -7,13 +7,19 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.sparse import csgraph
 
+from mohb_jax.analysis.comparison import DECIMALS, Comparison
+from mohb_jax.analysis.statistics import resample_counts, tail
+
 PSEUDO_WINS = 0.1
 """Wins that each method is given over each other one where some of them could not be compared otherwise."""
 TOLERANCE = 1e-12
 RESAMPLED_TOLERANCE = 1e-4
 """Of samples, of which no more than two digits are shown."""
 NUM_RESAMPLES = 1000
-"""Samples of tasks for intervals."""
+"""Samples of tasks, and of runs, for intervals."""
+
+Ends = tuple[tuple[float, float], ...]
+"""Low and high end of an interval for each method."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Worths:
     Attributes:
         methods: names.
         worths: positive, of sum 1.
-        ci95: percentile bootstrap over tasks; empty with fewer than two tasks.
+        ci95: percentile bootstrap over tasks, what other tasks would do; empty with fewer than two tasks.
+        runs_ci95: the same over runs, what their noise does on these tasks; empty with fewer than two runs.
         log_likelihood: of the comparisons, at these worths.
         num_tasks: on which methods were compared.
         made_finite: True where a method, or a group, won against all others or lost against them throughout:
@@ -32,10 +39,11 @@ class Worths:
 
     methods: tuple[str, ...]
     worths: tuple[float, ...]
-    ci95: tuple[tuple[float, float], ...]
+    ci95: Ends
     log_likelihood: float
     num_tasks: int
     made_finite: bool
+    runs_ci95: Ends = ()
 
 
 def worths(methods: Sequence[str], values: Float[np.ndarray, "tasks k"]) -> Worths:
@@ -64,8 +72,18 @@ def worths(methods: Sequence[str], values: Float[np.ndarray, "tasks k"]) -> Wort
     )
 
 
+def worths_over_runs(data: Comparison) -> Worths:
+    """``worths`` by mean final hypervolume, with the intervals over runs.
+
+    Resampled means are noisier than the means, which draws worths towards each other: an interval may lie
+    beside its worth.
+    """
+    found = worths(data.methods, np.round(data.means, DECIMALS))
+    return dataclasses.replace(found, runs_ci95=_run_intervals(data.values))
+
+
 def wins(values: Float[np.ndarray, "tasks k"]) -> Float[np.ndarray, "tasks k k"]:
-    """For each task 1 where the method of the row beats that of the column, one half where they tie."""
+    """1 where the method of the row beats that of the column, one half where they tie; for each task."""
     won = (values[:, :, None] > values[:, None]) + 0.5 * (values[:, :, None] == values[:, None])
     return won * (1 - np.eye(values.shape[1]))
 
@@ -114,12 +132,27 @@ def expected(found: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
     return np.asarray(found[:, None] / (found[:, None] + found))
 
 
-def _intervals(won: Float[np.ndarray, "tasks k k"]) -> tuple[tuple[float, float], ...]:
+def _intervals(won: Float[np.ndarray, "tasks k k"]) -> Ends:
     num_tasks = len(won)
     if num_tasks < 2:
         return ()
     chance = np.random.default_rng(0)
     drawn = chance.integers(num_tasks, size=(NUM_RESAMPLES, num_tasks))
     counts = np.stack([np.bincount(tasks, minlength=num_tasks) for tasks in drawn])
-    samples = fitted(np.tensordot(counts, won, axes=1), RESAMPLED_TOLERANCE)
-    return tuple((low, high) for low, high in np.quantile(samples, [0.025, 0.975], axis=0).T.tolist())
+    return _ends(np.tensordot(counts, won, axes=1), 0.025)
+
+
+def _run_intervals(values: Float[np.ndarray, "tasks k runs"]) -> Ends:
+    """A sample draws the same run indices for all methods and tasks, as for ranks."""
+    num_tasks, _, num_runs = values.shape
+    if num_tasks == 0 or num_runs < 2:
+        return ()
+    counts = resample_counts(num_runs, NUM_RESAMPLES)
+    won = sum(wins(np.round(counts @ task.T / num_runs, DECIMALS)) for task in values)
+    return _ends(np.asarray(won), tail(num_runs))
+
+
+def _ends(won: Float[np.ndarray, "resamples k k"], beyond: float) -> Ends:
+    """Of worths in samples, ``beyond`` of which lie outside of each end."""
+    samples = fitted(won, RESAMPLED_TOLERANCE)
+    return tuple((low, high) for low, high in np.quantile(samples, [beyond, 1 - beyond], axis=0).T.tolist())

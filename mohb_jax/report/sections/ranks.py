@@ -63,16 +63,18 @@ def _rank_table(analysis: Analysis) -> str:
         attributes.append(marks(study, method=found.methods[place]))
     names = [f", {each.study.credit}" * bool(others) for each in (analysis, *others)]
     heads = ["Method"]
-    each_head = ("Rank{}", "95 % interval (seeds resampled)", "Worth{}", "95 % interval (tasks resampled)")
+    over_seeds, over_tasks = (f"95 % interval ({each} resampled)" for each in ("seeds", "tasks"))
+    each_head = ("Rank{}", over_seeds, "Worth{}", over_seeds, over_tasks)
     heads += [head.format(name) for name in names for head in each_head]
     return table_html(study, "Ranks", heads, table, "ranks.csv", None, attributes) + _reading(analysis)
 
 
 def _cells(analysis: Analysis, place: int) -> list[str]:
-    """Rank and worth of a method, each with its interval."""
+    """Rank and worth of a method with their intervals."""
     ranks, worths = analysis.ranking, analysis.worths
-    found = (ranks.average_ranks, ranks.ci95), (worths.worths, worths.ci95)
-    return [cell for values, ends in found for cell in (f"{values[place]:.2f}", _span(ends, place))]
+    rank, worth = (f"{values[place]:.2f}" for values in (ranks.average_ranks, worths.worths))
+    spans = (_span(ends, place) for ends in (ranks.ci95, worths.runs_ci95, worths.ci95))
+    return [rank, next(spans), worth, *spans]
 
 
 def _span(ends: Sequence[tuple[float, float]], place: int) -> str:
