@@ -37,7 +37,7 @@ class Trials:
 
     Attributes:
         tasks: names of the training tasks.
-        num_runs: tuning runs that were simulated or read from the journal.
+        num_runs: tuning runs that were simulated or read from the journal, each counted once.
         most_programs: see ``serves``; None for no limit.
     """
 
@@ -67,6 +67,7 @@ class Trials:
         self._horizon = usual * trainings / DEFAULT_EVALUATIONS
         self._measure = measure(self.table)
         self._prepared: dict[str, Any] = {}
+        self._counted: set[str] = set()
         self._cells: dict[tuple[int, ...], Any] = {}
         self._journal = journal
         self._known, self._served = _read(journal)
@@ -95,7 +96,9 @@ class Trials:
                 self._known[keys[place]] = own.T
                 self._note({"key": keys[place], "point": points[place], "seconds": round(seconds, 3),
                             "blocks": own.T.tolist()})  # fmt: skip
-        self.num_runs += len(points) * len(self.tasks) * num_seeds
+        asked = set(keys) - self._counted
+        self._counted |= asked
+        self.num_runs += len(asked) * len(self.tasks) * num_seeds
         return np.stack([self._known[key] for key in keys])
 
     def serves(self, point: Point) -> bool:
