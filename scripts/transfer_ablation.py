@@ -29,6 +29,7 @@ class Variant(NamedTuple):
 
 VARIANTS = {
     "as recommended": Variant("transfer", {}),
+    "uncertainty of one network (without part 1)": Variant("transfer", {"uncertainty": "network"}),
     "means corrected (part 3)": Variant("transfer", {"means": "corrected"}),
     "learnt at the lowest fidelity (part 4)": Variant("transfer", {"learnt_at": "lowest"}),
     "without learning whom to trust (part 2)": Variant("prior", {}, honest=True),

@@ -75,14 +75,15 @@ def test_of_twice_as_many_rows_those_are_taken_that_results_speak_against_least(
     assert sum(row in wanted for row in rows) >= 9  # a tenth is random
 
 
-def test_sources_learn_from_the_lowest_fidelity_where_that_is_asked_for(monkeypatch):
+def test_sources_learn_from_what_is_asked_for(monkeypatch):
     table, asked = related_tasks(num_rows=40, num_tasks=2), []
 
     def learnt(source, seed, parts):
-        asked.append(source.fidelities)
+        asked.append((source.fidelities, parts.ensemble, parts.rescaled, parts.doubt))
         return certain(source)
 
     monkeypatch.setattr(transfer_sources, "learn_transfer_prior", learnt)
-    for learning in (Learning(lowest=True), Learning(lowest=True), Learning()):
+    for learning in (Learning(lowest=True), Learning(lowest=True), Learning(), Learning(one_network=True)):
         transfer_sources.prepared_sources(4, learning, table, (0,), 0, None)
-    assert asked == [(1,), (1,), (1, 3)]
+    honest = (True, True, False)  # runs doubt the prior themselves
+    assert asked == [((1,), *honest), ((1,), *honest), ((1, 3), *honest), ((1, 3), False, False, False)]

@@ -97,6 +97,7 @@ class TransferSettings(Settings):
         draws: joint draws from each source per task, of which each run has a 64th.
         means: whether the transfer prior's means stay as learnt, or are corrected by the run's own results.
         learnt_at: whether sources learn what other tasks hold at the highest fidelity or the lowest.
+        uncertainty: of the transfer prior: honest, or what a single network says of itself.
     """
 
     draws: int = setting(128, "joint draws from each source per task", check=count(MAX_DRAWS))
@@ -110,11 +111,16 @@ class TransferSettings(Settings):
         "fidelity of other tasks that sources learn from: highest or lowest",
         check=one_of(("highest", "lowest")),
     )
+    uncertainty: str = setting(
+        "honest",
+        "of the transfer prior: honest, or that of a single network",
+        check=one_of(("honest", "network")),
+    )
 
     @property
     def learning(self) -> Learning:
         """As the searcher takes it."""
-        return Learning(self.means == "corrected", self.learnt_at == "lowest")
+        return Learning(self.means == "corrected", self.learnt_at == "lowest", self.uncertainty == "network")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy.cluster import hierarchy
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
-from mohb_jax.honest_prior import Honesty, learn_members, learn_transfer_prior
+from mohb_jax.honest_prior import NONE, Honesty, learn_members, learn_transfer_prior
 from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.transfer_prior import Belief, make_lists, shared_noise
 from mohb_jax.surrogates.rescaling import doubted, mixed
@@ -42,10 +42,13 @@ class Learning(NamedTuple):
         corrected: means of the first predictor are corrected by the run's own results.
         lowest: predictors learn what the other tasks hold at the lowest fidelity, at which most
             configurations begin, in place of the highest.
+        one_network: what the other tasks say together is what a single network says, in place of several
+            whose uncertainty is made honest.
     """
 
     corrected: bool = False
     lowest: bool = False
+    one_network: bool = False
 
 
 AS_LEARNT = Learning()
@@ -121,7 +124,8 @@ def prepared_sources(
         InputError: if the table has one task alone, or the prior is one of another space.
     """
     learnt_from = _at_lowest(table) if learning.lowest else table
-    joint = learn_transfer_prior(learnt_from, seed, JOINT) if prior is None else prior
+    parts = NONE if learning.one_network else JOINT
+    joint = learn_transfer_prior(learnt_from, seed, parts) if prior is None else prior
     joint.require_space(table)
     kept, call = _KEPT.setdefault(joint, {}), (tasks, seed, draws, prior is None)
     if call not in kept:
