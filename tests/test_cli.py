@@ -16,9 +16,11 @@ import yaml
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax import benchmarks, cli, store
-from mohb_jax.cli import run
+from mohb_jax.cli import run, systems
+from mohb_jax.ensembles.judging import WAYS
 from mohb_jax.methods import METHODS, SHIPPED
 from mohb_jax.papers import PAPERS
+from mohb_jax.scheduling import MODES
 
 ROOT = Path(__file__).parents[1]
 
@@ -243,6 +245,7 @@ def test_the_settings_of_a_method_are_listed(mohb):
         ("methods", SHIPPED),
         ("benchmarks", benchmarks.names()),
         ("papers", [f"mohb reproduce {name}" for name in PAPERS]),
+        ("systems", [entry["name"] for entry in systems.systems()]),
     ],
 )
 def test_lists(mohb, what, names):
@@ -251,6 +254,11 @@ def test_lists(mohb, what, names):
     assert all(entry["summary"] and entry["needs"] for entry in entries)
     text = mohb("list", what).out
     assert all(name in text for name in names)
+
+
+def test_listed_systems_are_those_there_are():
+    assert tuple(systems.ENSEMBLE) == WAYS
+    assert tuple(systems.CLUSTER) == MODES
 
 
 def test_check_says_what_is_missing(mohb, tmp_path):

@@ -1,4 +1,4 @@
-"""``mohb list``: the known methods, benchmarks and reproduced papers."""
+"""``mohb list``: the known methods, benchmarks, reproduced papers and systems around the tuner."""
 
 import json
 from typing import Annotated, Any
@@ -17,14 +17,14 @@ OWN = "mohb-jax"
 
 @app.command("list")
 def list_entries(
-    what: Annotated[str, typer.Argument(metavar="methods|benchmarks|papers")],
+    what: Annotated[str, typer.Argument(metavar="methods|benchmarks|papers|systems")],
     name: Annotated[
         str | None, typer.Argument(metavar="[METHOD]", help="A method of which to show the settings.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the known methods, benchmarks or reproduced papers (Zeus, Synergy and others) and what each needs,
-    or the settings of one method."""
+    """List the known methods, benchmarks, reproduced papers or systems around the tuner (ways of selecting
+    ensembles and of placing them, Zeus, Synergy) and what each needs, or the settings of one method."""
     if name is not None and what != "methods":
         raise InputError(f"list {what} {name}: a name is accepted after methods alone")
     if name is not None:
@@ -43,7 +43,7 @@ def list_entries(
         table.add_row(*(escape(entry[column]) for column in shown))
     Console().print(table)
     if what == "methods":
-        print("Systems around the tuner (Zeus, Synergy, ensembles on devices) are papers: mohb list papers")
+        print("Around the tuner (ensembles, Zeus, Synergy): mohb list systems")
 
 
 def _print_method(name: str, as_json: bool) -> None:
@@ -89,12 +89,16 @@ def _entries(what: str) -> list[dict[str, Any]]:
         from mohb_jax.papers import PAPERS
 
         return [_paper(paper) for paper in PAPERS.values()]
-    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks, papers")
+    if what == "systems":
+        from mohb_jax.cli.systems import systems
+
+        return systems()
+    raise InputError(f"list {what!r} is unknown: accepted are methods, benchmarks, papers, systems")
 
 
 def _paper(paper: Any) -> dict[str, Any]:
     """A paper that can be reproduced, with the command that does."""
-    needs = f"benchmarks {', '.join(paper.benchmarks)}" if paper.benchmarks else "its own published data"
+    needs = f"benchmarks {', '.join(paper.benchmarks)}" if paper.benchmarks else paper.needs
     return {"name": f"mohb reproduce {paper.name}", "summary": paper.title, "needs": needs, "from": OWN}
 
 

@@ -253,4 +253,5 @@ PAPER = Paper(
     study=None,
     write=write_schedules,
     seeds=10,
+    needs="published profiles of Synergy",
 )

@@ -68,6 +68,7 @@ class Paper:
         study: makes the study of one benchmark with a number of seeds; None without benchmarks.
         write: analyses the finished studies, fills ``Reproduction.claims`` and returns the page's path.
         seeds: runs per method and task, or what else is repeated, unless the user says otherwise.
+        needs: what it reads, where it has no benchmarks.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Paper:
     study: Callable[[str, int], Study] | None
     write: Callable[[Reproduction], Path]
     seeds: int = 1000
+    needs: str = ""
 
 
 def prepare(

@@ -176,4 +176,5 @@ PAPER = Paper(
     benchmarks=(),
     study=None,
     write=write_placements,
+    needs="nothing: ensembles are drawn",
 )

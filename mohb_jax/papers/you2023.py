@@ -194,4 +194,5 @@ PAPER = Paper(
     study=None,
     write=write_savings,
     seeds=100,
+    needs="the traces of zeus",
 )
