@@ -35,8 +35,10 @@ KNOWN = (
     *("bohb", "mo-hb-random", "mo-hb-crowding", "mo-hb-scalar", "mo-asha-random", "mo-bohb", "nsga2", "ehvi"),
     *("parego", "hb+prior", "mo-rea", "mo-bananas", "mo-asha+prior", "random+prior", "asha+prior", "popnas"),
     *("monas", "npg", "ms-ehvi", "bulk-and-cut", "primo", "cts", "gcp", "gcp-prior"),
+    *("motpe", "motpe+transfer", "ehvi-log", "mo-smac-hb", "momf", "trimtuner-cea"),
 )
-"""Methods that look the same in every study, in the order of looks; the first eight have the full lines."""
+"""Methods that look the same in every study, in the order of looks; the first eight have the full lines.
+Those past the last look begin again with the first, where that is free."""
 
 
 def looks_of(study: FinishedStudy) -> dict[str, int]:
@@ -45,15 +47,20 @@ def looks_of(study: FinishedStudy) -> dict[str, int]:
     specs = {unit.spec["method"]: unit.spec for unit in study.units}
     wanted = {method: _wanted(method, specs.get(method, {})) for method in study.methods}
     found: dict[str, int] = {}
-    for method in sorted(wanted, key=lambda name: (name not in KNOWN, name)):
+    for method in sorted(wanted, key=_turn):
         found[method] = _nearest_free(wanted[method], set(found.values()))
     return {method: found[method] for method in study.methods}
+
+
+def _turn(method: str) -> tuple[int, str]:
+    """Whose wish comes first: that of the methods which were here first."""
+    return (KNOWN.index(method) // NUM_LOOKS if method in KNOWN else len(KNOWN)), method
 
 
 def _wanted(method: str, spec: Mapping[str, Any]) -> int:
     """A look that depends on nothing else in the study."""
     if method in KNOWN:
-        return KNOWN.index(method)
+        return KNOWN.index(method) % NUM_LOOKS
     base = str(spec.get("method_name", method))
     if base == method:
         return zlib.crc32(method.encode()) % NUM_LOOKS
