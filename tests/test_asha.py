@@ -86,15 +86,21 @@ def expected(
     return [tuple(entry) for entry in found[:budget] if entry.end <= horizon]
 
 
-@pytest.mark.parametrize("name", ["mo-asha", "asha", "mo-asha-promote"])
+LIMITS = {1: [(True, {"horizon": 500.0})], 20: [(True, {"budget": 90})]}
+LIMITS[4] = [(True, {"budget": 70}), (False, {"horizon": 300.0}), (False, {"horizon": 20.0})]
+ONE_METHOD = {1: "mo-asha", 20: "mo-asha-promote"}
+"""A number of workers is a program of its own: others than four with one method here."""
+
+
 @pytest.mark.parametrize(
-    ("workers", "resumable", "limits"),
+    ("name", "workers", "resumable", "limits"),
     [
-        (1, True, {"horizon": 500.0}),
-        (4, True, {"budget": 70}),
-        (4, False, {"horizon": 300.0}),
-        (20, True, {"budget": 90}),
-        (4, False, {"horizon": 20.0}),
+        pytest.param(
+            *(name, workers, *case), marks=() if ONE_METHOD.get(workers, name) == name else pytest.mark.slow
+        )
+        for name in ("mo-asha", "asha", "mo-asha-promote")
+        for workers, cases in LIMITS.items()
+        for case in cases
     ],
 )
 def test_log_equals_plain_python(name, workers, resumable, limits):
@@ -144,8 +150,20 @@ def test_number_of_trials_ends_a_run(name, workers):
         assert len({entry[0] for entry in found}) == 9
 
 
-@pytest.mark.parametrize("rule", ["crowding", "hvc", "scalar", "single", "random"])
-@pytest.mark.parametrize("name", ["mo-asha", "mo-asha-promote"])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        *(("mo-asha", "hvc"), ("mo-asha-promote", "crowding"), ("mo-asha", "scalar")),
+        *(("mo-asha-promote", "single"), ("mo-asha", "random")),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                *(("mo-asha-promote", "hvc"), ("mo-asha", "crowding"), ("mo-asha-promote", "scalar")),
+                *(("mo-asha", "single"), ("mo-asha-promote", "random")),
+            )
+        ),
+    ],
+)
 def test_other_rules_sort_the_rung_at_every_arrival(name, rule):
     table = integer_table(num_objectives=2, levels=10**6)
     weights = (1.0, 2.0) if rule == "scalar" else None

@@ -12,6 +12,16 @@ from tests.test_asha import ORDERS
 from tests.test_hyperband import entries, suggestions
 
 PROMOTED = ("trimtuner-rnn", "embedded", "lcbench-cloud")
+QUICK = (
+    *(("embedded", "mo-asha"), ("lcbench-cloud", "mo-asha-promote"), ("pollux", "mo-asha")),
+    *(("zeus", "mo-asha"), ("trimtuner", "mo-asha"), ("trimtuner-rnn", "mo-asha"), ("deepar", "mo-asha")),
+)
+"""One of each kind: recorded, crossed with machines, of several trainings, without levels, published."""
+
+
+def case(*names):
+    """Each table has a shape of its own, and programs of its own."""
+    return pytest.param(*names, marks=() if names in QUICK else pytest.mark.slow)
 
 
 def one_task(name):
@@ -44,8 +54,8 @@ def by_definition(table, log, lane, name, **limits):
 @pytest.mark.parametrize(
     ("benchmark", "method"),
     [
-        *((name, "mo-asha") for name in benchmarks.names()),
-        *((name, "mo-asha-promote") for name in PROMOTED),
+        *(case(name, "mo-asha") for name in benchmarks.names()),
+        *(case(name, "mo-asha-promote") for name in PROMOTED),
     ],
 )
 def test_every_job_on_a_shipped_table_equals_plain_python(benchmark, method):

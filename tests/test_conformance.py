@@ -1,15 +1,15 @@
 """All methods of the package keep the laws of the kit: to register a method is to check it.
 
-The quick test takes four tables of one shape, so that a method is compiled once; the slow one takes all ten,
-and makes the checks that compile programs of their own.
+The quick test takes four tables of one shape, so that a method is compiled once, and those methods in which
+everything meets of which methods are made (tests/covering.py). The slow one takes all methods and all ten
+tables, and makes the checks that compile programs of their own.
 """
 
-import jax
 import pytest
 
 from mohb_jax.methods import METHODS
-from mohb_jax.searchers import gcp, kriging_believer, task_models
 from mohb_jax.testing import CHECKS, check_method, tables
+from tests.covering import covering, pairs_of
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
 SERVED = {
@@ -20,26 +20,18 @@ SERVED = {
 """Where methods find the same rows in every task, or a price."""
 COMPILING = ("alone", "chunks", "steady-one-worker", "invalid-result")
 QUICK_CHECKS = [name for name in CHECKS if name not in (*COMPILING, "speed")]
-SMALL = (
-    "parego",
-    "ehvi",
-    "ehvi-log",
-    "momf",
-    "trimtuner-cea",
-    "ms-ehvi",
-    "primo",
-    "rgpe",
-    "tst-r",
-    "gcp",
+COSTLY = (
+    *("parego", "ehvi", "ehvi-log", "momf", "trimtuner-cea", "ms-ehvi", "primo", "rgpe", "tst-r", "gcp"),
     "gcp-prior",
 )
-"""Methods whose memory is small in the quick checks."""
+"""Methods that tests/test_conformance_of_models.py checks."""
 EXPECTED: dict[str, dict[str, str]] = {
     "meta-knn+gp": {"random-repeat": "neither the list nor the processes leave small tables to chance"},
 }
 """Method -> check -> why it does not hold."""
-PARTS_CHECKED = ("meta-knn+gp",)
-"""Slow to compile, and made of methods that are checked: ``meta-knn`` and ``ehvi``."""
+PARTS_CHECKED = ("meta-knn+gp", "tst-r")
+"""Slow to compile, and made of what is checked: the first of ``meta-knn`` and ``ehvi``, the second of what
+``rgpe`` consists of, with weights that tests/test_task_models.py compares with their definition."""
 
 
 def conforms(method, names, checks):
@@ -48,28 +40,16 @@ def conforms(method, names, checks):
     check_method(method, {name: tables()[name] for name in names}, checks, expected)
 
 
-@pytest.fixture
-def small_memory(monkeypatch):
-    """Models remember what the quick checks give them, and learn from other tasks in few steps."""
-    monkeypatch.setattr(kriging_believer, "CAPACITY", 32)
-    monkeypatch.setattr(kriging_believer, "SIZES", (32,))
-    monkeypatch.setattr(task_models, "CAPACITY", 32)
-    monkeypatch.setattr(task_models, "BASE_STEPS", 5)
-    monkeypatch.setattr(gcp.Fitting, "sizes", (32,))
-
-
-@pytest.fixture(autouse=True)
-def programs_of_their_own(request):
-    """Programs do not know that a memory is small."""
-    yield
-    if request.node.callspec.params["method"] in SMALL:
-        jax.clear_caches()
-
-
-@pytest.mark.usefixtures("small_memory")
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in PARTS_CHECKED])
+@pytest.mark.parametrize("method", [name for name in covering() if name not in (*PARTS_CHECKED, *COSTLY)])
 def test_method_keeps_the_laws(method):
     conforms(method, SERVED.get(method, QUICK_TABLES), QUICK_CHECKS)
+
+
+def test_whatever_meets_in_a_method_meets_in_one_that_is_checked():
+    checked = set().union(*map(pairs_of, covering()))
+    assert all(pairs_of(name) <= checked for name in METHODS)
+    assert {"mo-hb", "mo-hb+transfer", "mo-asha+transfer", "random+transfer"} <= set(covering())
+    assert "mo-asha-promote+transfer" not in covering()
 
 
 @pytest.mark.slow

@@ -105,7 +105,13 @@ def survivors(rule, costs, valid, num_keep):
 
 
 @pytest.mark.parametrize(
-    ("num_keep", "m"), [(NUM_ROWS, 1), (NUM_ROWS, 2), (5, 2), pytest.param(5, 3, marks=AS_USERS)]
+    ("num_keep", "m"),
+    [
+        (NUM_ROWS, 1),
+        (NUM_ROWS, 2),
+        pytest.param(5, 2, marks=pytest.mark.slow),
+        pytest.param(5, 3, marks=AS_USERS),
+    ],
 )
 @pytest.mark.parametrize("name", RULES)
 def test_survivors_match_definition(name, num_keep, m):

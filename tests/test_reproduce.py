@@ -45,7 +45,7 @@ from mohb_jax.store import Unit
 from mohb_jax.study import run_study
 from mohb_jax.types import RunLog
 from tests import fake_study
-from tests.drafts import whole_figures
+from tests.drafts import every_figure
 
 HORIZON = 100.0
 Evaluation = tuple[int, int, float, float, float, float]
@@ -414,7 +414,7 @@ def test_the_command_runs_a_paper_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["mohb", "reproduce", "<b>"])
     out = tmp_path / "out"
     command = ["reproduce", "salinas2021", "--seeds", "3", "--benchmark", "embedded", "--out", str(out)]
-    with whole_figures(), pytest.raises(SystemExit) as ended:
+    with every_figure(), pytest.raises(SystemExit) as ended:
         cli.main(command)
     assert ended.value.code == 0
     page = out / "claims" / "index.html"
@@ -435,7 +435,7 @@ def test_the_command_runs_a_paper_and_goes_on(tmp_path, monkeypatch, capsys):
     assert not re.search(r'(src|href)="https?:', text)
     whole = prepare(small_paper(), 3, ["embedded"], out, None, "mohb reproduce '<b>'")
     assert [run_study(p.study, p.tables, p.directory, "again") for p in whole.parts] == [0]
-    with whole_figures():
+    with every_figure():
         again = small_paper().write(whole)
     assert {
         path.relative_to(again.parent).as_posix(): path.read_bytes() for path in again.parent.rglob("*.*")

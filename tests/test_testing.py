@@ -88,6 +88,15 @@ class Spendthrift(Synchronous):
         return super().plan(table, settings, dataclasses.replace(conditions, evaluations=None))
 
 
+COMPILING = ("alone", "chunks", "invalid-result", "steady-one-worker")
+"""Checks that compile programs of their own."""
+
+
+def quick(expected):
+    """Those that may find something, and all others that are quick."""
+    return [name for name in ALL if name not in COMPILING or name in expected]
+
+
 def findings(method, checks=ALL, chosen=None):
     results = check_method(method, chosen or mixed(), checks, on_fail="report")
     return {result.name: result.reason for result in results if result.ok is False}
@@ -95,8 +104,14 @@ def findings(method, checks=ALL, chosen=None):
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_a_faulty_searcher_is_caught(name):
-    found = findings(searcher_method(getattr(faulty, name)()))
+    found = findings(searcher_method(getattr(faulty, name)()), quick(SEARCHERS[name]))
     assert set(found) == SEARCHERS[name], found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_faulty_searcher_is_caught_by_no_other_check(name):
+    assert set(findings(searcher_method(getattr(faulty, name)()))) == SEARCHERS[name]
 
 
 @pytest.mark.parametrize("name", POLICIES)
