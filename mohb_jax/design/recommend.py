@@ -16,6 +16,8 @@ from mohb_jax.methods import SHIPPED, lacking, make_settings, method_named
 EVIDENCE = "evidence.json"
 """What methods reached on each benchmark of finished studies, and what these benchmarks are like;
 ``python -m scripts.design_evidence`` writes it."""
+SCALE = 0.5
+"""Of ``unlikeness``: a benchmark that is so far away weighs a factor of e less."""
 NAMED = 3
 """Methods that are named, the best first."""
 
@@ -76,7 +78,11 @@ def read_evidence(path: Path | None = None) -> dict[str, Any]:
 
 
 def recommendation(table: AnyTable, evidence: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The best methods for a table that can serve them, by what they reached on the benchmark most like it.
+    """The best methods for a table that can serve them, by what they reached on benchmarks like it.
+
+    Each benchmark of the evidence weighs less the more it differs (``unlikeness``): by a factor of e for each
+    ``SCALE``. Methods are ordered by how far they stay behind the best one, in the weighted mean over those
+    benchmarks where they ran; these must have half of the weight.
 
     Args:
         table: the user's. Its values are read for the correlation between fidelities alone.
@@ -87,22 +93,52 @@ def recommendation(table: AnyTable, evidence: dict[str, Any] | None = None) -> d
     """
     evidence = read_evidence() if evidence is None else evidence
     own = traits(table)
+    ranked = [found for found in ordered(own, evidence) if _serves(table, found)]
+    if not ranked:
+        raise InputError(f"no method of the evidence can serve benchmark {table.name!r}")
     known: dict[str, Any] = evidence["benchmarks"]
-    order = sorted(known, key=lambda name: unlikeness(own, known[name]["traits"]))
-    for name in order:
-        methods = [entry for entry in known[name]["methods"] if _serves(table, entry)]
-        if methods:
-            best = sorted(methods, key=lambda entry: -entry["mean"])[:NAMED]
-            return {
-                "benchmark": table.name,
-                "traits": own,
-                "like": name,
-                "unlikeness": round(unlikeness(own, known[name]["traits"]), 3),
-                "like_traits": known[name]["traits"],
-                "runs": known[name]["runs"],
-                "methods": best,
-            }
-    raise InputError(f"no method of the evidence can serve benchmark {table.name!r}")
+    apart = {name: unlikeness(own, known[name]["traits"]) for name in ranked[0]["reached"]}
+    like = min(apart, key=lambda name: apart[name])
+    return {
+        "benchmark": table.name,
+        "traits": own,
+        "like": like,
+        "unlikeness": round(apart[like], 3),
+        "like_traits": known[like]["traits"],
+        "runs": known[like]["runs"],
+        "methods": ranked[:NAMED],
+    }
+
+
+def ordered(own: dict[str, Any], evidence: dict[str, Any]) -> list[dict[str, Any]]:
+    """All methods of the evidence that ran where half of the weight is, the best for a table first.
+
+    Args:
+        own: traits of the table.
+        evidence: see ``read_evidence``.
+
+    Returns:
+        Name, method, settings, ``behind`` (the weighted mean of what is missing to the best), and ``reached``
+        (mean and interval, by benchmark).
+    """
+    known: dict[str, Any] = evidence["benchmarks"]
+    weight = {name: math.exp(-unlikeness(own, known[name]["traits"]) / SCALE) for name in known}
+    entries: dict[str, dict[str, Any]] = {}
+    for name, found in known.items():
+        best = max(entry["mean"] for entry in found["methods"])
+        for entry in found["methods"]:
+            key = json.dumps([entry["method"], entry["settings"]], sort_keys=True)
+            one = entries.setdefault(key, {part: entry[part] for part in ("name", "method", "settings")})
+            one.setdefault("reached", {})[name] = {part: entry[part] for part in ("mean", "low", "high")}
+            one.setdefault("shares", {})[name] = best - entry["mean"]
+    result = []
+    for one in entries.values():
+        behind = one.pop("shares")
+        total = sum(weight[name] for name in behind)
+        if total >= 0.5 * sum(weight.values()):
+            one["behind"] = round(sum(weight[name] * share for name, share in behind.items()) / total, 4)
+            result.append(one)
+    return sorted(result, key=lambda one: one["behind"])
 
 
 def _serves(table: AnyTable, entry: dict[str, Any]) -> bool:
@@ -116,16 +152,23 @@ def told(found: dict[str, Any]) -> str:
     """A recommendation in a few lines."""
     best, *others = found["methods"]
     settings = ", ".join(f"{name}: {value}" for name, value in best["settings"].items()) or "defaults"
+    reached = best["reached"][found["like"]]
     lines = [
         f"{found['benchmark']}: {_traits(found['traits'])}",
         f"recommended: {best['method']} ({settings})",
-        f"evidence: on {found['like']} ({_traits(found['like_traits'])}), the most alike of those tested, it "
-        f"reached {best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}] of the true front's hypervolume "
-        f"in {found['runs']:,} runs",
+        f"evidence: {_behind(best)}",
+        f"most alike: {found['like']} ({_traits(found['like_traits'])}), where it reached "
+        f"{reached['mean']:.3f} [{reached['low']:.3f}, {reached['high']:.3f}] of the true front's "
+        f"hypervolume in {found['runs']:,} runs",
     ]
-    for own in others:
-        lines.append(f"next: {own['name']} {own['mean']:.3f} [{own['low']:.3f}, {own['high']:.3f}]")
+    lines += [f"next: {own['name']}, {_behind(own)}" for own in others]
     return "\n".join(lines)
+
+
+def _behind(own: dict[str, Any]) -> str:
+    count = len(own["reached"])
+    benchmarks = "benchmark" if count == 1 else "benchmarks, weighed by likeness"
+    return f"{own['behind']:.3f} of the hypervolume behind the best, over {count} {benchmarks}"
 
 
 def _traits(own: dict[str, Any]) -> str:
