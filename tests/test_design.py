@@ -266,6 +266,9 @@ def test_importance_finds_the_part_that_matters():
     assert found["surrogate"] == pytest.approx(0, abs=0.02)
     with pytest.raises(InputError, match="nothing to choose"):
         coded([FILTER, FILTER])
+    # Only what may be chosen is named: that a full run has no R says what its schedule says.
+    mixed = [PLAIN, {"schedule": "full", "searcher": "random", "sample": "uniform"}] * 4
+    assert set(importance(mixed, np.arange(8) % 2 * 1.0)) == {"schedule"}
 
 
 def test_folds_choose_without_a_benchmark():

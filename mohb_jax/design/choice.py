@@ -1,5 +1,6 @@
 """Which candidate to choose: by a smoothed prediction over all of them, never the best observed."""
 
+import collections
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mohb_jax.design.space import STATIC, TRACED, Point
+from mohb_jax.design.space import STATIC, TRACED, Point, Value
 from mohb_jax.errors import InputError
 
 
@@ -72,6 +73,15 @@ def smoothed(
     return centre + spread * np.asarray(predicted)
 
 
+def _filled(points: Sequence[Point]) -> list[Point]:
+    usual: dict[str, Value] = {}
+    for name in STATIC:
+        counts = collections.Counter(point[name] for point in points if name in point)
+        if counts:
+            usual[name] = counts.most_common(1)[0][0]
+    return [usual | point for point in points]
+
+
 def _library() -> tuple[Any, Any]:
     try:
         from sklearn.gaussian_process import GaussianProcessRegressor, kernels
@@ -85,7 +95,8 @@ def importance(
 ) -> dict[str, float]:
     """How much worse a forest predicts the responses when a part is shuffled among the points, by part: in
     shares of the variance (permutation importance; Breiman 2001). All columns of a part are shuffled
-    together."""
+    together. A part that is not active has its most frequent value: that it is missing would only repeat what
+    the part says on which it depends."""
     try:
         from sklearn.ensemble import RandomForestRegressor
         from sklearn.inspection import permutation_importance
@@ -93,7 +104,7 @@ def importance(
         from sklearn.preprocessing import FunctionTransformer
     except ImportError:
         raise InputError("mohb design needs scikit-learn: pip install 'mohb-jax[design]'") from None
-    features, names = coded(points)
+    features, names = coded(_filled(points))
     parts = list(dict.fromkeys(names))
     # One code for each part, which stands for all of its columns: these are put together before the forest.
     groups = [[place for place, name in enumerate(names) if name == part] for part in parts]

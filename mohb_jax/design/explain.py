@@ -161,7 +161,11 @@ def _path(parts, start, end, changed_to, blocks, step) -> list[Step]:  # type: i
     done: list[str] = []
     found: list[Step] = []
     here = start
-    while len(done) < len(parts):
+    while True:
+        # A change may bring others with it: what makes no difference any more is no step.
+        done += [part for part in parts if part not in done and changed_to([*done, part]) == here]
+        if len(done) == len(parts):
+            break
         options = []
         for part in parts:
             point = None if part in done else changed_to([*done, part])
@@ -174,11 +178,7 @@ def _path(parts, start, end, changed_to, blocks, step) -> list[Step]:  # type: i
         best = max(options, key=lambda own: own.gain)
         found.append(best)
         here = best.point
-        # A change may bring others with it: what makes no difference any more is no step.
         done += best.changed
-        for part in parts:
-            if part not in done and changed_to([*done, part]) == here:
-                done.append(part)
     return found
 
 
