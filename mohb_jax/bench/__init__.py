@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from mohb_jax.bench.command_rows import baselines, both_credits, memory, papers, ray, study, tables
+from mohb_jax.bench.design_rows import design
 from mohb_jax.bench.ensemble_rows import ensembles
 from mohb_jax.bench.external_rows import external
 from mohb_jax.bench.first_contact_rows import ablation, compilation, demo, suite
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[], Iterator[Row]]] = {
     "gcp": gcp,
     "cloud": cloud,
     "live": live,
+    "design": design,
     "external": external,
     "memory": memory,
     "study": study,
