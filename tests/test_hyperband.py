@@ -98,14 +98,19 @@ def best_first(number, costs, num_keep):
     return np.argsort(costs[:, 0], kind="stable")[:num_keep]
 
 
-@pytest.mark.parametrize("mode", ["barrier", "overlap"])
+CASES = (
+    *((1, True, {"seconds": 400.0}), (3, True, {"evaluations": 70})),
+    *((3, False, {"seconds": 400.0}), (40, False, {"evaluations": 70})),
+)
+AS_USERS = ("overlap", 3, False)
+
+
 @pytest.mark.parametrize(
-    ("workers", "resumable", "limit"),
+    ("mode", "workers", "resumable", "limit"),
     [
-        (1, True, {"seconds": 400.0}),
-        (3, True, {"evaluations": 70}),
-        pytest.param(3, False, {"seconds": 400.0}, marks=pytest.mark.users_level),
-        (40, False, {"evaluations": 70}),
+        pytest.param(mode, *case, marks=pytest.mark.users_level if (mode, *case[:2]) == AS_USERS else ())
+        for mode in ("barrier", "overlap")
+        for case in CASES
     ],
 )
 def test_log_equals_plain_python(mode, workers, resumable, limit):

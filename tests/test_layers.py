@@ -94,8 +94,13 @@ def layer_of(dotted: str) -> str:
     return rest[0] if rest else "__init__"
 
 
-def imported(path: Path) -> Iterator[str]:
+@functools.cache
+def imported(path: Path) -> tuple[str, ...]:
     """Dotted names of this project that a module imports, wherever in the file the import stands."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
