@@ -80,7 +80,7 @@ METHODS = (
         levels=_ladder,
         policy=_momf,
         requires=(FIDELITIES, at_most_objectives(3)),
-        microseconds=1000,
+        microseconds=800,
     ),
     Steady(
         "trimtuner-cea",
@@ -89,6 +89,6 @@ METHODS = (
         levels=_ladder,
         policy=_trimtuner,
         requires=(FIDELITIES, ERROR_AND_PRICE),
-        microseconds=3000,
+        microseconds=1800,
     ),
 )

@@ -56,7 +56,7 @@ METHODS = (
         levels=one_full,
         policy=_motpe,
         requires=(at_most_objectives(4),),
-        microseconds=200,
+        microseconds=380,
     ),
     Steady(
         "motpe+transfer",
