@@ -280,6 +280,27 @@ def test_a_published_history_with_given_runs():
     assert (training.limits[found.limit] == 175).all()
 
 
+def test_a_published_history_with_the_published_random_numbers():
+    """The reference's generators, given to the definition: its seed 1 of librispeech."""
+    need(*FILES)
+    training = load_training("librispeech", "v100")
+    bandit, runs = np.random.default_rng(1), np.random.default_rng(1)
+
+    def normal_of(sizes):
+        bandit.permutation(sizes)
+        return np.array([bandit.normal() for _ in sizes])
+
+    def run_of(num_runs):
+        return int(runs.choice(num_runs, 1, replace=False)[0])
+
+    log = reference_zeus.executions(training, 210, run_of, normal_of)
+    sizes = training.batch_sizes[[one["batch"] for one in log]].tolist()
+    down = [192, 156, 128, 96, 72, 64, 56, 48, 32, 24, 16, 12]
+    assert sizes[:26] == [*down, 8, 48, 32, 24, 16, 12, 56, 64, 72, 96, 128, 156, 192, 48]
+    assert [one["reached"] for one in log[:14]] == [True] * 12 + [False, True]
+    assert sum(one["ran"] for one in log) == 211
+
+
 POTENTIAL = {
     "librispeech": ((0.82, 48), (0.83809, 100), (0.57211, 32, 100)),
     "squad": ((0.93266, 12), (0.82216, 150), (0.7245, 8, 125)),
