@@ -58,7 +58,7 @@ def _process(
 
 BASELINES = (
     *("bohb", "mo-bohb", "nsga2", "sh-emoa", "mo-rea", "ehvi", "ms-ehvi", "parego", "primo", "mo-bananas"),
-    *("bulk-and-cut", "monas", "npg", "popnas", "motpe", "ehvi-log", "momf", "trimtuner-cea"),
+    *("bulk-and-cut", "monas", "npg", "popnas", "concrete", "motpe", "ehvi-log", "momf", "trimtuner-cea"),
 )
 
 REFERENCES = {"nsga2": ("pymoo (cited)", 0.0093), "ehvi": ("scikit-learn (cited)", 72.5)}

@@ -185,7 +185,12 @@ def _picture(path: Path, text: str) -> str:
 def _span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
-    return f' <span class="interval">[{number(low)}, {number(high)}]</span>'
+    return f' <span class="interval">[{_three(low)}, {_three(high)}]</span>'
+
+
+def _three(value: float) -> str:
+    """Shares and losses: as many decimals in each row, so that a column can be compared at a glance."""
+    return f"{value:.3f}"
 
 
 def tuner_table(found: Findings) -> str:
@@ -195,10 +200,10 @@ def tuner_table(found: Findings) -> str:
         body.append(
             [
                 html.escape(row.method),
-                number(row.tuning),
-                f"{number(row.hypervolume)}{_span(row.hypervolume_low, row.hypervolume_high)}",
-                f"{number(row.test_loss)}{_span(row.test_loss_low, row.test_loss_high)}",
-                f"{number(row.over_best)}{_span(row.over_best_low, row.over_best_high)}",
+                _three(row.tuning),
+                f"{_three(row.hypervolume)}{_span(row.hypervolume_low, row.hypervolume_high)}",
+                f"{_three(row.test_loss)}{_span(row.test_loss_low, row.test_loss_high)}",
+                f"{_three(row.over_best)}{_span(row.over_best_low, row.over_best_high)}",
                 number(row.models),
                 number(row.members),
                 number(row.cost),
@@ -221,8 +226,9 @@ def way_table(found: Findings) -> str:
             for name in ("hypervolume", "test_loss", "test_error", "over_best", "members", "cost", "regret")
         }
         known = [row.correlation for row in rows if np.isfinite(row.correlation)]
-        together = number(float(np.mean(known))) if known and means["members"] > 1 else "–"
-        body.append([way, *(number(value) for value in means.values()), together])
+        together = _three(float(np.mean(known))) if known and means["members"] > 1 else "–"
+        cells = [(number if name in ("members", "cost") else _three)(value) for name, value in means.items()]
+        body.append([way, *cells, together])
     head = (
         *("Selection", "Hypervolume", "Test loss", "Test error", "Over best", "Members", "Cost", "Regret"),
         "Correlation",
@@ -243,12 +249,12 @@ def task_table(found: Findings) -> str:
                 duration(task.libraries.seconds),
                 f"{task.libraries.predictions.num_validation} + "
                 f"{task.libraries.predictions.labels.size - task.libraries.predictions.num_validation}",
-                number(task.scale.nothing[1]),
-                number(float(best.test_loss.mean())),
-                number(float(head.test_loss.mean())),
-                number(float((head.test_loss / best.test_loss).mean())),
+                _three(task.scale.nothing[1]),
+                _three(float(best.test_loss.mean())),
+                _three(float(head.test_loss.mean())),
+                _three(float((head.test_loss / best.test_loss).mean())),
                 number(float(head.members.mean())),
-                number(float(known.mean())) if known.size else "–",
+                _three(float(known.mean())) if known.size else "–",
             ]
         )
     names = (
