@@ -7,6 +7,7 @@ from mohb_jax.surrogates.prior_network import Training
 
 from mohb_jax import InputError, Space, Tuner, learn_prior, rungs
 from mohb_jax.tuner.space import hardware, log, uniform
+from tests.fake_study import write_folder
 
 SHORT = Training(num_phases=1, steps_per_phase=200, steps_per_validation=50)
 DOMAINS = {"lr": log(1e-3, 0.1), "drop": uniform(0, 1), "machine": hardware(["small", "large"])}
@@ -57,7 +58,9 @@ def test_journals_tables_and_tuners_say_the_same(finished, prior, space):
     tuner, path = finished
     table = tuner.table("mine")
     table.save(path.with_name("mine.npz"))
-    for source in (path, [table], path.with_name("mine.npz")):
+    folder = path.with_name("study")
+    write_folder(folder, [table], [])
+    for source in (path, [table], path.with_name("mine.npz"), folder):
         np.testing.assert_array_equal(learn_prior(source, rows=space, training=SHORT).mu, prior.mu)
 
 
@@ -85,6 +88,7 @@ def test_rows_of_lower_fidelities_are_asked_for(space):
         ),
         ({"objectives": {"error": "max"}}, r"no objective error \(max 1\): it has error \(min 1\), seconds"),
         ({"sources": "none.jsonl"}, "journal none.jsonl does not exist"),
+        ({"sources": "docs"}, "docs: not a study folder"),
     ],
 )
 def test_wrong_sources(finished, space, change, message):

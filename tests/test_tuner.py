@@ -4,9 +4,11 @@ import concurrent.futures
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from mohb_jax import InputError, Space, Tuner, rungs
+from mohb_jax.drivers import repetition
 from mohb_jax.drivers.verdicts import Verdict
 from mohb_jax.tuner.journal import FileJournal
 from mohb_jax.tuner.space import hardware, integer, log, uniform
@@ -230,6 +233,69 @@ def test_many_at_one_journal(journal):
     assert not frame.select("row", "fidelity").is_duplicated().any()
 
 
+WRITER = """
+import sys
+from pathlib import Path
+from mohb_jax.tuner.journal import FileJournal
+journal = FileJournal(Path(sys.argv[1]))
+while True:
+    with journal.locked():
+        journal.new_lines()
+        journal.append([{"op": "ask", "id": journal.num_lines, "worker": "w" * 500}])
+    print(journal.num_lines, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_was_told(tmp_path):
+    """Where it is at that moment is chance."""
+    path = tmp_path / "run.jsonl"
+    for wait in range(4):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as process:
+            acknowledged = [process.stdout.readline() for _ in range(5)][-1]
+            time.sleep(0.0007 * wait)
+            process.kill()
+            acknowledged = ([acknowledged, *process.stdout])[-1]
+        own = FileJournal(path)
+        with own.locked():
+            lines = own.new_lines()
+        assert len(lines) - int(acknowledged) in (0, 1)
+        assert [line.content["id"] for line in lines] == list(range(len(lines)))
+
+
+KILLED = """
+import sys
+from mohb_jax import Tuner
+tuner = Tuner.open(sys.argv[1])
+for job in tuner.pending():
+    tuner.release(job)
+while (job := tuner.ask()) is not None:
+    print("asked", job.id, flush=True)
+    tuner.tell(job, {o.name: float(job.row) for o in tuner.objectives})
+    print("told", job.id, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_what_it_was_told(tmp_path):
+    path = tmp_path / "run.jsonl"
+    tuner_of("mo-asha", journal=path)
+    said = []
+    for wait in (0, 2):
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE) as process:
+            said += [process.stdout.readline() for _ in range(9)]
+            time.sleep(0.0007 * wait)
+            process.kill()
+            said += process.stdout
+        told = {int(line.split()[1]) for line in said if line.startswith(b"told")}
+        states = dict(Tuner.open(path).results().select("job", "state").rows())
+        assert {job for job, state in states.items() if state == "done"} >= told
+        assert len(told) == len([line for line in said if line.startswith(b"told")])
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=True, stdout=subprocess.DEVNULL)
+    frame = Tuner.open(path).results()
+    assert frame["state"].to_list() == ["done"] * 60
+    assert not frame.select("row", "fidelity").is_duplicated().any()
+
+
 PROCESS = """
 import sys
 from mohb_jax import Tuner
@@ -313,6 +379,65 @@ def test_a_full_disk_loses_nothing(journal, monkeypatch):
             tuner.ask()
     assert journal.read_bytes() == before
     assert tuner.ask().id == 14
+
+
+MANY = [pytest.param(name, marks=marks) for name, marks in (("mo-asha", ()), ("mo-rea", ()))] + [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("mo-asha-promote", "nsga2", "bulk-and-cut")
+]
+"""Methods whose recorded decisions are made many at a time."""
+
+
+def with_trouble(path, method):
+    """A run in which jobs fail, for good or not, workers are lost, and some ask in vain."""
+    tuner = tuner_of(method, evaluations=60, retries=1, journal=path)
+    for number in range(120):
+        worker = f"{number * 5 % 3}"
+        mine = [job for job in tuner.pending() if job.id in tuner.out and job.worker == worker]
+        if not mine:
+            tuner.ask(worker)
+        elif number % 11 == 0:
+            tuner.fail(mine[0], "out of memory")
+        elif number % 13 == 0:
+            tuner.release(mine[0])
+        else:
+            tell(tuner, mine[0])
+    return tuner.results()
+
+
+@pytest.mark.parametrize("method", MANY)
+def test_decisions_made_many_at_a_time_are_those_made_one_by_one(tmp_path, monkeypatch, method):
+    """And the run goes on alike: whoever opens a long journal waits for few programs."""
+    path = tmp_path / "run.jsonl"
+    frame = with_trouble(path, method)
+    copy = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy")) / "run.jsonl"
+    monkeypatch.setattr(repetition, "CHUNK", 50)
+    monkeypatch.setattr(repetition, "FEWEST", 1)
+    opened = Tuner.open(path)
+    assert opened.results().equals(frame)
+    monkeypatch.setattr(repetition, "FEWEST", 1000)
+    plain = Tuner.open(copy)
+    for tuner in (opened, plain):
+        for number in tuner.out:
+            tuner.tell(number, values_of(1, 2, 3))
+        tuner.ask("1")
+    names = ["job", "trial", "row", "fidelity", "attempt", "state", "verdict"]
+    assert opened.results().select(names).equals(plain.results().select(names))
+
+
+@pytest.mark.parametrize("change", [{"row": 5}, {"worker": "3"}, {"op": "tel"}])
+def test_an_edited_line_is_found_among_many(tmp_path, monkeypatch, change):
+    path = tmp_path / "run.jsonl"
+    with_trouble(path, "mo-asha")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    going_on = [number for number, line in enumerate(lines, 1) if line.get("level") and line["op"] == "ask"]
+    edited(path, going_on[-1], **change)
+    messages = []
+    for fewest in (1000, 1):
+        monkeypatch.setattr(repetition, "FEWEST", fewest)
+        with pytest.raises(InputError, match=rf"line {going_on[-1]}: ") as found:
+            Tuner.open(path)
+        messages.append(f"{found.value}")
+    assert messages[0] == messages[1]
 
 
 # Errors and answers

@@ -1,5 +1,7 @@
 """Live tuning: what a worker waits for between two trainings, and how long a journal takes to open."""
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,19 +17,31 @@ from mohb_jax.tuner.tuner import Tuner
 BOUNDS = {"random": 2, "mo-hb": 2, "mo-asha": 5, "mo-asha-promote": 5, "nsga2": 2, "parego": 30, "ehvi": 30}
 """Milliseconds of ask and tell together that were promised; with Gaussian processes 30."""
 JOBS = {"parego": 60, "ehvi": 60}
+OPENED = ("mo-hb", "mo-asha", "mo-asha-promote", "mo-rea")
+"""One for each way in which live runs decide."""
 MOST_OPEN_SECONDS = 5.0
+_OPENING_SCRIPT = """
+import sys, time
+import jax
+from mohb_jax import Tuner
+
+began = time.perf_counter()
+tuner = Tuner.open(sys.argv[1])
+print(time.perf_counter() - began)
+assert len(tuner.log().row[0]) == int(sys.argv[2])
+"""
 
 
 def live() -> Iterator[Row]:
     """Ask and tell with 4,096 configurations and two objectives, one worker after the other, once compiled:
     the mean of the last hundred of 1,000 jobs (Gaussian processes: of the last twenty of 60); then opening a
-    journal of 10,000 jobs, whose decisions are all made again."""
+    journal of 10,000 jobs, whose decisions are all made again, in a process that finds programs compiled."""
     for method, bound in BOUNDS.items():
         jobs = JOBS.get(method, 1000)
         _seconds(method, jobs)
         milliseconds = 1e3 * _seconds(method, jobs)
         yield Row(f"live-{method}", milliseconds, "ms", "none", None, f"<= {bound} ms", milliseconds <= bound)
-    yield _opening("mo-hb")
+    yield from map(_opening, OPENED)
 
 
 def _tuner(method: str, jobs: int, journal: Path | None = None) -> Tuner:
@@ -59,8 +73,9 @@ def _opening(method: str, jobs: int = 10_000) -> Row:
         path = Path(folder) / "run.jsonl"
         tuner = _tuner(method, jobs, path)
         _train(tuner, jobs)
-        began = time.perf_counter()
-        assert len(Tuner.open(path).log().row[0]) == jobs
-        seconds = time.perf_counter() - began
+        command = [sys.executable, "-c", _OPENING_SCRIPT, str(path), str(jobs)]
+        for _ in range(2):  # the first one compiles
+            result = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = float(result.stdout)
     bound = MOST_OPEN_SECONDS
     return Row(f"live-open-{method}", seconds, "s", "none", None, f"<= {bound:g} s", seconds <= bound)

@@ -285,6 +285,14 @@ def _queued(
     queue = state.queue
     assert queue is not None
     queue = queue._replace(trial=queue.trial.at[place].set(trial, mode="drop"))
+    changed = jnp.stack([jnp.where(place < NONE, own, queue.stale), queue.stale])
+    return _looked(program, numbers, key, state._replace(queue=queue), changed)
+
+
+def _looked(program: Program, numbers: Numbers, key: Key, state: Halving, changed: jax.Array) -> Halving:
+    """The lane that knows who is promoted next in some rungs, after they have changed."""
+    queue = state.queue
+    assert queue is not None
     waits = ~queue.promoted
 
     def look(results: Results, rung: Array) -> tuple[Results, Array]:
@@ -292,7 +300,6 @@ def _queued(
         found, fronts = _good_enough(program, numbers, key, now, rung, waits)
         return results._replace(fronts=fronts), found
 
-    changed = jnp.stack([jnp.where(place < NONE, own, queue.stale), queue.stale])
     results, found = jax.lax.scan(look, state.results, changed)
     return state._replace(results=results, queue=queue._replace(first=queue.first.at[changed].set(found)))
 
@@ -301,8 +308,7 @@ def refreshed(program: Program, numbers: Numbers, key: Key, state: Halving) -> H
     """The lane that knows who is promoted next, after somebody was promoted."""
     if state.queue is None:
         return state
-    key = jax.random.fold_in(key, 2)
-    return _queued(program, numbers, key, state, jnp.int32(0), jnp.int32(0), jnp.int32(NONE))
+    return _looked(program, numbers, jax.random.fold_in(key, 2), state, state.queue.stale[None])
 
 
 def chosen(

@@ -4,18 +4,23 @@ import functools
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mohb_jax.drivers.lanes import Lanes
 from mohb_jax.drivers.live_halving import LiveHalving
 from mohb_jax.drivers.opening import PAST_BLOCK, Opening, is_enough
+from mohb_jax.drivers.repetition import Answer, Call, are_many, in_chunks, in_turn, one_by_one
 from mohb_jax.drivers.steady import STEPS, Counts, Limits, SteadyPlan, proposed
 from mohb_jax.drivers.verdicts import Launch, Verdict
 from mohb_jax.errors import InputError
 from mohb_jax.precision import in_64_bits
-from mohb_jax.searchers.base import Context, Job, Policy, Result, State, first_state
+from mohb_jax.searchers.base import Context, Policy, Result, State, first_state
 from mohb_jax.types import Array
+
+WIDTH = 4
+"""Of an answer."""
 
 
 class LivePolicy:
@@ -26,6 +31,7 @@ class LivePolicy:
             raise InputError("evaluations or seconds is needed: this method goes through the phases of a run")
         self.most_out: int | None = plan.num_workers
         self.left: set[int] = set()
+        self.goes_on = False
         self._plan, self._context, self._lanes = plan, jax.device_put(context), lanes
         self._state = _started(plan.policy, self._context, lanes)
         self._jobs: list[tuple[int, int]] = []
@@ -36,14 +42,17 @@ class LivePolicy:
     def ask(self, worker: int, seconds: float, going_on: int | None) -> Launch | None:
         """See ``LiveRun``; workers decide nothing."""
         del worker, going_on
+        most = _most_results(self._plan, self._num_steps)
         self._num_steps += 1
-        most = self._plan.most_results(-(-self._num_steps // STEPS) * STEPS)
-        counts = Counts(*(np.array(len(part), np.int32) for part in (self._jobs, self._trials)))
-        self._state, job, wanted = _proposed(
+        counts = np.array([len(self._jobs), len(self._trials)], np.int32)
+        self._state, answer = _proposed(
             self._plan.policy, most, self._plan.limits, self._context, self._lanes, self._state, counts,
             np.float64(seconds),
         )  # fmt: skip
-        row, level, from_level, wanted = (part[0].item() for part in (*job[:3], wanted))
+        return self._launched(np.asarray(answer).tolist())
+
+    def _launched(self, answer: list[int]) -> Launch | None:
+        wanted, row, level, from_level = answer
         if not wanted:
             return None
         self._jobs.append((row, level))
@@ -58,13 +67,65 @@ class LivePolicy:
         """See ``LiveRun``."""
         row, level = self._jobs[number]
         self._observe(number, row, level, costs)
-        return Verdict.STOP if level + 1 == len(self._ladder) else Verdict.PAUSE
+        return self._verdict(number)
+
+    def _verdict(self, number: int) -> Verdict:
+        return Verdict.STOP if self._jobs[number][1] + 1 == len(self._ladder) else Verdict.PAUSE
 
     @in_64_bits
     def _observe(self, number: int, row: int, level: int, costs: Float[np.ndarray, " m"]) -> None:
-        at = [np.array(part, np.int32) for part in (row, level, number)]
-        result = Result(at[0], at[1], costs, at[2], np.array(True))
-        self._state = _observed(self._plan.policy, self._context, self._lanes.task, self._state, result)
+        job = np.array([row, level, number], np.int32)
+        self._state = _observed(self._plan.policy, self._context, self._lanes, self._state, job, costs)
+
+    @in_64_bits
+    def repeat(self, calls: Sequence[Call]) -> list[Answer]:
+        """See ``Repeats``."""
+        answers: list[Answer] = []
+        while len(answers) < len(calls):
+            most, rest = _most_results(self._plan, self._num_steps), calls[len(answers) :]
+            own = rest[: self._num_served(rest, most)]
+            answers += self._at_once(most, own) if are_many(own) else one_by_one(self, own)
+        return answers
+
+    def _num_served(self, calls: Sequence[Call], most: int) -> int:
+        """Calls before the first that needs another size."""
+        num_steps = self._num_steps
+        for number, call in enumerate(calls):
+            if call.asks and _most_results(self._plan, num_steps) != most:
+                return number
+            num_steps += call.asks
+        return len(calls)
+
+    def _at_once(self, most: int, calls: Sequence[Call]) -> list[Answer]:
+        """Answers to calls which one size serves."""
+        program = functools.partial(
+            _repeated, self._plan.policy, most, self._plan.limits, self._context, self._lanes
+        )
+        self._state, found = in_chunks(program, self._state, self._parts(calls))
+        self._num_steps += sum(call.asks for call in calls)
+        return [
+            self._launched(answer) if call.asks else self._verdict(call.job)
+            for call, answer in zip(calls, found.tolist(), strict=True)
+        ]
+
+    def _parts(self, calls: Sequence[Call]) -> list[np.ndarray]:
+        """What ``_repeated`` needs of each call."""
+        rows, num_jobs = set(self._trials), len(self._jobs)
+        counts, jobs = [], []
+        for call in calls:
+            counts.append((num_jobs, len(rows)))
+            row, level = (0, self._ladder[0]) if call.launch is None else call.launch[1:3]
+            jobs.append((row, self._ladder.index(level), call.job))
+            if call.asks and call.launch is not None:
+                num_jobs += 1
+                rows.add(row)
+        return [
+            np.array([call.asks for call in calls]),
+            np.array(counts, np.int32),
+            np.array([call.seconds for call in calls]),
+            np.array(jobs, np.int32),
+            np.array([call.costs for call in calls]),
+        ]
 
     def take_over(self, launches: Sequence[Launch], told: dict[int, Float[np.ndarray, " m"]]) -> None:
         """Goes on with what others have launched.
@@ -127,6 +188,11 @@ class LiveOpening:
         return Verdict.STOP
 
 
+def _most_results(plan: SteadyPlan, num_steps: int) -> int:
+    """The size that serves the step after so many."""
+    return plan.most_results((num_steps // STEPS + 1) * STEPS)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _started(policy: Policy, context: Context, lanes: Lanes) -> State:
     """Policies of lanes that have seen nothing."""
@@ -135,26 +201,65 @@ def _started(policy: Policy, context: Context, lanes: Lanes) -> State:
     return jax.vmap(begin)(lanes.task, lanes.key, lanes.run)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _proposed(
+def _of_ask(
     policy: Policy,
     most_results: int,
     limits: Limits,
     context: Context,
     lanes: Lanes,
     state: State,
-    counts: Counts,
+    counts: Array,
     seconds: Array,
-) -> tuple[State, Job, Array]:
-    """``proposed`` of lanes."""
+) -> tuple[State, Int[Array, " answer"]]:
+    """A run's one lane after ``proposed``; whether there is a job, its row and level, and the level before:
+    in one array, since each takes time to fetch."""
 
-    def lane(task: Array, horizon: Array, state: State) -> tuple[State, Job, Array]:
-        return proposed(policy, most_results, limits, context, task, state, counts, seconds, horizon)
+    def lane(task: Array, horizon: Array, state: State) -> tuple[State, Array]:
+        state, job, wanted = proposed(
+            policy, most_results, limits, context, task, state, Counts(*counts), seconds, horizon
+        )
+        answer = [wanted, job.row, job.level, job.from_level]
+        return state, jnp.stack([jnp.asarray(part, jnp.int32) for part in answer])
 
-    return jax.vmap(lane)(lanes.task, lanes.horizon, state)
+    state, answer = jax.vmap(lane)(lanes.task, lanes.horizon, state)
+    return state, answer[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _observed(policy: Policy, context: Context, task: Array, state: State, result: Result) -> State:
-    """Policies of lanes that were all told of the same result."""
-    return jax.vmap(lambda task, state: policy.observe(context, task, state, result))(task, state)
+_proposed = functools.partial(jax.jit, static_argnums=(0, 1))(_of_ask)
+
+
+def _of_tell(policy: Policy, context: Context, lanes: Lanes, state: State, job: Array, costs: Array) -> State:
+    """A run's one lane that was told of a result: of a row at a level, in the job of a number."""
+    row, level, number = job
+    result = Result(row, level, costs, number, jnp.bool_(True))
+    return jax.vmap(lambda task, state: policy.observe(context, task, state, result))(lanes.task, state)
+
+
+_observed = functools.partial(jax.jit, static_argnums=0)(_of_tell)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _repeated(
+    policy: Policy,
+    most_results: int,
+    limits: Limits,
+    context: Context,
+    lanes: Lanes,
+    state: State,
+    parts: Sequence[Array],
+    count: Array,
+) -> tuple[State, Array]:
+    """The state after many calls, and their answers."""
+
+    def step(state: State, parts: Sequence[Array]) -> tuple[State, Array]:
+        asks, counts, seconds, job, costs = parts
+
+        def ask(state: State) -> tuple[State, Array]:
+            return _of_ask(policy, most_results, limits, context, lanes, state, counts, seconds)
+
+        def tell(state: State) -> tuple[State, Array]:
+            return _of_tell(policy, context, lanes, state, job, costs), jnp.zeros(WIDTH, jnp.int32)
+
+        return jax.lax.cond(asks, ask, tell, state)
+
+    return in_turn(step, WIDTH, state, parts, count)

@@ -175,6 +175,25 @@ class FileJournal:
         self._offset = self.num_lines = 0
 
 
+def head_of(path: Path) -> dict[str, Any]:
+    """What the first line of a file says.
+
+    Raises:
+        InputError: there is no such file, or no such line.
+    """
+    begins = f"Tuner(..., journal={str(path)!r}) begins one"
+    if not path.is_file():
+        raise InputError(f"journal {path} does not exist: {begins}")
+    with path.open("rb") as file:
+        line = file.readline()
+    if not line.endswith(b"\n"):
+        raise InputError(f"journal {path} is empty: {begins}")
+    content = _content(line)
+    if content is None:
+        raise InputError(f"journal {path}, line 1: not a JSON object; was it edited by hand?")
+    return content
+
+
 def peek(path: Path) -> list[Line]:
     """The whole lines of a file, for those who only look: nothing is locked, cut off or judged.
 

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mohb_jax.drivers.repetition import Repeated, Repeats, UnforeseenError, are_many
 from mohb_jax.errors import InputError
+from mohb_jax.precision import in_64_bits
 from mohb_jax.tuner.journal import FileJournal, Line, MemoryJournal
 from mohb_jax.tuner.ledger import Entry, Ledger
+from mohb_jax.tuner.recorded import calls_of
 from mohb_jax.tuner.setup import Setup, require_same_run, save_parts, start
 
 Done = TypeVar("Done")
@@ -68,16 +71,25 @@ class Record:
         if self._ledger is None:
             self._journal.rewind()
         lines = self._journal.new_lines()
-        if self._ledger is None:
-            lines = lines or self._headed()
-            self._ledger = self._started(lines[0])
-            lines = lines[1:]
         try:
-            for line in lines:
-                self._replay(self._ledger, line)
+            if self._ledger is None:
+                head, *lines = lines or self._headed()
+                return self._opened(head, lines)
+            self._replay(self._ledger, lines)
         except BaseException:
             self._ledger = None
             raise
+        return self._ledger
+
+    @in_64_bits
+    def _opened(self, head: Line, lines: list[Line]) -> Ledger:
+        """The state that a whole journal makes; where it is long, its decisions are made many at a time."""
+        self._ledger = self._started(head, lines)
+        try:
+            self._replay(self._ledger, lines)
+        except UnforeseenError:
+            self._ledger = self._started(head, [])
+            self._replay(self._ledger, lines)
         return self._ledger
 
     def _headed(self) -> list[Line]:
@@ -88,25 +100,27 @@ class Record:
         self._journal.append([head])
         return [Line(1, head)]
 
-    def _started(self, head: Line) -> Ledger:
+    def _started(self, head: Line, lines: list[Line]) -> Ledger:
         if self._path is not None:
             require_same_run(head.content, self.setup, self._path)
         self.began, self._version = float(head.content["began"]), str(head.content.get("version"))
         setup = self.setup
         run, self.used = start(setup)
         self.fidelities = tuple(setup.fidelities[index] for index in self.used)
+        if isinstance(run, Repeats):
+            calls = calls_of(lines, self.used, setup, self.began, run.goes_on)
+            run = Repeated(run, calls) if are_many(calls) else run
         return Ledger(run, len(setup.objectives), setup.evaluations, setup.horizon, self.began, setup.retries)
 
-    def _replay(self, ledger: Ledger, line: Line) -> None:
-        content = line.content
-        try:
-            self._repeat(ledger, line)
-        except InputError as error:
-            raise InputError(f"journal {self._path}, line {line.number}: {error}") from None
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"journal {self._path}, line {line.number}: no operation of a live run ({error!r}); {content}"
-            ) from error
+    def _replay(self, ledger: Ledger, lines: list[Line]) -> None:
+        for line in lines:
+            try:
+                self._repeat(ledger, line)
+            except InputError as error:
+                raise InputError(f"journal {self._path}, line {line.number}: {error}") from None
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                what = f"no operation of a live run ({error!r}); {line.content}"
+                raise InputError(f"journal {self._path}, line {line.number}: {what}") from error
 
     def _repeat(self, ledger: Ledger, line: Line) -> None:
         content = line.content

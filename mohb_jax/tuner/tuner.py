@@ -18,7 +18,7 @@ from mohb_jax.errors import InputError, did_you_mean
 from mohb_jax.transfer import Prior
 from mohb_jax.tuner import outcome
 from mohb_jax.tuner.jobs import Job
-from mohb_jax.tuner.journal import FileJournal
+from mohb_jax.tuner.journal import head_of
 from mohb_jax.tuner.ledger import Entry, Ledger
 from mohb_jax.tuner.record import Record
 from mohb_jax.tuner.setup import Setup, make_setup, read_setup
@@ -126,15 +126,8 @@ class Tuner:
             InputError: the file is missing, is none, or is of a newer version.
         """
         path = Path(journal)
-        if not path.is_file():
-            raise InputError(f"journal {path} does not exist: Tuner(..., journal={str(path)!r}) begins one")
-        lines = FileJournal(path, soft_lock)
-        with lines.locked():
-            found = lines.new_lines()
-        if not found:
-            raise InputError(f"journal {path} is empty: Tuner(..., journal={str(path)!r}) begins one")
         tuner = cls.__new__(cls)
-        tuner._begin(read_setup(found[0].content, path), path, clock, soft_lock)
+        tuner._begin(read_setup(head_of(path), path), path, clock, soft_lock)
         return tuner
 
     def _begin(
