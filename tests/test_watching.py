@@ -80,3 +80,11 @@ def test_wrong_files(tmp_path):
     path.write_text("{}\n")
     with pytest.raises(InputError, match="is no journal of a live run"):
         look(path)
+
+
+def test_an_edited_line_is_named(journal):
+    journal.write_bytes(journal.read_bytes().replace(b'"trial"', b'"trail"', 1))
+    with pytest.raises(
+        InputError, match=r"line 2: no operation of a live run \(KeyError\('trial'\)\); was it edited"
+    ):
+        look(journal)

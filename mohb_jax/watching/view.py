@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from jaxtyping import Bool, Float
 
 from mohb_jax.analysis.growth import set_volumes
 from mohb_jax.benchmarks.columns import Level
-from mohb_jax.tuner.journal import Line, peek
+from mohb_jax.errors import InputError
+from mohb_jax.tuner.journal import peek
 from mohb_jax.tuner.outcome import non_dominated
 from mohb_jax.tuner.setup import Setup, read_setup
 
@@ -134,22 +134,27 @@ def look(path: Path) -> View:
     head, *lines = peek(path)
     setup = read_setup(head.content, path)
     began = float(head.content["began"])
-    times = [float(line.content["t"]) for line in lines if "t" in line.content]
-    return View(path, setup, began, max(times, default=began), _jobs(setup, lines))
-
-
-def _jobs(setup: Setup, lines: Iterable[Line]) -> tuple[Seen, ...]:
     jobs: dict[int, Seen] = {}
+    latest = began
     for line in lines:
-        content = line.content
-        if content.get("id") is None:
-            continue
-        if content["op"] == "ask":
-            parts = {name: content[name] for name in ("id", "trial", "row", "level", "worker", "attempt")}
-            jobs[content["id"]] = Seen(**parts, asked=float(content["t"]))
-        elif content["id"] in jobs:
-            _change(setup, jobs[content["id"]], content)
-    return tuple(jobs[number] for number in sorted(jobs))
+        try:
+            latest = max(latest, float(line.content.get("t", began)))
+            _take(setup, jobs, line.content)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"no operation of a live run ({error!r}); was it edited by hand?"
+            raise InputError(f"journal {path}, line {line.number}: {what}") from error
+    return View(path, setup, began, latest, tuple(jobs[number] for number in sorted(jobs)))
+
+
+def _take(setup: Setup, jobs: dict[int, Seen], content: dict[str, Any]) -> None:
+    """Jobs after an operation."""
+    if content.get("id") is None:
+        return
+    if content["op"] == "ask":
+        parts = {name: content[name] for name in ("id", "trial", "row", "level", "worker", "attempt")}
+        jobs[content["id"]] = Seen(**parts, asked=float(content["t"]))
+    elif content["id"] in jobs:
+        _change(setup, jobs[content["id"]], content)
 
 
 def _change(setup: Setup, job: Seen, content: dict[str, Any]) -> None:
