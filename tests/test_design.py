@@ -129,7 +129,7 @@ def test_shapes_are_drawn_of_all_kinds():
     points = candidates(space, shapes, np.random.default_rng(2))
     assert all(set(numbers_of(space, point)) <= set(point) for point in points)
     strengths = {point.get("prior_strength") for point in points if point["searcher"] == "random"}
-    assert strengths == {None, 0.5, 1, 2, 4, 8, 16}
+    assert strengths == {None, 0.5, 1, 2, 4, 8}
 
 
 def test_neighbours_differ_in_one_part():

@@ -16,7 +16,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.space import Point, method_of
 from mohb_jax.design.spec import Design
 from mohb_jax.errors import InputError
-from mohb_jax.methods import METHODS, lacking, make_settings, method_named
+from mohb_jax.methods import METHODS, Method, lacking, make_plan, make_settings, method_named
 from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, make_conditions
 from mohb_jax.study.entries import BenchmarkEntry
 from mohb_jax.study.run import run_study
@@ -144,7 +144,7 @@ def _study(
         _require_served(whole, method, settings)
         methods.append({"method": method, "name": name, "settings": settings})
     for name in design.methods:
-        if name not in entries and lacking(whole, METHODS[name]) is None:
+        if name not in entries and _can_run(whole, METHODS[name]):
             methods.append({"method": name, "name": name})
     return {
         "benchmarks": [entry.model_dump(exclude_none=True)],
@@ -156,6 +156,19 @@ def _study(
         "reference": next(iter(entries), design.methods[0]),
         **_limits(design, table),
     }
+
+
+def _can_run(table: AnyTable, method: Method) -> bool:
+    """Whether a table serves a method; a portfolio says only when it is made that it needs the same rows in
+    every task."""
+    if lacking(table, method) is not None:
+        return False
+    if method.transfers and not method.models:
+        try:
+            make_plan(table, method).prepare(table, tuple(range(table.num_tasks)), 0, None)
+        except InputError:
+            return False
+    return True
 
 
 def _require_served(table: AnyTable, method: str, settings: Mapping[str, Any]) -> None:

@@ -58,7 +58,12 @@ STATIC: dict[str, Choice] = {
         ("barrier", "overlap"),
         {"schedule": ("halving", "hyperband"), "searcher": ("random",)},
     ),
-    "promotion": Choice(("net", "crowding", "hvc", "scalar", "single"), {"schedule": RUNGS}),
+    "promotion": Choice(
+        ("net", "crowding", "hvc", "scalar", "single"),
+        {"schedule": RUNGS},
+        # Where each arrival is judged, among thousands, these take a hundred times as long.
+        only={"crowding": WAITING, "hvc": WAITING},
+    ),
     "scale": Choice(("minmax", "rank"), {"promotion": ("net",)}),
     "population": Choice((9, 16, 27), {"schedule": ("equal",)}),
     "batch": Choice((4, 9), {"schedule": ("full",), "searcher": ("filtered",)}),
@@ -70,7 +75,7 @@ TRACED: dict[str, Range] = {
     "factor_last": Range(1, 32, log=True, when=FILTERED),
     "random_share": Range(0, 1, when=FILTERED),
     "per_tournament": Range(1, 8, is_whole=True, when=FILTERED),
-    "prior_strength": Range(0.5, 16, log=True, when={"sample": ("prior",)}, steps=6),
+    "prior_strength": Range(0.5, 8, log=True, when={"sample": ("prior",)}, steps=5),
 }
 FILTER_NUMBERS = ("factor_first", "factor_last", "random_share", "per_tournament")
 """Those that lanes of one program may differ in."""

@@ -86,16 +86,18 @@ class Trials:
             raise InputError(f"seeds is {num_seeds}: a multiple of {BLOCK} below {CANDIDATE_STRIDE}")
         keys = [f"{first_run}+{num_seeds} {label(point)}" for point in points]
         missing = [place for place, key in enumerate(keys) if key not in self._known]
-        if missing:
-            starts = range(first_run, first_run + num_seeds, BLOCK)
-            began, before = time.perf_counter(), self._programs.count
-            found = self._run([(points[place], start) for place in missing for start in starts])
-            self._dearest = max(self._dearest, self._programs.count - before)
-            seconds = (time.perf_counter() - began) / len(missing)
-            for place, own in zip(missing, np.split(found, len(missing)), strict=True):
+        starts = range(first_run, first_run + num_seeds, BLOCK)
+        before = self._programs.count
+        together = max(1, self._at_once // len(starts))
+        for some in (missing[place : place + together] for place in range(0, len(missing), together)):
+            began = time.perf_counter()
+            found = self._run([(points[place], start) for place in some for start in starts])
+            seconds = (time.perf_counter() - began) / len(some)
+            for place, own in zip(some, np.split(found, len(some)), strict=True):
                 self._known[keys[place]] = own.T
                 self._note({"key": keys[place], "point": points[place], "seconds": round(seconds, 3),
                             "blocks": own.T.tolist()})  # fmt: skip
+        self._dearest = max(self._dearest, self._programs.count - before)
         asked = set(keys) - self._counted
         self._counted |= asked
         self.num_runs += len(asked) * len(self.tasks) * num_seeds
