@@ -443,6 +443,21 @@ def test_an_edited_line_is_found_among_many(tmp_path, monkeypatch, change):
 # Errors and answers
 
 
+def test_more_jobs_than_the_method_remembers():
+    tuner = tuner_of("mo-rea")
+    for _ in range(3):
+        tuner.ask()
+    with pytest.raises(InputError, match="3 jobs are out: this method remembers those of workers=3"):
+        tuner.ask()
+
+
+def test_a_journal_that_somebody_else_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr("mohb_jax.tuner.journal.LOCK_SECONDS", 0.1)
+    one, other = (FileJournal(tmp_path / "run.jsonl") for _ in range(2))
+    with one.locked(), pytest.raises(InputError, match=r"is locked by another process for 0\.1 s"):
+        other.locked().__enter__()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
