@@ -304,13 +304,6 @@ def _looked(program: Program, numbers: Numbers, key: Key, state: Halving, change
     return state._replace(results=results, queue=queue._replace(first=queue.first.at[changed].set(found)))
 
 
-def refreshed(program: Program, numbers: Numbers, key: Key, state: Halving) -> Halving:
-    """The lane that knows who is promoted next, after somebody was promoted."""
-    if state.queue is None:
-        return state
-    return _looked(program, numbers, jax.random.fold_in(key, 2), state, state.queue.stale[None])
-
-
 def chosen(
     program: Program,
     numbers: Numbers,
@@ -336,7 +329,7 @@ def chosen(
         The lane, in which a promoted trial has left the queue; the choice; and whether there is one.
     """
     if state.queue is not None:
-        state, own = _promoted(state)
+        state, own = _promoted(state, wanted)
     if program.searcher.learn is not None:
         state = _with_trial(program, numbers, context, task, state, wanted & ~own.goes_on)
     fresh, there = next_trial(state)
@@ -344,15 +337,16 @@ def chosen(
     return state, Choice(trial, rung, own.goes_on), wanted & (own.goes_on | there)
 
 
-def _promoted(state: Halving) -> tuple[Halving, Choice]:
-    """Whether a trial is promoted, the best of the highest rung that has one; which, and to what rung."""
+def _promoted(state: Halving, wanted: Array) -> tuple[Halving, Choice]:
+    """Whether a trial is promoted, if one is wanted: the best of the highest rung that has one; which, and to
+    what rung."""
     queue, results = state.queue, state.results
     assert queue is not None
     number = jnp.arange(queue.first.shape[0], dtype=jnp.int32)
     rung = jnp.max(jnp.where(queue.first < NONE, number, -1))
-    result = jnp.where(rung >= 0, queue.first[rung], NONE)
+    result = jnp.where(wanted & (rung >= 0), queue.first[rung], NONE)
     promoted = queue.promoted.at[result].set(True, mode="drop")
-    queue = queue._replace(promoted=promoted, stale=jnp.maximum(rung, 0))
+    queue = queue._replace(promoted=promoted, stale=jnp.where(wanted, jnp.maximum(rung, 0), queue.stale))
     return state._replace(queue=queue), Choice(queue.trial[result], results.rung[result] + 1, result < NONE)
 
 

@@ -1,5 +1,6 @@
 """Asynchronous halving without a table: results are judged as they are told."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +19,6 @@ from mohb_jax.drivers.halving import (
     begun,
     chosen,
     enlarged,
-    refreshed,
     row_and_level,
     taken,
     told,
@@ -32,7 +32,7 @@ from mohb_jax.types import Array, Key
 
 NOTHING = -1
 """In place of the job whose trial goes on, where none does."""
-WIDTH = 6
+WIDTH = 7
 """Of an answer."""
 
 
@@ -48,18 +48,18 @@ class LiveHalving:
         self._numbers = plan.numbers(FIRST_CAPACITY)
         self._state = _begun(self._program, num_objectives, self._numbers, self._context, lanes)
         self._is_last: list[bool] = []
+        self._num_objectives = num_objectives
 
     @in_64_bits
     def ask(self, worker: int, seconds: float, going_on: int | None) -> Launch | None:
         """See ``LiveRun``; time and workers decide nothing."""
         del worker, seconds
         self._make_room()
-        own = np.int32(NOTHING if going_on is None else going_on)
-        self._state, handed = _asked(self._program, self._numbers, self._known, self._lanes, self._state, own)
-        return self._handed(np.asarray(handed).tolist())
+        own = NOTHING if going_on is None else going_on
+        return self._handed(self._after(_Step(False, 0, (0.0,) * self._num_objectives, True, own)))
 
     def _handed(self, answer: list[int]) -> Launch | None:
-        there, is_last, *launch = answer
+        _, there, is_last, *launch = answer
         if not there:
             return None
         self._is_last.append(bool(is_last))
@@ -68,10 +68,13 @@ class LiveHalving:
     @in_64_bits
     def tell(self, number: int, costs: Float[np.ndarray, " m"]) -> Verdict:
         """See ``LiveRun``."""
-        self._state, goes_on = _told(
-            self._program, self._numbers, self._known, self._lanes, self._state, np.int32(number), costs
-        )
-        return self._verdict(number, bool(goes_on))
+        step = _Step(True, number, tuple(costs.tolist()), False, NOTHING)
+        return self._verdict(number, bool(self._after(step)[0]))
+
+    def _after(self, step: "_Step") -> list[int]:
+        """The answer to a step that is made at once."""
+        self._state, answer = _after(self._run, self._state, [part[0] for part in _arrays([step])])
+        return np.asarray(answer).tolist()
 
     def _verdict(self, number: int, goes_on: bool) -> Verdict:
         if self._is_last[number]:
@@ -85,37 +88,38 @@ class LiveHalving:
         """See ``Repeats``."""
         answers: list[Answer] = []
         while len(answers) < len(calls):
-            self._make_room()
             rest = calls[len(answers) :]
+            # Each length of the arrays takes programs, which cost more than long arrays do.
+            self._make_room(_num_launched(rest) if are_many(rest) else 1)
             own = rest[: _num_fitting(rest, self._capacity - len(self._is_last))]
             answers += self._at_once(own) if are_many(own) else one_by_one(self, own)
         return answers
 
     def _at_once(self, calls: Sequence[Call]) -> list[Answer]:
         """Answers to calls for which there is room."""
-        program = functools.partial(_repeated, self._program, self._numbers, self._known, self._lanes)
-        parts = [
-            np.array([call.asks for call in calls]),
-            np.array([call.job for call in calls], np.int32),
-            np.array([call.costs for call in calls]),
-        ]
-        self._state, found = in_chunks(program, self._state, parts)
+        steps, place = _steps_of(calls)
+        program = functools.partial(_repeated, self._run)
+        self._state, found = in_chunks(program, self._state, _arrays(steps))
+        answers = found[place].tolist()
         return [
             self._handed(answer) if call.asks else self._verdict(call.job, bool(answer[0]))
-            for call, answer in zip(calls, found.tolist(), strict=True)
+            for call, answer in zip(calls, answers, strict=True)
         ]
 
     @property
-    def _known(self) -> Context:
-        """What steps between two enlargements need of the context: whoever does not learn has proposed."""
-        return self._context if self._program.searcher.learns else None
+    def _run(self) -> "_Run":
+        # Whoever does not learn has proposed already, and needs no more of the context.
+        known = self._context if self._program.searcher.learns else None
+        return _Run(self._program, self._numbers, known, self._lanes)
 
-    def _make_room(self) -> None:
-        if len(self._is_last) < self._capacity:
+    def _make_room(self, jobs: int = 1) -> None:
+        """For some more jobs, at least."""
+        capacity = self._capacity
+        while capacity < len(self._is_last) + jobs:
+            capacity = max(FIRST_CAPACITY, GROWTH * capacity)
+        if (more := capacity - self._capacity) == 0:
             return
-        more = max(FIRST_CAPACITY, GROWTH * self._capacity) - self._capacity
-        self._capacity += more
-        self._numbers = self._plan.numbers(self._capacity)
+        self._capacity, self._numbers = capacity, self._plan.numbers(capacity)
         self._state = _enlarged(self._program, more, self._numbers, self._context, self._lanes, self._state)
 
 
@@ -134,6 +138,11 @@ def _enlarged(
     return jax.vmap(functools.partial(enlarged, program, more, numbers, context))(lanes.task, state)
 
 
+def _num_launched(calls: Sequence[Call]) -> int:
+    """Jobs that were handed out, as far as is known."""
+    return sum(call.asks and call.launch is not None for call in calls)
+
+
 def _num_fitting(calls: Sequence[Call], room: int) -> int:
     """Calls before the first that asks when the room is full."""
     for number, call in enumerate(calls):
@@ -143,8 +152,46 @@ def _num_fitting(calls: Sequence[Call], room: int) -> int:
     return len(calls)
 
 
-class _Run(NamedTuple):
-    """What the steps of a run share; the first part is static."""
+class _Step(NamedTuple):
+    """What happens at once: a result is told, and a worker asks."""
+
+    tells: bool
+    number: int
+    """The job that is told."""
+    costs: tuple[float, ...]
+    asks: bool
+    going_on: int
+    """The job whose trial goes on, or ``NOTHING``."""
+
+
+def _steps_of(calls: Sequence[Call]) -> tuple[list[_Step], list[int]]:
+    """As few steps as there may be, for a step takes the same time whatever happens in it; and that of each
+    call."""
+    steps: list[_Step] = []
+    place = []
+    for call in calls:
+        if not call.asks:
+            steps.append(_Step(True, call.job, call.costs, False, NOTHING))
+        elif steps and not steps[-1].asks:
+            steps[-1] = steps[-1]._replace(asks=True, going_on=call.job)
+        else:
+            steps.append(_Step(False, 0, call.costs, True, call.job))
+        place.append(len(steps) - 1)
+    return steps, place
+
+
+def _arrays(steps: Sequence[_Step]) -> list[np.ndarray]:
+    """The parts of all steps."""
+    kinds = (bool, np.int32, np.float64, bool, np.int32)
+    return [np.array(column, kind) for column, kind in zip(zip(*steps, strict=True), kinds, strict=True)]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["numbers", "context", "lanes"], meta_fields=["program"]
+)
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What the steps of a run share."""
 
     program: Program
     numbers: Numbers
@@ -152,84 +199,42 @@ class _Run(NamedTuple):
     lanes: Lanes
 
 
-def _of_tell(run: _Run, state: Halving, number: Array, costs: Array) -> tuple[Halving, Int[Array, " answer"]]:
-    """A run's one lane that was told of a result; and whether its trial goes on."""
+def _step(run: _Run, state: Halving, parts: Sequence[Array]) -> tuple[Halving, Int[Array, " answer"]]:
+    """A run's one lane that was told of a result, if it was, and in which a worker has begun its next job, if
+    one asked.
+
+    The answer: whether the told trial goes on; whether there is a job, whether its rung is the last of its
+    bracket, and its ``Launch``.
+    """
+    tells, number, costs, asks, going_on = parts
+    program, numbers, context = run.program, run.numbers, run.context
 
     def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, Array]:
-        program, numbers, context, _ = run
-        state, choice = told(program, numbers, context, task, key, state, number, costs, jnp.bool_(True))
-        return state, choice.goes_on
-
-    state, goes_on = jax.vmap(lane)(run.lanes.task, run.lanes.key, state)
-    return state, jnp.zeros(WIDTH, jnp.int32).at[0].set(goes_on[0])
-
-
-def _of_ask(run: _Run, state: Halving, going_on: Array) -> tuple[Halving, Int[Array, " answer"]]:
-    """A run's one lane in which a worker has begun its next job; whether there is one, whether its rung is
-    the last of its bracket, and its ``Launch``."""
-
-    def lane(task: Array, key: Key, state: Halving) -> tuple[Halving, Array]:
-        program, numbers, context, _ = run
-        state = refreshed(program, numbers, key, state)
+        state, next_of_told = told(program, numbers, context, task, key, state, number, costs, tells)
         trial, rung = state.jobs[jnp.maximum(going_on, 0), :2]
         own = Choice(trial, rung + 1, going_on >= 0)
-        state, choice, there = chosen(program, numbers, context, task, state, own, jnp.bool_(True))
+        state, choice, there = chosen(program, numbers, context, task, state, own, asks)
         rungs = jnp.stack([choice.rung, jnp.maximum(choice.rung - 1, 0)])
         row, (level, below) = row_and_level(numbers, state, choice.trial, rungs)
         before = jnp.where(choice.rung > 0, below, -1)
         is_last = choice.rung + 1 == jnp.asarray(numbers.num_rungs)[state.trials[choice.trial, 1]]
-        handed = [there, is_last, choice.trial, row, level, before]
+        answer = [next_of_told.goes_on, there, is_last, choice.trial, row, level, before]
         nobody = jnp.int32(0)  # workers decide nothing
-        return taken(state, choice, nobody, there), jnp.stack([part.astype(jnp.int32) for part in handed])
+        return taken(state, choice, nobody, there), jnp.stack([part.astype(jnp.int32) for part in answer])
 
     state, answer = jax.vmap(lane)(run.lanes.task, run.lanes.key, state)
     return state, answer[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _told(
-    program: Program,
-    numbers: Numbers,
-    context: Context,
-    lanes: Lanes,
-    state: Halving,
-    number: Array,
-    costs: Array,
-) -> tuple[Halving, Array]:
-    state, answer = _of_tell(_Run(program, numbers, context, lanes), state, number, costs)
-    return state, answer[0]
+@jax.jit
+def _after(run: _Run, state: Halving, parts: Sequence[Array]) -> tuple[Halving, Int[Array, " answer"]]:
+    """The state after a step, and its answer: in one array, since each takes time to fetch."""
+    return _step(run, state, parts)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _asked(
-    program: Program, numbers: Numbers, context: Context, lanes: Lanes, state: Halving, going_on: Array
-) -> tuple[Halving, Array]:
-    """All answers are in one array, since each takes time to fetch."""
-    return _of_ask(_Run(program, numbers, context, lanes), state, going_on)
-
-
-@functools.partial(jax.jit, static_argnums=0)
+@jax.jit
 def _repeated(
-    program: Program,
-    numbers: Numbers,
-    context: Context,
-    lanes: Lanes,
-    state: Halving,
-    parts: list[Array],
-    count: Array,
-) -> tuple[Halving, Array]:
-    """The state after many calls, and their answers."""
-    run = _Run(program, numbers, context, lanes)
-
-    def step(state: Halving, parts: list[Array]) -> tuple[Halving, Array]:
-        asks, job, costs = parts
-
-        def ask(state: Halving) -> tuple[Halving, Array]:
-            return _of_ask(run, state, job)
-
-        def tell(state: Halving) -> tuple[Halving, Array]:
-            return _of_tell(run, state, job, costs)
-
-        return jax.lax.cond(asks, ask, tell, state)
-
-    return in_turn(step, WIDTH, state, parts, count)
+    run: _Run, state: Halving, parts: Sequence[Array], count: Array
+) -> tuple[Halving, Int[Array, "steps answer"]]:
+    """The state after many steps, and their answers."""
+    return in_turn(functools.partial(_step, run), WIDTH, state, parts, count)
