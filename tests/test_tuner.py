@@ -518,6 +518,11 @@ def test_what_came_out():
     tuner = told(tuner_of("mo-hb", clock=iter(range(1000)).__next__), 30)
     frame, front = tuner.results(), tuner.front()
     assert set(front["job"]) <= set(frame.filter(frame["fidelity"] == 27)["job"])
+    costs = TABLE.to_values(frame.select(f"objective:{name}" for name in NAMES).to_numpy())  # its own inverse
+    best = {i for i, own in enumerate(costs) if not any((o <= own).all() and (o < own).any() for o in costs)}
+    assert set(tuner.front(credit="logged")["job"]) == set(frame[sorted(best)]["job"]) != set(front["job"])
+    with pytest.raises(InputError, match="passed"):
+        tuner.front(credit="passed")
     table = tuner.table("mine")
     cell = frame.row(0, named=True)
     costs = table.costs[0, cell["row"], table.fidelities.index(cell["fidelity"])]

@@ -31,7 +31,7 @@ def test_what_is_shown(journal):
     assert first == "random on 8 configurations: accuracy (max fraction), cost (min USD)"
     assert jobs.startswith("5 of 8 jobs handed out in ")
     assert jobs.endswith("s: 3 done, 1 failed, 1 out; the oldest is out for 1.0 min")
-    assert front == "Front at epoch 1: 2 of 3 results; hypervolume 0.587 of the box of all results"
+    assert front == "Front at epoch 1: 2 of 3 results; hypervolume 0.587 of the box that they span"
     assert head.split() == ["job", "accuracy", "cost", "depth", "machine"]
     assert [row.split()[:3] for row in rows] == [["1", "0.75", "8"], ["0", "0.5", "4"]]
 
@@ -71,6 +71,18 @@ def test_the_command(journal, capsys):
         cli.main(["watch", str(journal), "--page", str(page)])
     assert "Front at epoch 1: 2 of 3 results" in capsys.readouterr().out
     assert page.is_file()
+
+
+def test_what_is_over_is_shown_once(tmp_path, capsys):
+    space = Space.grid({"depth": [1, 2]})
+    tuner = Tuner(space, {"error": "min"}, "random", evaluations=2, journal=tmp_path / "j")
+    for job in (tuner.ask(), tuner.ask()):
+        assert not look(tmp_path / "j").is_over
+        tuner.tell(job, {"error": 1.0})
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["watch", str(tmp_path / "j"), "--every", "100"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.count("Front at") == 1
 
 
 def test_wrong_files(tmp_path):

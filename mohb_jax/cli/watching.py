@@ -14,7 +14,7 @@ def watch(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a Tuner.")],
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.1, help="Show it again and again, until Ctrl-C."),
+        typer.Option(metavar="SECONDS", min=0.1, help="Show it again and again, until all is done."),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the run as a page that needs no network, too.")
@@ -31,7 +31,7 @@ def watch(
         if page is not None:
             write_page(view, page)
             print(f"Page: {page}")
-        if every is None:
+        if every is None or view.is_over:
             return
         time.sleep(every)
         print()

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
 
+from mohb_jax.benchmarks.columns import require_choice
 from mohb_jax.benchmarks.table import Table
 from mohb_jax.errors import InputError
 from mohb_jax.tuner.ledger import Entry
@@ -15,6 +16,9 @@ from mohb_jax.tuner.record import Record
 from mohb_jax.tuner.setup import Setup
 from mohb_jax.tuner.space import Space
 from mohb_jax.types import RunLog
+
+CREDITS = ("full", "logged")
+"""What of a live run may count: only what is told is known."""
 
 
 def results(record: Record, entries: Sequence[Entry]) -> pl.DataFrame:
@@ -83,12 +87,14 @@ def done(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.state == "ended" and not entry.has_failed]
 
 
-def front(record: Record, entries: Sequence[Entry]) -> pl.DataFrame:
-    """``results`` of jobs at the highest fidelity that no other dominates, by the first objective."""
+def front(record: Record, entries: Sequence[Entry], credit: str) -> pl.DataFrame:
+    """``results`` of jobs that no other dominates, by the first objective: of those at the highest fidelity,
+    or of all."""
+    require_choice("credit", credit, CREDITS)
     top = record.setup.fidelities[-1]
-    full = [entry for entry in done(entries) if record.fidelities[entry.launch.level] == top]
-    costs = np.array([entry.costs for entry in full]).reshape(len(full), len(record.setup.objectives))
-    best = [full[index] for index in np.flatnonzero(non_dominated(costs))]
+    some = [e for e in done(entries) if credit == "logged" or record.fidelities[e.launch.level] == top]
+    costs = np.array([entry.costs for entry in some]).reshape(len(some), len(record.setup.objectives))
+    best = [some[index] for index in np.flatnonzero(non_dominated(costs))]
     return results(record, sorted(best, key=lambda entry: entry.costs))
 
 

@@ -273,7 +273,11 @@ def require_same_run(head: Mapping[str, Any], setup: Setup, journal: Path) -> No
     for name, value in own.items():
         if name not in ("version", "began") and _as_json(value) != head.get(name):
             theirs, ours = (str(part)[:60] for part in (head.get(name), value))
-            raise InputError(f"journal {journal} is of another run: its {name} is {theirs}, not {ours}")
+            differs = "has other rows" if name == "space" else f"is {theirs}, not {ours}"
+            raise InputError(
+                f"journal {journal} is of another run: its {name} {differs}; "
+                f"Tuner.open({str(journal)!r}) goes on with it, another journal begins anew"
+            )
 
 
 def _as_json(value: Any) -> Any:

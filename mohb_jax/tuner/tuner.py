@@ -358,9 +358,16 @@ class Tuner:
         """
         return self._record.do(lambda ledger: outcome.results(self._record, ledger.entries))
 
-    def front(self) -> pl.DataFrame:
-        """The rows of ``results`` at the highest fidelity that no other beats in all objectives."""
-        return self._record.do(lambda ledger: outcome.front(self._record, ledger.entries))
+    def front(self, credit: str = "full") -> pl.DataFrame:
+        """The rows of ``results`` that no other beats in all objectives, best in the first one first.
+
+        Args:
+            credit: what counts: ``full``, results at the highest fidelity; ``logged``, those at every one.
+
+        Raises:
+            InputError: another credit.
+        """
+        return self._record.do(lambda ledger: outcome.front(self._record, ledger.entries, credit))
 
     def log(self) -> RunLog:
         """The run as a simulated one would be logged: one lane, jobs in launch order."""

@@ -26,7 +26,7 @@ def lines(view: View, now: float | int | None = None) -> Iterator[str]:
     if not view.full:
         yield f"No result at {top} yet"
         return
-    growth = "" if view.growth is None else f"; hypervolume {view.growth[-1]:.3f} of the box of all results"
+    growth = "" if view.growth is None else f"; hypervolume {view.growth[-1]:.3f} of the box that they span"
     yield f"Front at {top}: {len(view.front)} of {len(view.full)} results{growth}"
     yield from _table(view)
 

@@ -73,6 +73,12 @@ class View:
         """Jobs in a state."""
         return sum(job.state == state for job in self.jobs)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether as many jobs as there may be have ended."""
+        most = self.setup.evaluations
+        return most is not None and self.count("done") + self.count("failed") >= most
+
     @functools.cached_property
     def full(self) -> tuple[Seen, ...]:
         """Results at the highest fidelity, in the order of their arrival."""
