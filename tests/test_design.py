@@ -13,7 +13,7 @@ from mohb_jax.design import recommend
 from mohb_jax.design.choice import coded, importance, smoothed
 from mohb_jax.design.explain import differing, mixed
 from mohb_jax.design.folds import folds
-from mohb_jax.design.judging import interval
+from mohb_jax.design.judging import interval, known_as
 from mohb_jax.design.page import page
 from mohb_jax.design.pool import SHARES, pooled
 from mohb_jax.design.race import Race, halve, step
@@ -116,6 +116,9 @@ def test_every_choice_is_a_method_that_runs():
         assert lacking(table, method, make_settings(method, **settings)) is None
         assert method.transfers == (shape.get("sample") == "prior")
     assert method_of(PLAIN)[0] == "mo-hb"
+    full = {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 1.0}
+    assert known_as(full) == "random+prior"
+    assert known_as(full | {"prior_strength": 2.0}) is None
     assert method_of(FILTER)[1]["random_share"] == 0.25
 
 

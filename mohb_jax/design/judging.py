@@ -86,11 +86,20 @@ def judge(
         shown = dict.fromkeys([next(iter(entries)), *best])
         tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
     winner, *others = [*entries, *[name for name in design.methods if name not in entries]]
+    own = known_as(entries[winner])
+    others = [name for name in others if name != own]  # it would be compared with itself
     pairs = [_compared(found, winner, other) for other in others]
     compared = [own for own in pairs if own is not None]
     adjusted = holm(np.array([own.p for own in compared])).tolist()
     compared = [own._replace(p_holm=p) for own, p in zip(compared, adjusted, strict=True)]
     return sorted(compared, key=lambda own: own.difference)
+
+
+def known_as(point: Point) -> str | None:
+    """The method of the package that a choice is with its default settings, if it is one."""
+    name, settings = method_of(point)
+    method = method_named(name)
+    return name if make_settings(method, **settings) == method.settings() else None
 
 
 def run_known(design: Design, folder: Path, tell: Callable[[str], None], data: str | None = None) -> None:

@@ -95,9 +95,11 @@ def verdict(result: dict[str, Any]) -> str:
         )
     )
     level = len(others) - len(ahead) - len(behind)
+    known = result["searches"][0].get("known_as")
+    itself = f"The design is the method {known} as it comes. " if known else ""
     return (
-        f"On tasks that it has not seen, the design is ahead of {len(ahead)} of {len(others)} methods, "
-        f"behind {len(behind)}, and cannot be told from {level}. {best} "
+        f"{itself}On tasks that it has not seen, the design is ahead of {len(ahead)} of {len(others)} "
+        f"methods, behind {len(behind)}, and cannot be told from {level}. {best} "
         f"Parts without which it loses: {names}."
     )
 

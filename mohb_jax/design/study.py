@@ -14,7 +14,7 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.choice import importance
 from mohb_jax.design.explain import Explanation, explain
 from mohb_jax.design.folds import Fold, folds
-from mohb_jax.design.judging import Compared, judge, require_tests
+from mohb_jax.design.judging import Compared, judge, known_as, require_tests
 from mohb_jax.design.pool import Pool, pool_prior, pooled
 from mohb_jax.design.search import Evaluated, Found, Limits, search
 from mohb_jax.design.space import Point, Space, label, make_space, method_of, shapes_of
@@ -210,6 +210,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "winner": found.winner,
             "method": method,
             "settings": settings,
+            "known_as": known_as(found.winner),
             "predicted": found.predicted,
             "best_observed": found.best_observed,
             "alive": found.alive,
