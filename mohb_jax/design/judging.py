@@ -152,8 +152,9 @@ def _study(
         method, settings = method_of(point)
         _require_served(whole, method, settings)
         methods.append({"method": method, "name": name, "settings": settings})
+    skipped = design.skip.get(entry.name, [])
     for name in design.methods:
-        if name not in entries and _can_run(whole, METHODS[name]):
+        if name not in entries and name not in skipped and _can_run(whole, METHODS[name]):
             methods.append({"method": name, "name": name})
     return {
         "benchmarks": [entry.model_dump(exclude_none=True)],
@@ -162,7 +163,7 @@ def _study(
         "seeds": design.tests,
         "seed": design.seed + 1,
         "settings": {"workers": design.workers},
-        "reference": next(iter(entries), design.methods[0]),
+        "reference": methods[0]["name"],
         **_limits(design, table),
     }
 

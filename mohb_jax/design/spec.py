@@ -38,6 +38,7 @@ class Design(pydantic.BaseModel):
         eliminate: ``race`` or ``halve``.
         explained: runs of each task for each step of the explanation.
         against: methods that the winner is compared with; all that come with the package by default.
+        skip: methods that are not run on a test benchmark, by its name, because they take too long there.
         tests: runs of each test task.
         seed: root seed.
     """
@@ -62,6 +63,7 @@ class Design(pydantic.BaseModel):
     eliminate: Literal["race", "halve"] = "race"
     explained: int = pydantic.Field(64, ge=2 * BLOCK)
     against: list[str] | None = None
+    skip: dict[str, list[str]] = {}
     tests: int = pydantic.Field(200, ge=2)
     seed: int = pydantic.Field(0, ge=0, lt=2**31)
 
