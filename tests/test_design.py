@@ -413,8 +413,8 @@ def test_the_evidence_of_the_package_serves():
 
 
 def test_recommendations_hold_on_benchmarks_that_were_left_out():
-    """Each benchmark of the evidence is asked for with the others alone: the recommended method stays as near
-    to the best there as random search and the plain method, or nearer, on average."""
+    """Each benchmark of the evidence is asked for with the others alone: the recommended method stays nearer
+    to the best there than random search and the plain method, on average."""
     known = recommend.read_evidence()["benchmarks"]
     behind = {"recommended": [], "random": [], "mo-hb": []}
     for name, found in known.items():
@@ -425,7 +425,7 @@ def test_recommendations_hold_on_benchmarks_that_were_left_out():
         for kind, method in (("recommended", chosen), ("random", "random"), ("mo-hb", "mo-hb")):
             behind[kind].append(max(means.values()) - means.get(method, min(means.values())))
     average = {kind: np.mean(own) for kind, own in behind.items()}
-    assert average["recommended"] <= min(average["random"], average["mo-hb"])
+    assert average["recommended"] < min(average["random"], average["mo-hb"])
 
 
 @pytest.mark.slow
