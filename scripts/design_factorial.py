@@ -18,7 +18,7 @@ from mohb_jax.design.study import training_pool
 from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
 
 SEEDS = 1200
-LADDER = {"eta": 3, "R": 27, "searcher": "random"}
+LADDER: Point = {"eta": 3, "R": 27, "searcher": "random"}
 PARTS = {
     "schedule": ("full", "hyperband", "equal"),
     "sample": ("uniform", "prior"),
@@ -28,7 +28,7 @@ PARTS = {
 
 def cell(schedule: str, sample: str, promotion: str) -> Point:
     """A method of the table."""
-    prior = {"prior_strength": 1.0} if sample == "prior" else {}
+    prior: Point = {"prior_strength": 1.0} if sample == "prior" else {}
     if schedule == "full":
         return {"schedule": "full", "searcher": "random", "sample": sample, **prior}
     point: Point = {"schedule": schedule, **LADDER, "sample": sample}
@@ -53,7 +53,8 @@ def main() -> None:
     for choice in itertools.product(*PARTS.values()):
         blocks[choice] = trials.blocks([cell(*choice)], 2 * FIRST_TEST_RUN - SEEDS, SEEDS)[0]
         print(*choice, round(float(blocks[choice].mean()), 4), f"{trials.num_runs:,} runs", flush=True)
-    found = {"cells": {" ".join(choice): float(own.mean()) for choice, own in blocks.items()}}
+    effects: dict[str, list[float]] = {}
+    cells = {"cells": {" ".join(choice): float(own.mean()) for choice, own in blocks.items()}}
     for schedule in PARTS["schedule"][1:]:
         pairs = (("full", "uniform"), (schedule, "uniform"), ("full", "prior"), (schedule, "prior"))
         before, rungs, own, both = (blocks[*pair, "net"] for pair in pairs)
@@ -62,9 +63,10 @@ def main() -> None:
             (f"{schedule} in place of full, with a prior", both - own),
             (f"both beyond the sum: {schedule} and prior", both - own - rungs + before),
         ):
-            found[name] = [float(gain.mean()), *interval([gain])]
-            print(name, [round(value, 4) for value in found[name]])
-    (folder / "factorial.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            effects[name] = [float(gain.mean()), *interval([gain])]
+            print(name, [round(value, 4) for value in effects[name]])
+    text = json.dumps(cells | {"effects": effects}, indent=1)
+    (folder / "factorial.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def judge(
         shown = dict.fromkeys([next(iter(entries)), *best])
         tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
     winner, *others = [*entries, *[name for name in design.methods if name not in entries]]
-    own = known_as(entries[winner])
-    others = [name for name in others if name != own]  # it would be compared with itself
+    itself = known_as(entries[winner])
+    others = [name for name in others if name != itself]  # it would be compared with itself
     pairs = [_compared(found, winner, other) for other in others]
     compared = [own for own in pairs if own is not None]
     adjusted = holm(np.array([own.p for own in compared])).tolist()
