@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _CELLS = 1 << 14
-"""Pairs of a point of the front and a run that are looked at together: they stay in the processor's cache."""
+"""Pairs of a point, of the front or found, and a run that are looked at together: they stay in the cache."""
 
 
 def distances(
@@ -33,7 +33,8 @@ def distances(
     names, start, counts = np.unique(group, return_index=True, return_counts=True)
     apart, epsilon = np.empty(names.size), np.empty(names.size)
     columns = np.append(costs.T, np.full((costs.shape[1], 1), np.inf), axis=1)
-    step, order = max(1, _CELLS // len(front)), np.argsort(counts, kind="stable")
+    order = np.argsort(counts, kind="stable")
+    step = max(1, _CELLS // max(len(front), counts.max(initial=1)))
     for some in (order[first : first + step] for first in range(0, order.size, step)):
         slot = np.arange(counts[some].max())[:, None]
         index = np.where(slot < counts[some], start[some] + slot, group.size)

@@ -14,7 +14,7 @@ def watch(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a Tuner.")],
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.1, help="Show it again and again, until all is done."),
+        typer.Option(metavar="SECONDS", min=0.1, help="Show it again and again until all is done or Ctrl-C."),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the run as a page that needs no network, too.")
