@@ -8,14 +8,16 @@ import scipy.stats
 import yaml
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
+from mohb_jax import benchmarks, store
 from mohb_jax.design import race as racing
 from mohb_jax.design import recommend
 from mohb_jax.design.choice import coded, importance, smoothed
 from mohb_jax.design.explain import differing, mixed
+from mohb_jax.design.factorial import _effects, cell, combinations
 from mohb_jax.design.folds import folds
-from mohb_jax.design.judging import interval, known_as
+from mohb_jax.design.judging import interval, judge, known_as
 from mohb_jax.design.page import page
-from mohb_jax.design.pool import SHARES, pooled
+from mohb_jax.design.pool import SHARES, Learnt, pool_portfolios, pooled
 from mohb_jax.design.race import Race, halve, step
 from mohb_jax.design.response import MOMENTS, POINTS, measure, response, shares
 from mohb_jax.design.search import KINDS, Evaluated, Found, candidates, drawn_shapes, neighbours
@@ -32,10 +34,12 @@ from mohb_jax.design.space import (
 )
 from mohb_jax.design.spec import load_design, make_design
 from mohb_jax.design.study import as_json, require_served, run_design
-from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
+from mohb_jax.design.trials import FIRST_TEST_RUN, Trials, expected_programs
 from mohb_jax.errors import InputError
 from mohb_jax.methods import lacking, make_settings, method_named
+from mohb_jax.programs import Compilation
 from mohb_jax.simulation import simulate
+from mohb_jax.transfer import Prior
 from mohb_jax.types import RunLog
 from scripts.record_golden import small_table
 
@@ -119,6 +123,7 @@ def test_every_choice_is_a_method_that_runs():
     full = {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 1.0}
     assert known_as(full) == "random+prior"
     assert known_as(full | {"prior_strength": 2.0}) is None
+    assert known_as({"schedule": "full", "searcher": "portfolio"}) == "zero-shot"
     assert method_of(FILTER)[1]["random_share"] == 0.25
 
 
@@ -175,6 +180,7 @@ ONE = {"schedule": "full", "searcher": "random", "sample": "uniform"}
         ({"train": ["synthetic"], "test": ["zeus"], "seeds": 12}, "a multiple of 8"),
         ({"train": ["synthetic"], "test": ["zeus"], "sedes": 8}, "unknown key 'sedes'.*did you mean seeds"),
         ({"train": ["synthetic"], "test": ["zeus"], "against": ["mohb"]}, "method 'mohb' is unknown"),
+        ({"train": ["synthetic"], "test": ["zeus"], "fewer": {"zuse": 9}}, "did you mean zeus"),
     ],
 )
 def test_wrong_designs_are_told_in_a_line(content, message):
@@ -280,14 +286,14 @@ def test_folds_choose_without_a_benchmark():
     level = np.array([[0.5, 0.5], [0.9, 0.1], [0.1, 0.8]])  # candidates by benchmarks
     noise = np.random.default_rng(0).normal(0, 0.01, (3, 2, 4))
     evaluated = [Evaluated(point, level[k][:, None] + noise[k]) for k, point in enumerate(points)]
-    later = Evaluated(FILTER, np.ones((2, 4)))
+    later = Evaluated(FILTER | {"sample": "prior"}, np.ones((2, 4)))
     found = Found(PLAIN, 0.5, [*evaluated, later], [3], "", np.arange(4.0), 3)
     first, second = folds(found, ("one/a", "two/b"))
     assert (first.chosen["eta"], second.chosen["eta"]) == (4, 2)
     assert first.mean == pytest.approx(0.1, abs=0.02)
     assert first.high < -0.3
     assert second.best == pytest.approx(0.8, abs=0.02)
-    assert found.best_without("schedule", "equal") == points[2]
+    assert found.best_alone() == points[2]
 
 
 def test_mixtures_of_two_methods():
@@ -332,6 +338,116 @@ def test_trials_are_the_runs_of_simulate(pool):
     np.testing.assert_allclose(found, own.reshape(3, 2, 8).mean(axis=2), atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def knowing():
+    """A pool of one benchmark, and what its tasks say to one another; the prior knows nothing."""
+    table = small_table(num_tasks=2)
+    own = pooled([table], 100, 0)
+    shape = (2, own.table.num_objectives, own.table.num_rows)
+    prior = Prior("pool", own.table.tasks, own.table.columns, own.table.objectives,
+                  np.zeros(shape, np.float32), np.ones(shape, np.float32))  # fmt: skip
+    return own, Learnt(prior, pool_portfolios([table], own, 0))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        PLAIN,
+        {"schedule": "full", "searcher": "random", "sample": "uniform"},
+        {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 2.0},
+        {"schedule": "full", "searcher": "portfolio"},
+        {"schedule": "asha-stop", "eta": 2, "R": 9, "searcher": "random", "sample": "uniform",
+         "promotion": "net", "scale": "minmax"},
+    ],
+    ids=lambda point: f"{point['schedule']}-{point['searcher']}-{point.get('sample')}",
+)  # fmt: skip
+def test_what_goes_through_lists_is_the_method_that_it_stands_for(knowing, point):
+    """Uniform rows, a prior's and a portfolio's come by one program, and are those of the methods."""
+    pool, known = knowing
+    trials = trials_of(pool, learnt=known)
+    found = trials.blocks([point], 0, 16)[0]
+    name, settings = method_of(point)
+    seconds = dict(zip(pool.table.tasks, trials._horizon.tolist(), strict=True))
+    log = simulate(pool.table, name, num_seeds=16, workers=3, seconds=seconds, prior=known.prior, **settings)
+    own = response(shares(measure(pool.table), log, len(SHARES) - 1, trials._horizon[log.task]))
+    np.testing.assert_allclose(found, own.reshape(2, 2, 8).mean(axis=2), atol=1e-6)
+
+
+def test_uniform_rows_and_a_prior_share_their_programs(knowing):
+    """And so do ladders of an asynchronous schedule: what was compiled for one serves the other."""
+    pool, known = knowing
+    ladder = {"schedule": "asha-stop", "searcher": "random", "promotion": "net", "scale": "minmax"}
+    with Compilation() as compilation:
+        trials = trials_of(pool, learnt=known, programs=compilation)
+        trials.blocks([ladder | {"eta": 3, "R": 27, "sample": "prior", "prior_strength": 1.0}], 0, 16)
+        before = compilation.count
+        trials.blocks([ladder | {"eta": 3, "R": 27, "sample": "uniform"}], 0, 16)
+        trials.blocks([ladder | {"eta": 2, "R": 9, "sample": "uniform"}], 0, 16)
+    assert compilation.count - before <= 2  # a longer run has room for more jobs
+
+
+def test_a_portfolio_needs_other_tasks_with_the_same_rows(pool):
+    one, other = two_tables()
+    found = pool_portfolios([one, other], pool, 0)
+    assert (found[0] == -1).all()
+    rows = set(range(100, 200))
+    assert set(found[1][found[1] >= 0].tolist()) == set(found[2][found[2] >= 0].tolist()) == rows
+
+
+def test_how_many_programs_a_shape_needs():
+    """As many as the likest one did; a schedule that was not seen, as the dearest."""
+    full = {"schedule": "full", "searcher": "random", "sample": "uniform"}
+    known = [(full, 3), (FILTER, 22), (dict(FILTER, eta=2), 15)]
+    assert expected_programs(dict(full, sample="prior"), known) == 3
+    assert expected_programs(dict(FILTER, eta=4), known) == 15
+    assert expected_programs(PLAIN, known) == 22
+    assert expected_programs(PLAIN, []) == 8
+
+
+def test_combinations_of_parts():
+    space = make_space({"schedule": ["full", "equal", "asha-stop"], "sample": "uniform"})
+    assert combinations(space) == [
+        ("full", "uniform", "net"),
+        ("equal", "uniform", "net"),
+        ("equal", "uniform", "crowding"),
+        ("asha-stop", "uniform", "net"),
+    ]
+    shapes = {label(shape) for shape in shapes_of(make_space())}
+    points = [cell(*names) for names in combinations(make_space())]
+    assert len(points) == 12
+    assert {label({k: v for k, v in point.items() if k != "prior_strength"}) for point in points} <= shapes
+    level = {
+        ("full", "uniform"): 0.5,
+        ("equal", "uniform"): 0.2,
+        ("full", "prior"): 0.9,
+        ("equal", "prior"): 0.7,
+    }
+    blocks = {(*names, "net"): np.full((3, 4), mean) for names, mean in level.items()}
+    gains = {own.name: round(own.gain, 6) for own in _effects(blocks)}
+    assert gains["equal and prior beyond the sum"] == 0.1
+    assert gains["equal in place of full, with a prior"] == -0.2
+    assert "prior under hyperband" not in gains
+
+
+def test_methods_that_are_one_on_a_benchmark_are_run_once(tmp_path, monkeypatch):
+    """With one fidelity nothing is promoted: who differs in that alone has the numbers of the one that ran,
+    and they are those that it would have had."""
+    flat = synthetic(num_rows=60, fidelities=(9,), num_tasks=2)
+    monkeypatch.setattr(benchmarks, "load", lambda *how: flat)
+    names = ["random", "mo-hb", "asha", "mo-asha-promote"]
+    content = {"train": ["embedded"], "test": ["synthetic"], "trainings": 10, "against": names, "tests": 8}
+    design = make_design(content)
+    compared = judge(design, {"design": PLAIN}, tmp_path / "out", lambda line: None)
+    run = {unit.spec["method"] for unit in store.read_units(tmp_path / "out" / "synthetic")}
+    assert run == {"design", "asha"}
+    assert {own.method for own in compared} == set(names)
+    assert {own.difference for own in compared if own.method in ("random", "mo-hb")} == {0}
+    seconds = dict.fromkeys(flat.tasks, 30.0)
+    logs = [simulate(flat, name, num_seeds=4, seconds=seconds) for name in ("asha", "mo-asha-promote")]
+    np.testing.assert_array_equal(logs[0].row, logs[1].row)
+    np.testing.assert_array_equal(logs[0].end, logs[1].end)
+
+
 def test_a_journal_is_gone_on_from(pool, tmp_path):
     path = tmp_path / "design.jsonl"
     first = trials_of(pool, path).blocks([FILTER], 0, 8)
@@ -342,7 +458,8 @@ def test_a_journal_is_gone_on_from(pool, tmp_path):
     assert (again.serves(FILTER), again.serves(other), again.serves(PLAIN)) == (True, False, True)
     again._run = None  # nothing is run
     np.testing.assert_array_equal(again.blocks([FILTER], 0, 8), first)
-    assert len(path.read_text().splitlines()) == 2
+    kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines()]
+    assert kinds == ["key", "shape", "refused"]
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(InputError, match="line 1: no evaluation"):
         trials_of(pool, path)
@@ -469,7 +586,8 @@ def test_a_whole_study_is_gone_on_from(tmp_path):
     for name in ("searches", "compared", "explanation", "importance", "num_runs", "num_tests"):
         assert again[name] == first[name]
     # No run of a search is one of the explanation, and none of either is on a test task.
-    runs = [int(json.loads(line)["key"].split("+")[0]) for line in journal.splitlines()]
+    lines = [json.loads(line) for line in journal.splitlines()]
+    runs = [int(line["key"].split("+")[0]) for line in lines if "key" in line]
     assert {first_run >= FIRST_TEST_RUN for first_run in runs} == {True, False}
     assert not {task for task in first["tasks"] if task.startswith("embedded")}
     assert page(first)
@@ -487,6 +605,10 @@ def test_a_page_shows_what_was_found():
         "num_tests": 20,
         "programs": 3,
         "test_programs": 4,
+        "seconds": 120.0,
+        "peak_gib": 2.5,
+        "factorial": {"cells": {"full uniform net": 0.5},
+                      "effects": [{"name": "prior under full", "gain": 0.1, "low": 0.05, "high": 0.15}]},
         "folds": [{"benchmark": "zeus", "chosen": FILTER, "mean": 0.5, "plain": 0.4, "low": 0.05,
                    "high": 0.15, "best": 0.6}],
         "searches": [{"winner": FILTER, "method": "smashy", "settings": {"eta": 3}, "predicted": 0.5,
@@ -502,3 +624,5 @@ def test_a_page_shows_what_was_found():
     assert "ahead of 1 of 1 methods" in text
     assert "It beats all of them" in text
     assert "searcher" in text
+    assert "prior under full" in text
+    assert "2 minutes and 2.5 GiB" in text

@@ -13,15 +13,17 @@ from mohb_jax.analysis.comparison import DECIMALS, LEAST_TASKS, Comparison, comp
 from mohb_jax.analysis.pairs import holm
 from mohb_jax.analysis.results import load_study
 from mohb_jax.benchmarks.contract import AnyTable
+from mohb_jax.design.memory import released
 from mohb_jax.design.space import Point, method_of
 from mohb_jax.design.spec import Design
 from mohb_jax.errors import InputError
 from mohb_jax.methods import METHODS, Method, lacking, make_plan, make_settings, method_named
 from mohb_jax.simulation import DEFAULT_EVALUATIONS, horizons, make_conditions
+from mohb_jax.study.alike import alike
 from mohb_jax.study.entries import BenchmarkEntry
 from mohb_jax.study.run import run_study
 from mohb_jax.study.spec import make_study
-from mohb_jax.study.units import StudyTable, load_tables
+from mohb_jax.study.units import StudyTable, load_tables, work_units
 
 RESAMPLES = 2000
 
@@ -59,6 +61,34 @@ class Compared(NamedTuple):
     p_holm: float
 
 
+class Asked(NamedTuple):
+    """The study of a test benchmark.
+
+    Attributes:
+        asked: as a study file has it: each method once.
+        run_as: of methods that are another one there by construction, the one that was run.
+    """
+
+    asked: dict[str, Any]
+    run_as: dict[str, str]
+
+
+class Tested(NamedTuple):
+    """What became of it."""
+
+    benchmark: str
+    finals: Comparison
+    run_as: dict[str, str]
+
+    def values(self, winner: str, other: str) -> Float[np.ndarray, "tasks 2 runs"] | None:
+        """Final results of two methods; None where one of them was not run."""
+        known = self.finals.methods
+        names = [self.run_as.get(name, name) for name in (winner, other)]
+        if not self.finals.values.size or not set(names) <= set(known):
+            return None
+        return self.finals.values[:, [known.index(name) for name in names]]
+
+
 def judge(
     design: Design,
     entries: Mapping[str, Point],
@@ -75,16 +105,18 @@ def judge(
         tell: is told how it goes.
         data: folder of the published files.
     """
-    found: list[tuple[str, Comparison]] = []
+    found: list[Tested] = []
     for entry in design.test:
         own = _run(design, entry, entries, folder, tell, data)
         cells = Analysis(load_study(folder / entry.name, "full")).cells
-        finals = comparison(cells, [one["name"] for one in own["methods"]])
-        found.append((entry.name, finals))
+        finals = comparison(cells, [one["name"] for one in own.asked["methods"]])
+        found.append(Tested(entry.name, finals, own.run_as))
         means = dict(zip(finals.methods, finals.means.mean(axis=0).tolist(), strict=True))
         best = sorted(means, key=lambda name: -means[name])[:3]
         shown = dict.fromkeys([next(iter(entries)), *best])
         tell(", ".join(f"{name} {means[name]:.3f}" for name in shown if name in means))
+        del cells
+        released()
     winner, *others = [*entries, *[name for name in design.methods if name not in entries]]
     itself = known_as(entries[winner])
     others = [name for name in others if name != itself]  # it would be compared with itself
@@ -107,6 +139,7 @@ def run_known(design: Design, folder: Path, tell: Callable[[str], None], data: s
     do, so that this can run beside the search."""
     for entry in design.test:
         _run(design, entry, {}, folder, tell, data)
+        released()
 
 
 def _run(
@@ -116,13 +149,20 @@ def _run(
     folder: Path,
     tell: Callable[[str], None],
     data: str | None,
-) -> dict[str, Any]:
-    """The study of a benchmark, run as far as it was not."""
-    own = _study(design, entry, entries, data)
-    tell(f"test on {entry.name}: {len(own['methods'])} methods")
-    study = make_study(own, "test of the design")
-    run_study(study, load_tables(study, data), folder / entry.name, "mohb design")
-    return own
+) -> Asked:
+    """The study of a benchmark, run as far as it was not: of methods that are one there, only the first."""
+    whole = _study(design, entry, entries, data)
+    for name in entries.keys() - {own["name"] for own in whole["methods"]}:
+        tell(f"{name} cannot serve {entry.name}: it is not compared there")
+    study = make_study(whole, "test of the design")
+    tables = load_tables(study, data)
+    groups = alike(work_units(study, tables)).get(entry.name, [])
+    run_as = {name: first for first, *others in groups for name in others}
+    methods = [own for own in whole["methods"] if own["name"] not in run_as]
+    own = whole | {"methods": methods}
+    tell(f"test on {entry.name}: {len(whole['methods'])} methods, {len(methods)} of them different there")
+    run_study(make_study(own, "test of the design"), tables, folder / entry.name, "mohb design")
+    return Asked(own, run_as)
 
 
 def require_tests(design: Design, data: str | None = None) -> None:
@@ -150,8 +190,8 @@ def _study(
     methods: list[dict[str, Any]] = []
     for name, point in entries.items():
         method, settings = method_of(point)
-        _require_served(whole, method, settings)
-        methods.append({"method": method, "name": name, "settings": settings})
+        if _can_run(whole, method_named(method), settings):
+            methods.append({"method": method, "name": name, "settings": settings})
     skipped = design.skip.get(entry.name, [])
     for name in design.methods:
         if name not in entries and name not in skipped and _can_run(whole, METHODS[name]):
@@ -160,7 +200,7 @@ def _study(
         "benchmarks": [entry.model_dump(exclude_none=True)],
         "name": f"test-{entry.name}",
         "methods": methods,
-        "seeds": design.tests,
+        "seeds": design.fewer.get(entry.name, design.tests),
         "seed": design.seed + 1,
         "settings": {"workers": design.workers},
         "reference": methods[0]["name"],
@@ -168,24 +208,18 @@ def _study(
     }
 
 
-def _can_run(table: AnyTable, method: Method) -> bool:
+def _can_run(table: AnyTable, method: Method, settings: Mapping[str, Any] | None = None) -> bool:
     """Whether a table serves a method; a portfolio says only when it is made that it needs the same rows in
     every task."""
-    if lacking(table, method) is not None:
+    own = make_settings(method, **(settings or {}))
+    if lacking(table, method, own) is not None:
         return False
     if method.transfers and not method.models:
         try:
-            make_plan(table, method).prepare(table, tuple(range(table.num_tasks)), 0, None)
+            make_plan(table, method, own).prepare(table, tuple(range(table.num_tasks)), 0, None)
         except InputError:
             return False
     return True
-
-
-def _require_served(table: AnyTable, method: str, settings: Mapping[str, Any]) -> None:
-    chosen = method_named(method)
-    missing = lacking(table, chosen, make_settings(chosen, **settings))
-    if missing is not None:
-        raise InputError(f"the design cannot serve benchmark {table.name!r}: {missing}")
 
 
 def _limits(design: Design, table: AnyTable) -> dict[str, Any]:
@@ -197,13 +231,10 @@ def _limits(design: Design, table: AnyTable) -> dict[str, Any]:
     return {"seconds": {task: own * share for task, own in zip(table.tasks, usual, strict=True)}}
 
 
-def _compared(found: Sequence[tuple[str, Comparison]], winner: str, other: str) -> Compared | None:
+def _compared(found: Sequence[Tested], winner: str, other: str) -> Compared | None:
     """None where no benchmark has both."""
-    values: dict[str, Float[np.ndarray, "tasks 2 runs"]] = {}
-    for benchmark, data in found:
-        if winner in data.methods and other in data.methods and data.values.size:
-            places = [data.methods.index(winner), data.methods.index(other)]
-            values[benchmark] = data.values[:, places]
+    both = {own.benchmark: own.values(winner, other) for own in found}
+    values = {name: own for name, own in both.items() if own is not None}
     if not values:
         return None
     differences = {name: own[:, 0] - own[:, 1] for name, own in values.items()}

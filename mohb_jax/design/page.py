@@ -53,6 +53,7 @@ def page(result: dict[str, Any]) -> str:
         _steps("Each part of the design in the plain method alone", result["explanation"]["alone"]),
         _steps("The design without one of its parts: what is lost", result["explanation"]["without"]),
         _steps("Pairs of parts: what both do beyond what each does", result["explanation"]["pairs"]),
+        _combinations(result.get("factorial")),
         "<h2>Importance over all candidates</h2>",
         "<p>How much of the variance a forest no longer explains when a part is shuffled (permutation "
         "importance).</p>",
@@ -111,7 +112,8 @@ def _how(result: dict[str, Any]) -> str:
     return (
         f"<p class=soft>{result['num_runs']:,} simulated tuning runs on training tasks ({_text(train)}), "
         f"{result['num_tests']:,} on test tasks ({_text(test)}); {result['programs']} programs made ready by "
-        f"the last start for searches and explanation, {result['test_programs']} for the test. A run lasts "
+        f"the last start for searches and explanation, {result['test_programs']} for the test; it took "
+        f"{result['seconds'] / 60:.0f} minutes and {result['peak_gib']:.1f} GiB of memory. A run lasts "
         f"as long as {design['trainings']} average full trainings on {design['workers']} workers.</p>"
     )
 
@@ -129,6 +131,18 @@ def _differences(compared: Sequence[dict[str, Any]]) -> str:
         f"{_bars(rows)}<div class=scroll><table><tr><th>method<th class=n>difference<th class=n>95 %"
         f"<th class=n>tasks won<th class=n>design<th class=n>method<th class=n>benchmarks<th class=n>p{lines}"
         "</table></div>"
+    )
+
+
+def _combinations(own: dict[str, Any] | None) -> str:
+    """Every combination of three parts."""
+    if not own:
+        return ""
+    cells = "".join(f"<tr><td>{_text(name)}<td class=n>{mean:.4f}" for name, mean in own["cells"].items())
+    rows = [(one["name"], one["gain"], one["low"], one["high"]) for one in own["effects"]]
+    return (
+        "<h3>Every combination of schedule, sample and promotion</h3><div class=scroll><table><tr>"
+        f"<th>combination<th class=n>response{cells}</table></div>{_bars(rows) if rows else ''}"
     )
 
 

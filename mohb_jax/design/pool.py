@@ -10,11 +10,15 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int32
 
 from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.table import Table
 from mohb_jax.errors import InputError
+from mohb_jax.precision import in_64_bits
+from mohb_jax.searchers.prepared_lists import LIST_LENGTH
+from mohb_jax.searchers.zero_shot import portfolios
 from mohb_jax.transfer import Prior, informative, learn_prior
 
 SHARES = tuple(Fraction(1, part) for part in (27, 16, 9, 8, 4, 3, 2, 1))
@@ -126,6 +130,47 @@ def pool_prior(tables: Sequence[AnyTable], pool: Pool, seed: int) -> Prior:
             mu[place], sigma[place] = prior.mu[:, objectives], prior.sigma[:, objectives]
         first += table.num_tasks
     return Prior(own.name, own.tasks, own.columns, own.objectives, mu, sigma)
+
+
+class Learnt(NamedTuple):
+    """What the other tasks of its benchmark say to each task of a pool."""
+
+    prior: Prior
+    portfolios: Int32[np.ndarray, "tasks length"]
+    """Rows of the pool, the first one first; -1 after their end."""
+
+
+def learnt(tables: Sequence[AnyTable], pool: Pool, seed: int) -> Learnt:
+    """See ``pool_prior`` and ``pool_portfolios``, whose arguments these are."""
+    return Learnt(pool_prior(tables, pool, seed), pool_portfolios(tables, pool, seed))
+
+
+@in_64_bits
+def pool_portfolios(tables: Sequence[AnyTable], pool: Pool, seed: int) -> Int32[np.ndarray, "tasks length"]:
+    """The portfolio of each task, out of the rows that the pool has of its benchmark, as ``zero-shot`` makes
+    it of the other tasks there.
+
+    A task without relatives, or of a benchmark whose tasks have different rows, has an empty one.
+
+    Args:
+        tables: those that the pool was made of.
+        pool: of them.
+        seed: of the rows that are looked at where there are many.
+    """
+    found = np.full((pool.table.num_tasks, LIST_LENGTH), -1, np.int32)
+    first = 0
+    for table, part in zip(tables, pool.parts, strict=True):
+        sample = _sample(table, part.rows)
+        if table.num_tasks > 1 and _same_rows(sample):
+            lists = np.asarray(portfolios(sample, tuple(range(table.num_tasks)), seed, None).rows)[:, 0]
+            found[first : first + table.num_tasks, : lists.shape[1]] = lists + part.first
+        first += table.num_tasks
+    return found
+
+
+def _same_rows(table: AnyTable) -> bool:
+    masks = [table.measured(task) for task in range(table.num_tasks)]
+    return all((mask == masks[0]).all() for mask in masks)
 
 
 def _sample(table: AnyTable, rows: np.ndarray) -> Table:

@@ -20,7 +20,7 @@ from mohb_jax.design.space import (
     Point,
     Range,
     Space,
-    Value,
+    asks_others,
     label,
     levels_of,
     numbers_of,
@@ -38,6 +38,9 @@ Tell = Callable[[str], None]
 KINDS = ("schedule", "searcher", "sample")
 """Parts of which all combinations are drawn as often."""
 LADDER = ("eta", "R")
+"""Parts of the plain method that the first choice of a kind has."""
+RULE = ("promotion", "scale")
+"""And with a filter, which needs most programs, these too."""
 GRID = 4096
 """Settings of a shape that its refinement may try."""
 MOST_REFINEMENTS = 1024
@@ -110,23 +113,26 @@ class Found(NamedTuple):
     predictions: Float[np.ndarray, " evaluated"]
     num_drawn: int
 
-    def best_without(self, part: str, value: Value) -> Point | None:
-        """The candidate with the best prediction among those whose part has another value."""
-        own = [place for place, one in enumerate(self.evaluated) if one.point.get(part) != value]
+    def best_alone(self) -> Point | None:
+        """The candidate with the best prediction among those that learn nothing from other tasks."""
+        own = [place for place, one in enumerate(self.evaluated) if not asks_others(one.point)]
         return self.evaluated[max(own, key=lambda place: self.predictions[place])].point if own else None
 
 
 def drawn_shapes(space: Space, count: int, rng: np.random.Generator) -> list[Point]:
     """Shapes of all kinds alike, see ``KINDS``; the plain one first, where the space has it.
 
-    Those with eta and R of the plain method come before others, which are whole ladders of programs more.
+    Those with eta and R of the plain method come before others, which are whole ladders of programs more. A
+    filter needs most programs: its kinds come last, and first with the promotion of the plain method, which
+    they share.
     """
     every = list(shapes_of(space))
     groups: dict[tuple, list[Point]] = {}
     mixed = [every[place] for place in rng.permutation(len(every)).tolist()]
-    for shape in sorted(mixed, key=lambda shape: [shape.get(name) == PLAIN[name] for name in LADDER]):
+    for shape in sorted(mixed, key=_as_plain):
         groups.setdefault(tuple(shape.get(name) for name in KINDS), []).append(shape)
-    order = [group for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
+    kinds = sorted(groups, key=lambda kind: (kind[KINDS.index("searcher")] == "filtered", str(kind)))
+    order = [groups[kind] for kind in kinds]
     chosen = [PLAIN] if PLAIN in every else []
     while len(chosen) < count and any(order):
         for group in order:
@@ -135,6 +141,12 @@ def drawn_shapes(space: Space, count: int, rng: np.random.Generator) -> list[Poi
             if shape not in chosen and len(chosen) < count:
                 chosen.append(shape)
     return chosen
+
+
+def _as_plain(shape: Point) -> list[bool]:
+    """In which of the parts that are programs a shape is as the plain method."""
+    parts = LADDER + RULE if shape.get("searcher") == "filtered" else LADDER
+    return [shape.get(name) == PLAIN[name] for name in parts]
 
 
 def candidates(space: Space, shapes: Sequence[Point], rng: np.random.Generator) -> list[Point]:

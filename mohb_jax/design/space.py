@@ -50,8 +50,14 @@ STATIC: dict[str, Choice] = {
     "eta": Choice((2, 3, 4), {"schedule": RUNGS}),
     "R": Choice((9, 27), {"schedule": RUNGS}),
     "searcher": Choice(
-        ("random", "filtered", "bohb", "mo-bohb", "motpe"),
-        only={"filtered": WAITING, "bohb": WAITING, "mo-bohb": WAITING, "motpe": ("full",)},
+        ("random", "filtered", "bohb", "mo-bohb", "motpe", "portfolio"),
+        only={
+            "filtered": WAITING,
+            "bohb": WAITING,
+            "mo-bohb": WAITING,
+            "motpe": ("full",),
+            "portfolio": ("full",),
+        },
     ),
     "sample": Choice(("uniform", "prior"), {"searcher": ("random", "filtered")}),
     "mode": Choice(
@@ -213,6 +219,11 @@ def shape_of(point: Mapping[str, Value]) -> Point:
     return {name: point[name] for name in STATIC if name in point}
 
 
+def asks_others(point: Mapping[str, Value]) -> bool:
+    """Whether a choice learns from other tasks."""
+    return point.get("sample") == "prior" or point.get("searcher") == "portfolio"
+
+
 def label(point: Mapping[str, Value]) -> str:
     """A choice in one line."""
     return " ".join(f"{name}={value}" for name, value in point.items())
@@ -228,6 +239,8 @@ def method_of(point: Mapping[str, Value]) -> tuple[str, dict[str, Any]]:
     schedule, searcher = str(point["schedule"]), point.get("searcher", "random")
     tail = "+prior" if point.get("sample") == "prior" else ""
     strength = {name: point[name] for name in ("prior_strength",) if name in point}
+    if searcher == "portfolio":
+        return "zero-shot", {}
     if schedule == "full" and searcher in ("random", "motpe"):
         return f"{searcher}{tail}", strength
     settings: dict[str, Any] = {name: point[name] for name in ("eta", "R", "promotion", "scale")

@@ -1,12 +1,13 @@
 """Design files: what is searched, on what, and against what the winner is tested."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
 
-from mohb_jax.design.space import Space, make_space, shapes_of
+from mohb_jax.benchmarks.columns import require_choice
+from mohb_jax.design.space import Space, asks_others, make_space, shapes_of
 from mohb_jax.design.trials import BLOCK, SIDE_BY_SIDE
 from mohb_jax.errors import InputError, did_you_mean, yaml_reason
 from mohb_jax.methods import METHODS, require_known
@@ -37,9 +38,11 @@ class Design(pydantic.BaseModel):
         searches: independent ones, from other seeds; the first one's winner is tested.
         eliminate: ``race`` or ``halve``.
         explained: runs of each task for each step of the explanation.
+        combined: runs of each task for each combination of schedule, sample and promotion; none if 0.
         against: methods that the winner is compared with; all that come with the package by default.
         skip: methods that are not run on a test benchmark, by its name, because they take too long there.
         tests: runs of each test task.
+        fewer: the same on a test benchmark, by its name, where it has many tasks or takes long.
         seed: root seed.
     """
 
@@ -62,9 +65,11 @@ class Design(pydantic.BaseModel):
     searches: int = pydantic.Field(2, ge=1, le=8)
     eliminate: Literal["race", "halve"] = "race"
     explained: int = pydantic.Field(64, ge=2 * BLOCK)
+    combined: int = pydantic.Field(0, ge=0)
     against: list[str] | None = None
     skip: dict[str, list[str]] = {}
     tests: int = pydantic.Field(200, ge=2)
+    fewer: dict[str, Annotated[int, pydantic.Field(ge=2)]] = {}
     seed: int = pydantic.Field(0, ge=0, lt=2**31)
 
     @pydantic.field_validator("train", "test", mode="before")
@@ -74,7 +79,7 @@ class Design(pydantic.BaseModel):
             return entries
         return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
-    @pydantic.field_validator("seeds", "explained")
+    @pydantic.field_validator("seeds", "explained", "combined")
     @classmethod
     def _blocks(cls, count: int) -> int:
         if count % BLOCK:
@@ -89,7 +94,7 @@ class Design(pydantic.BaseModel):
     @property
     def asks_prior(self) -> bool:
         """Whether some choice of the space learns from other tasks."""
-        return any(shape.get("sample") == "prior" for shape in shapes_of(self.chosen_from))
+        return any(asks_others(shape) for shape in shapes_of(self.chosen_from))
 
     @property
     def blocks_at_once(self) -> int:
@@ -149,6 +154,8 @@ def _check(design: Design) -> None:
         require_known("method", name, METHODS)
     if not design.test:
         raise InputError("test is empty: without test tasks nothing can be said of a winner")
+    for name in (*design.skip, *design.fewer):
+        require_choice("test benchmark", name, [entry.name for entry in design.test])
     trained = {entry.name: entry.tasks for entry in design.train}
     for entry in design.test:
         if entry.name not in trained:

@@ -13,18 +13,19 @@ from mohb_jax import store
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.design.choice import importance
 from mohb_jax.design.explain import Explanation, explain
+from mohb_jax.design.factorial import Factorial, factorial
 from mohb_jax.design.folds import Fold, folds
 from mohb_jax.design.judging import Compared, judge, known_as, require_tests
-from mohb_jax.design.pool import Pool, pool_prior, pooled
+from mohb_jax.design.memory import peak_gib, released
+from mohb_jax.design.pool import Learnt, Pool, learnt, pooled
 from mohb_jax.design.search import Evaluated, Found, Limits, search
-from mohb_jax.design.space import Point, Space, label, make_space, method_of, shapes_of
+from mohb_jax.design.space import Point, Space, asks_others, label, make_space, method_of, shapes_of
 from mohb_jax.design.spec import Design
 from mohb_jax.design.trials import FIRST_TEST_RUN, Trials
 from mohb_jax.errors import InputError
 from mohb_jax.programs import Compilation
 from mohb_jax.study.spec import make_study
 from mohb_jax.study.units import load_tables
-from mohb_jax.transfer import Prior
 
 JOURNAL, RESULT, BEST = "design.jsonl", "design.json", "best.yaml"
 RUNS_OF_A_SEARCH = 1 << 17
@@ -51,6 +52,8 @@ class Outcome(NamedTuple):
         programs: made ready in this process for searches and explanation.
         test_programs: for the test.
         seconds: of this process.
+        peak_gib: the most memory that this process had.
+        factorial: combinations of parts; None where none were asked for.
     """
 
     design: Design
@@ -65,18 +68,23 @@ class Outcome(NamedTuple):
     programs: int
     test_programs: int
     seconds: float
+    peak_gib: float
+    factorial: Factorial | None
 
 
-def training_pool(design: Design, data: str | None = None) -> tuple[Pool, Prior | None]:
-    """The training tasks as one table, and their prior where the space has one; ``InputError`` where a
-    benchmark cannot serve the space."""
+def training_pool(design: Design, data: str | None = None) -> tuple[Pool, Learnt | None]:
+    """The training tasks as one table, and what they say to one another where the space asks for it.
+
+    Raises:
+        InputError: a benchmark cannot serve the space.
+    """
     entries = [entry.model_dump(exclude_none=True) for entry in design.train]
     study = make_study({"benchmarks": entries, "methods": ["random"]}, "train")
     tables = [table for _, table in load_tables(study, data)]
     for table in tables:
         require_served(table, design.chosen_from)
     pool = pooled(tables, design.rows, design.seed)
-    return pool, pool_prior(tables, pool, design.seed) if design.asks_prior else None
+    return pool, learnt(tables, pool, design.seed) if design.asks_prior else None
 
 
 def require_served(table: AnyTable, space: Space) -> None:
@@ -106,51 +114,66 @@ def run_design(
     with store.alone_in(folder), Compilation() as compilation:
         require_tests(design, data)
         _keep(design, folder)
-        pool, prior = training_pool(design, data)
-        tell(f"training on {pool.table.num_tasks} tasks of {len(pool.parts)} benchmarks")
-        trials = Trials(
-            pool,
-            design.seed,
-            design.workers,
-            folder / JOURNAL,
-            design.trainings,
-            prior,
-            design.blocks_at_once,
-            compilation,
-            int(design.programs * SEARCHED),
-        )
-        found = _searches(design, trials, tell)
-        winner = found[0].winner
-        _write_best(folder / BEST, design, winner)
-        seeds = design.explained
-        trials.most_programs = design.programs
-        explanation = explain(trials, make_space(), winner, FIRST_TEST_RUN, seeds)
-        tell(f"explained: {label(winner)}; {compilation.count} programs for the search so far")
+        tasks, num_runs, found, explained, combined = _trained(design, folder, compilation, tell, data)
+        released()
         searched = compilation.count
+        tell(f"{num_runs:,} runs, {searched} programs for searches and explanation; {peak_gib():.1f} GiB")
         compared = judge(design, _tested(found), folder / "test", tell, data)
         every = [own for one in found for own in one.evaluated]
         outcome = Outcome(
             design,
-            trials.tasks,
+            tasks,
             found,
-            folds(found[0], trials.tasks, design.seed),
+            folds(found[0], tasks, design.seed),
             compared,
-            explanation,
+            explained,
             importance([own.point for own in every], np.array([own.mean for own in every]), design.seed),
-            trials.num_runs,
+            num_runs,
             _num_tests(folder / "test"),
             searched,
             compilation.count - searched,
             time.perf_counter() - began,
+            peak_gib(),
+            combined,
         )
     (folder / RESULT).write_text(json.dumps(as_json(outcome), indent=1) + "\n", encoding="utf-8")
+    tell(f"{outcome.num_runs + outcome.num_tests:,} runs, {compilation.count} programs, "
+         f"{outcome.peak_gib:.1f} GiB")  # fmt: skip
     return outcome
 
 
+def _trained(
+    design: Design, folder: Path, compilation: Compilation, tell: Callable[[str], None], data: str | None
+) -> tuple[tuple[str, ...], int, list[Found], Explanation, Factorial | None]:
+    """All that runs on training tasks: their names, how many runs, searches, explanation, combinations."""
+    pool, knowledge = training_pool(design, data)
+    tell(f"training on {pool.table.num_tasks} tasks of {len(pool.parts)} benchmarks")
+    trials = Trials(
+        pool,
+        design.seed,
+        design.workers,
+        folder / JOURNAL,
+        design.trainings,
+        knowledge,
+        design.blocks_at_once,
+        compilation,
+        int(design.programs * SEARCHED),
+    )
+    found = _searches(design, trials, tell)
+    winner = found[0].winner
+    _write_best(folder / BEST, design, winner)
+    trials.most_programs = design.programs
+    explained = explain(trials, make_space(), winner, FIRST_TEST_RUN, design.explained)
+    tell(f"explained: {label(winner)}")
+    combined = factorial(trials, design.chosen_from, design.combined) if design.combined else None
+    return trials.tasks, trials.num_runs, found, explained, combined
+
+
 def _tested(found: list[Found]) -> dict[str, Point]:
-    """What is tested: the winner, that of the second search, and the best choice without other tasks."""
+    """What is tested: the winner, that of the second search, and the best choice that learns nothing from
+    other tasks."""
     entries = {WINNER: found[0].winner}
-    alone = found[0].best_without("sample", "prior") if found[0].winner.get("sample") == "prior" else None
+    alone = found[0].best_alone() if asks_others(found[0].winner) else None
     others = {SECOND: found[1].winner if len(found) > 1 else None, ALONE: alone}
     for name, point in others.items():
         if point is not None and label(point) not in map(label, entries.values()):
@@ -231,12 +254,18 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "programs": outcome.programs,
         "test_programs": outcome.test_programs,
         "seconds": round(outcome.seconds, 1),
+        "peak_gib": round(outcome.peak_gib, 2),
         "searches": [search_of(found) for found in outcome.found],
         "folds": [own._asdict() for own in outcome.folds],
         "compared": [own._asdict() for own in outcome.compared],
         "explanation": {"plain": outcome.explanation.plain._asdict(), **explanation},
         "importance": outcome.importance,
+        "factorial": _combined(outcome.factorial),
     }
+
+
+def _combined(own: Factorial | None) -> dict[str, Any] | None:
+    return None if own is None else {"cells": own.cells, "effects": [one._asdict() for one in own.effects]}
 
 
 def _evaluated(own: Evaluated) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def alike(units: Sequence[WorkUnit]) -> dict[str, list[list[str]]]:
 
     Runs of one index share their random numbers, so methods of equal plans have equal runs. Plans are equal,
     too, where they differ in what does nothing: rules of promotion that order by one objective, of which a
-    table has no second, and rules or brackets where nothing is promoted.
+    table has no second, and rules, brackets or etas where nothing is promoted.
     """
     found: dict[str, list[tuple[Any, list[str]]]] = {}
     for (benchmark, label), group in itertools.groupby(units, lambda u: (u.spec["benchmark"], u.label)):
@@ -36,7 +36,10 @@ def _essence(unit: WorkUnit) -> Any:
     parts = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}  # type: ignore[arg-type]
     if table.num_objectives == 1 and _orders_by_value(how):
         parts |= dict.fromkeys(parts.keys() & {"promotion", "arrival"})
-    if "promotion" in parts and all(len(bracket.levels) == 1 for bracket in plan.brackets):
+    has_rungs = any(len(bracket.levels) > 1 for bracket in plan.brackets)
+    if "arrival" in parts and not has_rungs:
+        parts |= {"arrival": None, "promotes": False, "eta": None}
+    if "promotion" in parts and not has_rungs:
         parts["promotion"] = None
         if parts["searcher"] == random_search() and not parts["opening"]:
             # Nobody waits for anything: row after row, in whatever brackets they come.
