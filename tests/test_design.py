@@ -180,7 +180,7 @@ ONE = {"schedule": "full", "searcher": "random", "sample": "uniform"}
         ({"train": ["synthetic"], "test": ["zeus"], "seeds": 12}, "a multiple of 8"),
         ({"train": ["synthetic"], "test": ["zeus"], "sedes": 8}, "unknown key 'sedes'.*did you mean seeds"),
         ({"train": ["synthetic"], "test": ["zeus"], "against": ["mohb"]}, "method 'mohb' is unknown"),
-        ({"train": ["synthetic"], "test": ["zeus"], "fewer": {"zuse": 9}}, "did you mean zeus"),
+        ({"train": ["synthetic"], "test": ["zeus"], "fewer": {"zuse": 9}}, "did you mean 'zeus'"),
     ],
 )
 def test_wrong_designs_are_told_in_a_line(content, message):

@@ -67,8 +67,8 @@ def cell(schedule: str, sample: str, promotion: str) -> Point:
 def combinations(space: Space) -> list[tuple[str, str, str]]:
     """Those that a space has; full fidelity promotes nothing, so that one promotion stands for all."""
     kept = []
-    for names in itertools.product(*PARTS.values()):
-        schedule, _, promotion = names
+    for schedule, sample, promotion in itertools.product(*PARTS.values()):
+        names = (schedule, sample, promotion)
         allowed = space.static["promotion"].only.get(promotion, (schedule,))
         has = all(value in space.static[part].values for part, value in zip(PARTS, names, strict=True))
         if has and schedule in allowed and (schedule, promotion) != ("full", "crowding"):
