@@ -48,12 +48,12 @@ def modules(part: Any) -> Iterator[str]:
 
 
 @functools.cache
-def covering() -> tuple[str, ...]:
-    """Names of methods in which all pairs meet.
+def covering(names: tuple[str, ...] = tuple(METHODS)) -> tuple[str, ...]:
+    """Those of some methods in which all pairs meet that meet in any of them.
 
     Of those that learn, the dearest that the others make needless are left out first."""
-    kept = list(METHODS)
-    learning = [name for name, method in METHODS.items() if method.transfers or method.microseconds]
+    kept = list(names)
+    learning = [name for name in names if METHODS[name].transfers or METHODS[name].microseconds]
     for name in sorted(learning, key=lambda name: METHODS[name].microseconds or 0)[::-1]:
         others = [other for other in kept if other != name]
         if pairs_of(name) <= frozenset().union(*map(pairs_of, others)):

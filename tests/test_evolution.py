@@ -1,7 +1,6 @@
 """NSGA-II, SH-EMOA and multi-objective regularised evolution."""
 
 import jax
-import jax.numpy as jnp
 import moocore
 import numpy as np
 import pytest
@@ -32,7 +31,9 @@ ALIKE = {"num_seeds": 4, "workers": 3, "population": POPULATION}
 FITTEST = jax.jit(nsga2.fittest)
 LEAST_USEFUL = jax.jit(sh_emoa.least_useful)
 POSITIONS = jax.jit(sh_emoa.emoa_positions)
+WITH_RESULT, ENTERED = jax.jit(sh_emoa.with_result), jax.jit(mo_rea.entered)
 KEYS = jax.random.split(jax.random.key(0), 3000)
+POOL = jax.jit(lambda task, key: new_pool(ROWS.candidates, task, key, ROWS.num_rows))
 
 
 def population_of(costs, places=PLACES):
@@ -40,13 +41,13 @@ def population_of(costs, places=PLACES):
     costs = np.asarray(costs, float)
     padded = np.full((places, costs.shape[1]), -1e6)
     padded[: len(costs)] = costs
-    row = jnp.arange(places, dtype=jnp.int32)
-    return Population(row, jnp.asarray(padded), row < len(costs))
+    row = np.arange(places, dtype=np.int32)
+    return Population(row, padded, row < len(costs))
 
 
 def seen_of(rows, costs):
-    costs = jnp.asarray(costs, float)
-    return Seen(jnp.asarray(rows), jnp.int32(0), costs, jnp.ones(len(costs), bool), jnp.bool_(True))
+    costs = np.asarray(costs, float)
+    return Seen(rows, np.int32(0), costs, np.ones(len(costs), bool), np.bool_(True))
 
 
 def random_costs(seed, n, m, levels):
@@ -77,7 +78,7 @@ def test_truncation_equals_pymoo(m):
         if is_cut_in_a_tie(costs, PLACES):
             continue
         kept = FITTEST(population_of(costs[:PLACES]), seen_of(np.arange(PLACES, 2 * PLACES), costs[PLACES:]))
-        assert kept.stands.all()
+        assert np.asarray(kept.stands).all()
         theirs = RankAndCrowdingSurvival().do(
             Unconstrained(m), PymooPopulation.new(F=costs, X=np.zeros((2 * PLACES, 1))), n_survive=PLACES
         )
@@ -92,21 +93,22 @@ def test_extreme_members_survive():
     x = np.array([0.5, 0.1, 0.9, 0.3, 0.6, 0.2, 0.8, 0.4, 0.7, 0.55, 0.0, 1.0])
     front = np.stack([x, 1 - x], axis=1)
     kept = FITTEST(population_of(front[:PLACES]), seen_of(np.arange(PLACES, 12), front[PLACES:]))
-    assert set(kept.row[:2].tolist()) == {10, 11}
+    assert set(kept.row.tolist()[:2]) == {10, 11}
 
 
 def test_failures_never_enter_and_leave_room():
     costs = np.array([[1.0, 2.0], [np.inf, np.inf], [2.0, 1.0], [np.inf, np.inf]])
     kept = FITTEST(population_of(np.zeros((0, 2))), seen_of(np.arange(4), costs))
     assert kept.stands.tolist() == [True] * 2 + [False] * (PLACES - 2)
-    assert set(kept.row[:2].tolist()) == {0, 2}
+    assert set(kept.row.tolist()[:2]) == {0, 2}
 
 
 def test_one_objective_is_truncated_by_value():
     costs = np.random.default_rng(1).permutation(2 * PLACES)[:, None].astype(float)
     kept = FITTEST(population_of(costs[:PLACES]), seen_of(np.arange(PLACES, 2 * PLACES), costs[PLACES:]))
-    np.testing.assert_array_equal(np.sort(kept.costs[:, 0]), np.arange(PLACES))
-    np.testing.assert_array_equal(kept.costs[:, 0], np.arange(PLACES))  # one front each: best first
+    left = np.asarray(kept.costs)[:, 0]
+    np.testing.assert_array_equal(np.sort(left), np.arange(PLACES))
+    np.testing.assert_array_equal(left, np.arange(PLACES))  # one front each: best first
 
 
 def test_the_first_generation_is_that_of_random_search():
@@ -173,7 +175,7 @@ def test_of_duplicates_one_leaves():
     costs = [[0.0, 3.0], [3.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.5, 2.0], [2.0, 0.5]]
     members = population_of(costs, 6)
     assert LEAST_USEFUL(members) == 2
-    left = members._replace(stands=members.stands.at[2].set(False))
+    left = members._replace(stands=members.stands & (np.arange(6) != 2))
     assert LEAST_USEFUL(left) != 3  # alone it counts again
 
 
@@ -192,36 +194,37 @@ def test_positions_follow_the_definition(m):
         assert position[len(costs) :].tolist() == [PLACES - 2, PLACES - 1]
 
 
+def winners(members):
+    return np.asarray(jax.jit(jax.vmap(sh_emoa.tournament_winner, (0, None)))(KEYS, members))
+
+
 def test_tournaments_are_won_by_the_best_of_three():
     """Of seven members the k-th best wins where the two others are among the 7 - k behind it."""
     members = population_of(np.arange(7.0)[[3, 1, 5, 0, 4, 2, 6], None])
-    place = np.asarray(jax.jit(jax.vmap(lambda key: sh_emoa.tournament_winner(key, members)))(KEYS))
-    counts = np.bincount(np.asarray(members.costs)[place, 0].astype(int), minlength=7) / len(KEYS)
+    counts = np.bincount(members.costs[winners(members), 0].astype(int), minlength=7) / len(KEYS)
     np.testing.assert_allclose(counts, np.array([15, 10, 6, 3, 1, 0, 0]) / 35, atol=0.035)
     few = population_of([[2.0], [1.0]])
-    place = jax.vmap(lambda key: sh_emoa.tournament_winner(key, few))(KEYS[:20])
-    assert (np.asarray(place) == 1).all()
+    assert (winners(few) == 1).all()
 
 
 def emoa_of(costs, **changes):
     key, places = jax.random.key(1), PLACES
-    none, zero = jnp.zeros(places, bool), jnp.int32(0)
-    pool = new_pool(ROWS.candidates, zero, key, ROWS.num_rows)
-    members, level = population_of(costs, places), jnp.zeros(places, jnp.int32)
+    none, zero = np.zeros(places, bool), np.int32(0)
+    pool = POOL(zero, key)
+    members, level = population_of(costs, places), np.zeros(places, np.int32)
     return Emoa(pool, key, members, level, none, none, zero, zero, zero)._replace(**changes)
 
 
 def result_of(row, costs, level=0, valid=True):
-    return Result(jnp.int32(row), jnp.int32(level), jnp.asarray(costs, float), jnp.int32(0), jnp.bool_(valid))
+    return Result(np.int32(row), np.int32(level), np.asarray(costs, float), np.int32(0), np.bool_(valid))
 
 
 def test_the_population_keeps_its_size():
     costs = random_costs(3, 40, 2, 1000)
     state = emoa_of(np.zeros((0, 2)))
-    arrives = jax.jit(sh_emoa.with_result)
     kept: list[int] = []
     for row, cost in enumerate(costs):
-        state = arrives(state, result_of(row, cost))
+        state = WITH_RESULT(state, result_of(row, cost))
         kept.append(row)
         if len(kept) == PLACES:
             members = np.array(state.members.row)[np.array(state.members.stands)]
@@ -229,27 +232,27 @@ def test_the_population_keeps_its_size():
             # The places of the buffer decide ties only, and there are none.
             assert gone == kept[least_useful_by_definition(costs[kept])]
             kept.remove(gone)
-        assert int(state.members.stands.sum()) == len(kept)
+        assert np.asarray(state.members.stands).sum() == len(kept)
 
 
 def test_late_and_failed_results_do_not_join():
-    state = emoa_of([[1.0, 2.0]], stage=jnp.int32(1))
-    late = sh_emoa.with_result(state, result_of(20, [0.0, 0.0], level=0))
-    failed = sh_emoa.with_result(state, result_of(20, [np.inf, np.inf], level=1))
-    nothing = sh_emoa.with_result(state, result_of(20, [0.0, 0.0], level=1, valid=False))
+    state = emoa_of([[1.0, 2.0]], stage=np.int32(1))
+    late = WITH_RESULT(state, result_of(20, [0.0, 0.0], level=0))
+    failed = WITH_RESULT(state, result_of(20, [np.inf, np.inf], level=1))
+    nothing = WITH_RESULT(state, result_of(20, [0.0, 0.0], level=1, valid=False))
     for after, num_results in ((late, 1), (failed, 1), (nothing, 0)):
         assert np.flatnonzero(after.members.stands).tolist() == [0]
-        assert after.num_results == num_results
+        assert int(after.num_results) == num_results
 
 
 def test_members_under_way_have_a_place():
     """A child that comes in before them makes one leave, so that none of them loses its place."""
-    is_out = jnp.arange(PLACES) >= PLACES - 2
+    is_out = np.arange(PLACES) >= PLACES - 2
     state = emoa_of(random_costs(0, PLACES - 3, 2, 100), is_out=is_out)
-    state = sh_emoa.with_result(state, result_of(30, [1e6, 1e6]))
-    assert int(state.members.stands.sum()) == PLACES - 3
+    state = WITH_RESULT(state, result_of(30, [1e6, 1e6]))
+    assert np.asarray(state.members.stands).sum() == PLACES - 3
     assert not (np.asarray(state.members.row)[np.asarray(state.members.stands)] == 30).any()
-    again = sh_emoa.with_result(state, result_of(PLACES - 1, [5.0, 5.0]))
+    again = WITH_RESULT(state, result_of(PLACES - 1, [5.0, 5.0]))
     assert np.asarray(again.members.stands)[PLACES - 1]
     assert np.asarray(again.is_out).sum() == 1
 
@@ -365,8 +368,7 @@ def test_one_fidelity_is_steady_state():
 
 def ring_of(places=4, m=2):
     key = jax.random.key(1)
-    pool = new_pool(ROWS.candidates, jnp.int32(0), key, ROWS.num_rows)
-    return Ring(pool, key, nobody(places, m), jnp.int32(0))
+    return Ring(POOL(np.int32(0), key), key, nobody(places, m), np.int32(0))
 
 
 def test_the_oldest_leaves_whatever_it_is_worth():
@@ -375,34 +377,36 @@ def test_the_oldest_leaves_whatever_it_is_worth():
     costs[2], costs[5] = 0, np.inf  # the best of all, and a failure
     ring: list[int] = []
     for row, cost in enumerate(costs):
-        state = mo_rea.entered(state, result_of(row, cost))
+        state = ENTERED(state, result_of(row, cost))
         ring = (ring + [row] * (row != 5))[-4:]
         assert sorted(np.asarray(state.members.row)[np.asarray(state.members.stands)].tolist()) == ring
-    assert state.num_entered == 10
-    assert mo_rea.entered(state, result_of(20, [0.0, 0.0], valid=False)).num_entered == 10
+    assert int(state.num_entered) == 10
+    assert int(ENTERED(state, result_of(20, [0.0, 0.0], valid=False)).num_entered) == 10
 
 
 def test_parents_win_a_sample_drawn_with_replacement():
-    order = jnp.array([3, 1, 5, 0, 4, 2])
-    place = np.asarray(jax.jit(jax.vmap(lambda key: mo_rea.best_of_sample(key, order)))(KEYS))
-    counts = np.bincount(place, minlength=6)[np.asarray(order)] / len(KEYS)
+    order = np.array([3, 1, 5, 0, 4, 2])
+    place = np.asarray(jax.jit(jax.vmap(mo_rea.best_of_sample, (0, None)))(KEYS, order))
+    counts = np.bincount(place, minlength=6)[order] / len(KEYS)
     left = (np.arange(6, -1, -1) / 6) ** 3  # a sample of three of six: half the population
     np.testing.assert_allclose(counts, left[:-1] - left[1:], atol=0.035)
 
 
 def test_the_best_member_wins_where_the_published_code_takes_another():
     """Defect D3: with these members Syne Tune 0.16 gives (2, 2) the best score."""
-    costs = jnp.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0], [5.0, 5.0], [4.0, 4.0]])
-    order = promotion.epsilon_net()(jax.random.key(0), costs, jnp.ones(5, bool), 5)
+    costs = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0], [5.0, 5.0], [4.0, 4.0]])
+    rule = jax.jit(lambda *rung: promotion.epsilon_net()(*rung, 5))
+    order = rule(jax.random.key(0), costs, np.ones(5, bool))
     assert order.tolist() == [1, 2, 0, 4, 3]
     published = np.argsort(costs[:, 0])  # the order, where a score of each member belongs
     assert np.argmin(published) == 2
 
 
 def test_one_column_changes():
-    point = jnp.array([0.5, 0.25, 2.0, 0.0, 0.75])
-    children = np.asarray(jax.jit(jax.vmap(lambda key: mo_rea.one_column_changed(ROWS, key, point)))(KEYS))
-    changed = children != np.asarray(point)
+    point = np.array([0.5, 0.25, 2.0, 0.0, 0.75])
+    change = jax.jit(jax.vmap(lambda key, point: mo_rea.one_column_changed(ROWS, key, point), (0, None)))
+    children = np.asarray(change(KEYS, point))
+    changed = children != point
     assert (changed.sum(axis=1) == 1).all()
     assert changed.mean(axis=0) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25], abs=0.035)
 

@@ -1,10 +1,14 @@
-"""Every method's decisions, pinned as integers: a change of any of them must be meant."""
+"""Every method's decisions, pinned as integers: a change of any of them must be meant.
+
+The quick test takes methods in which everything meets of which those are made that are recorded.
+"""
 
 import json
 
 import pytest
 
 from scripts.record_golden import BARRIER, PATH, integer_log, recorded_methods
+from tests.covering import covering, pairs_of
 
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
 ONE_PER_DRIVER = ("mo-hb", "mo-asha", "monas")
@@ -13,9 +17,12 @@ WITH_A_BARRIER = ("mo-hb", "mo-hb+prior", "mo-hb+transfer")
 learns."""
 
 
+BY_DEFAULT = tuple(name for name in recorded_methods() if not name.endswith(BARRIER))
+
+
 def may_wait(name):
     own = name.removesuffix(BARRIER)
-    return name != own and own not in WITH_A_BARRIER
+    return own not in WITH_A_BARRIER and (name != own or own not in covering(BY_DEFAULT))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,12 @@ def test_decisions_are_the_recorded_ones(method):
 def test_decisions_do_not_depend_on_how_programs_are_compiled(method):
     """The record was made with programs that users get, and ``make test`` compiles most others quickly."""
     assert integer_log(method) == RECORDED[method]
+
+
+def test_whatever_meets_in_a_method_meets_in_one_that_does_not_wait():
+    pinned = set().union(*(pairs_of(name) for name in BY_DEFAULT if not may_wait(name)))
+    assert all(pairs_of(name) <= pinned for name in BY_DEFAULT)
+    assert not any(map(may_wait, ONE_PER_DRIVER))
 
 
 def test_the_record_is_complete():

@@ -65,7 +65,10 @@ assert json.loads((folder / "study.json").read_text())["versions"]["dtype"] == "
 """
 
 
-@pytest.mark.parametrize(("setting", "script"), [(None, NEIGHBOUR + OTHER_CALLS), ("0", NEIGHBOUR)])
+@pytest.mark.parametrize(
+    ("setting", "script"),
+    [(None, NEIGHBOUR + OTHER_CALLS), pytest.param("0", NEIGHBOUR, marks=pytest.mark.slow)],
+)
 def test_a_neighbour_keeps_32_bits_and_we_compute_in_64(setting, script, tmp_path):
     cache = str(jax.config.values["jax_compilation_cache_dir"])
     environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}
