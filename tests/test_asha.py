@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -115,8 +114,10 @@ def test_log_equals_plain_python(name, workers, resumable, limits):
         )
 
 
-@pytest.mark.parametrize("num_objectives", [1, 3])
-@pytest.mark.parametrize("eta", [2, 4])
+@pytest.mark.parametrize(
+    ("num_objectives", "eta"),
+    [(1, 4), (3, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 2), (3, 4)))],
+)
 def test_other_shapes_equal_plain_python(num_objectives, eta):
     table = integer_table(num_objectives=num_objectives, num_rows=100, levels=10**6)
     log = simulate(table, "mo-asha", num_seeds=2, workers=4, eta=eta, evaluations=120)
@@ -127,20 +128,25 @@ def test_other_shapes_equal_plain_python(num_objectives, eta):
 
 
 def test_failures_equal_plain_python():
-    table = integer_table(num_rows=80, num_objectives=2)
+    table = integer_table(num_objectives=2)
     available = np.random.default_rng(1).random(table.mask.shape) < 0.7
     available[..., -1] = True  # or else some rows would not be proposed
     fields = {name: getattr(table, name) for name in table.__dataclass_fields__}
     fields |= {"costs": np.where(available[..., None], table.costs, np.nan), "available": available}
     holes = type(table)(**fields)
     for name in ORDERS:
-        log = simulate(holes, name, num_seeds=2, workers=4, evaluations=100)
-        for lane in range(4):
-            assert entries(log, lane) == expected(holes, log, lane, name, workers=4, budget=100)
+        log = simulate(holes, name, num_seeds=3, workers=4, evaluations=70)
+        for lane in range(6):
+            assert entries(log, lane) == expected(holes, log, lane, name, workers=4, budget=70)
 
 
-@pytest.mark.parametrize("workers", [4, 20])
-@pytest.mark.parametrize("name", ["mo-asha", "mo-asha-promote"])
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    [
+        *(("mo-asha", 4), ("mo-asha-promote", 20)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("mo-asha", 20), ("mo-asha-promote", 4))),
+    ],
+)
 def test_number_of_trials_ends_a_run(name, workers):
     table = integer_table(num_objectives=2, levels=12)
     log = simulate(table, name, num_seeds=3, workers=workers, trials=9, evaluations=1000)
@@ -192,23 +198,23 @@ def decisions(rule, stream, eta=3):
     """What a rule decides along a stream of results of one rung."""
     n = len(stream)
     capacity = -(-n // 32) * 32
-    costs = jnp.full((stream.shape[1], capacity), jnp.inf).at[:, :n].set(stream.T)
+    costs = np.full((stream.shape[1], capacity), np.inf)
+    costs[:, :n] = stream.T
     kept = fronts.no_fronts(capacity)
     first, settle = jax.jit(rule.first), rule.settle and jax.jit(rule.settle)
     found = []
     for newcomer in range(n):
-        keep = jnp.int32(max(1, reference_asha.share(newcomer + 1, eta)))
+        keep = np.int32(max(1, reference_asha.share(newcomer + 1, eta)))
         known = stream[: newcomer + 1]
         known = known[np.isfinite(known).all(axis=1)]
         low, high = (
-            jnp.asarray(find(known, axis=0, initial=start))
-            for find, start in ((np.min, np.inf), (np.max, -np.inf))
+            find(known, axis=0, initial=start) for find, start in ((np.min, np.inf), (np.max, -np.inf))
         )
-        valid = jnp.arange(capacity) <= newcomer
-        rung = arrival.Rung(costs, valid, low, high, keep, jnp.asarray(float(eta)))
-        wanted = jnp.arange(capacity) == newcomer
+        valid = np.arange(capacity) <= newcomer
+        rung = arrival.Rung(costs, valid, low, high, keep, np.float64(eta))
+        wanted = np.arange(capacity) == newcomer
         if settle:
-            kept = settle(rung, wanted, ARRIVE(costs, valid, jnp.int32(newcomer), kept))
+            kept = settle(rung, wanted, ARRIVE(costs, valid, np.int32(newcomer), kept))
         found.append(int(first(jax.random.key(0), rung, wanted, kept if settle else None)) == newcomer)
     return found
 
