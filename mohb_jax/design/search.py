@@ -206,7 +206,8 @@ def search(trials: Trials, space: Space, limits: Limits, seed: int, first_run: i
     alive, counts = list(known), [len(known)]
     tell(f"{len(points)} candidates of {len({label(shape_of(point)) for point in points})} shapes")
     number = 0
-    while len(alive) > racing.Race().least and trials.num_runs - start < limits.runs:
+    # One round in any case: whoever is few enough to be kept has to be known, too.
+    while not number or (len(alive) > racing.Race().least and trials.num_runs - start < limits.runs):
         _measured(trials, known, alive, first_run + number * limits.seeds, limits.seeds)
         alive = [name for name in alive if name in known]
         alive = _survivors(known, alive, order, limits.eliminate)
