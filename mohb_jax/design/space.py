@@ -70,7 +70,8 @@ STATIC: dict[str, Choice] = {
         # Where each arrival is judged, among thousands, these take a hundred times as long.
         only={"crowding": WAITING, "hvc": WAITING},
     ),
-    "scale": Choice(("minmax", "rank"), {"promotion": ("net",)}),
+    # Ranks are found anew at each arrival there, which takes minutes, too.
+    "scale": Choice(("minmax", "rank"), {"promotion": ("net",)}, only={"rank": WAITING}),
     "population": Choice((9, 16, 27), {"schedule": ("equal",)}),
     "batch": Choice((4, 9), {"schedule": ("full",), "searcher": ("filtered",)}),
     "surrogate": Choice(("knn1", "knn7", "density"), FILTERED),
