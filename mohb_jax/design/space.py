@@ -68,7 +68,7 @@ STATIC: dict[str, Choice] = {
         ("net", "crowding", "hvc", "scalar", "single"),
         {"schedule": RUNGS},
         # Where each arrival is judged, among thousands, these take a hundred times as long.
-        only={"crowding": WAITING, "hvc": WAITING},
+        only={"crowding": WAITING, "hvc": WAITING, "scalar": WAITING},
     ),
     # Ranks are found anew at each arrival there, which takes minutes, too.
     "scale": Choice(("minmax", "rank"), {"promotion": ("net",)}, only={"rank": WAITING}),
