@@ -438,6 +438,7 @@ HEAVY = ("optuna-tpe", "optuna-tpe-multivariate", "optuna-nsga3", "optuna-gp", "
         *("pymoo-nsga2", "optuna-nsga2", "cma-parego"),
         *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
         *("smac-parego", "smac-hb", "syne-moasha", "syne-morea", "neps-mo-hb"),
+        pytest.param("ax", marks=pytest.mark.slow),
     ],
 )
 def test_libraries_give_one_log_for_one_seed_in_two_processes(name):

@@ -182,6 +182,7 @@ CMA = Library("cma", "4.0", LIGHT)
 SMAC = Library("smac", "2.4", "'mohb-jax[smac]'")
 SYNE_TUNE = Library("syne-tune", "0.16", "'mohb-jax[syne-tune]'")
 NEPS = Library("neural-pipeline-search", "0.17", "neural-pipeline-search")
+AX = Library("ax-platform", "1.0", "ax-platform")
 TORCH = Library("torch", "2.4", "torch")
 _FILES = {
     OPTUNA: "optuna_samplers.py",
@@ -190,6 +191,7 @@ _FILES = {
     SMAC: "smac_facades.py",
     SYNE_TUNE: "syne_tune_schedulers.py",
     NEPS: "neps_optimizers.py",
+    AX: "ax_clients.py",
 }
 
 
@@ -307,5 +309,12 @@ METHODS = (
         NEPS,
         microseconds=20_000,
         requires=(FIDELITIES,),
+    ),
+    _external(
+        "ax",
+        "Ax's default, BoTorch's qLogNEHVI (Ament et al. 2023); in a Python of its own (setting python)",
+        "Ax",
+        AX,
+        microseconds=6_000_000,
     ),
 )
