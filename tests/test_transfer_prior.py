@@ -103,7 +103,7 @@ def test_proposals_one_by_one_do_not_depend_on_batches():
     start = jax.jit(searcher.init)(context, task, jax.random.key(3))
     whole = suggest(context, task, start, 20)[1]
     state, rows = start, []
-    for size in (8, 4, 8):
+    for size in (8, 1, 8, 1, 1, 1):
         state, row, valid = suggest(context, task, state, size)
         assert np.asarray(valid).all()
         rows += row.tolist()
