@@ -5,6 +5,7 @@ to [0, 1], as distances have them, and share places; so do categorical ones. Fid
 training. What tells rows of a task apart, distances included, is as in their own benchmark.
 """
 
+import contextlib
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -161,16 +162,11 @@ def pool_portfolios(tables: Sequence[AnyTable], pool: Pool, seed: int) -> Int32[
     first = 0
     for table, part in zip(tables, pool.parts, strict=True):
         sample = _sample(table, part.rows)
-        if table.num_tasks > 1 and _same_rows(sample):
+        with contextlib.suppress(InputError):  # which says what a portfolio needs
             lists = np.asarray(portfolios(sample, tuple(range(table.num_tasks)), seed, None).rows)[:, 0]
             found[first : first + table.num_tasks, : lists.shape[1]] = lists + part.first
         first += table.num_tasks
     return found
-
-
-def _same_rows(table: AnyTable) -> bool:
-    masks = [table.measured(task) for task in range(table.num_tasks)]
-    return all((mask == masks[0]).all() for mask in masks)
 
 
 def _sample(table: AnyTable, rows: np.ndarray) -> Table:

@@ -137,8 +137,8 @@ def run_design(
             combined,
         )
     (folder / RESULT).write_text(json.dumps(as_json(outcome), indent=1) + "\n", encoding="utf-8")
-    tell(f"{outcome.num_runs + outcome.num_tests:,} runs, {compilation.count} programs, "
-         f"{outcome.peak_gib:.1f} GiB")  # fmt: skip
+    num_runs = outcome.num_runs + outcome.num_tests
+    tell(f"{num_runs:,} runs, {compilation.count} programs, {outcome.peak_gib:.1f} GiB")
     return outcome
 
 

@@ -119,8 +119,7 @@ class Trials:
 
     def _needs(self, shape: Point, count: int) -> None:
         """Takes down how many programs a shape compiled; the first call has the most."""
-        known = [number for other, number in self._needed if other == shape]
-        if not known:
+        if all(other != shape for other, _ in self._needed):
             self._needed.append((shape, count))
             self._note({"shape": shape, "programs": count})
 

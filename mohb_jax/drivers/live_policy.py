@@ -1,5 +1,6 @@
 """Steady runs without a table: a policy is asked for each job, perhaps after an opening by halving."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -45,11 +46,11 @@ class LivePolicy:
         most = _most_results(self._plan, self._num_steps)
         self._num_steps += 1
         counts = np.array([len(self._jobs), len(self._trials)], np.int32)
-        self._state, answer = _proposed(
-            self._plan.policy, most, self._plan.limits, self._context, self._lanes, self._state, counts,
-            np.float64(seconds),
-        )  # fmt: skip
+        self._state, answer = _proposed(self._run(most), self._state, counts, np.float64(seconds))
         return self._launched(np.asarray(answer).tolist())
+
+    def _run(self, most_results: int) -> "_Run":
+        return _Run(self._plan.policy, most_results, self._plan.limits, self._context, self._lanes)
 
     def _launched(self, answer: list[int]) -> Launch | None:
         wanted, row, level, from_level = answer
@@ -75,7 +76,7 @@ class LivePolicy:
     @in_64_bits
     def _observe(self, number: int, row: int, level: int, costs: Float[np.ndarray, " m"]) -> None:
         job = np.array([row, level, number], np.int32)
-        self._state = _observed(self._plan.policy, self._context, self._lanes, self._state, job, costs)
+        self._state = _observed(self._run(most_results=0), self._state, job, costs)  # asks for nothing
 
     @in_64_bits
     def repeat(self, calls: Sequence[Call]) -> list[Answer]:
@@ -98,9 +99,7 @@ class LivePolicy:
 
     def _at_once(self, most: int, calls: Sequence[Call]) -> list[Answer]:
         """Answers to calls which one size serves."""
-        program = functools.partial(
-            _repeated, self._plan.policy, most, self._plan.limits, self._context, self._lanes
-        )
+        program = functools.partial(_repeated, self._run(most))
         self._state, found = in_chunks(program, self._state, self._parts(calls))
         self._num_steps += sum(call.asks for call in calls)
         return [
@@ -201,18 +200,22 @@ def _started(policy: Policy, context: Context, lanes: Lanes) -> State:
     return jax.vmap(begin)(lanes.task, lanes.key, lanes.run)
 
 
-def _of_ask(
-    policy: Policy,
-    most_results: int,
-    limits: Limits,
-    context: Context,
-    lanes: Lanes,
-    state: State,
-    counts: Array,
-    seconds: Array,
-) -> tuple[State, Int[Array, " answer"]]:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What the steps of a run share."""
+
+    policy: Policy = dataclasses.field(metadata={"static": True})
+    most_results: int = dataclasses.field(metadata={"static": True})
+    limits: Limits
+    context: Context
+    lanes: Lanes
+
+
+def _of_ask(run: _Run, state: State, counts: Array, seconds: Array) -> tuple[State, Int[Array, " answer"]]:
     """A run's one lane after ``proposed``; whether there is a job, its row and level, and the level before:
     in one array, since each takes time to fetch."""
+    policy, most_results, limits, context = run.policy, run.most_results, run.limits, run.context
 
     def lane(task: Array, horizon: Array, state: State) -> tuple[State, Array]:
         state, job, wanted = proposed(
@@ -221,44 +224,36 @@ def _of_ask(
         answer = [wanted, job.row, job.level, job.from_level]
         return state, jnp.stack([jnp.asarray(part, jnp.int32) for part in answer])
 
-    state, answer = jax.vmap(lane)(lanes.task, lanes.horizon, state)
+    state, answer = jax.vmap(lane)(run.lanes.task, run.lanes.horizon, state)
     return state, answer[0]
 
 
-_proposed = functools.partial(jax.jit, static_argnums=(0, 1))(_of_ask)
+_proposed = jax.jit(_of_ask)
 
 
-def _of_tell(policy: Policy, context: Context, lanes: Lanes, state: State, job: Array, costs: Array) -> State:
+def _of_tell(run: _Run, state: State, job: Array, costs: Array) -> State:
     """A run's one lane that was told of a result: of a row at a level, in the job of a number."""
     row, level, number = job
     result = Result(row, level, costs, number, jnp.bool_(True))
-    return jax.vmap(lambda task, state: policy.observe(context, task, state, result))(lanes.task, state)
+    observe = functools.partial(run.policy.observe, run.context)
+    return jax.vmap(lambda task, state: observe(task, state, result))(run.lanes.task, state)
 
 
-_observed = functools.partial(jax.jit, static_argnums=0)(_of_tell)
+_observed = jax.jit(_of_tell)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _repeated(
-    policy: Policy,
-    most_results: int,
-    limits: Limits,
-    context: Context,
-    lanes: Lanes,
-    state: State,
-    parts: Sequence[Array],
-    count: Array,
-) -> tuple[State, Array]:
+@jax.jit
+def _repeated(run: _Run, state: State, parts: Sequence[Array], count: Array) -> tuple[State, Array]:
     """The state after many calls, and their answers."""
 
     def step(state: State, parts: Sequence[Array]) -> tuple[State, Array]:
         asks, counts, seconds, job, costs = parts
 
         def ask(state: State) -> tuple[State, Array]:
-            return _of_ask(policy, most_results, limits, context, lanes, state, counts, seconds)
+            return _of_ask(run, state, counts, seconds)
 
         def tell(state: State) -> tuple[State, Array]:
-            return _of_tell(policy, context, lanes, state, job, costs), jnp.zeros(WIDTH, jnp.int32)
+            return _of_tell(run, state, job, costs), jnp.zeros(WIDTH, jnp.int32)
 
         return jax.lax.cond(asks, ask, tell, state)
 
