@@ -1,10 +1,11 @@
-# Two commands matter: `make demo` runs the embedded study and writes its report, `make test` checks all that a
-# change needs. `make test-fast` is for while you work, `make test-all` adds what takes half an hour.
+# Two commands matter: `make demo` runs the embedded study and writes its report, `make test` checks what a change
+# needs within ten minutes. `make test-fast` is for while you work, `make test-wide` asks the laws of all the other
+# methods, tables and shapes, as CI does after `make test`, and `make test-all` adds what takes half an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 # Bytecode is kept, whatever the machine's setting: each worker would compile all modules anew.
-# Half as many workers again as processors: tests wait for processes and browsers for a tenth of their time.
-WORKERS := $(shell $(PYTHON) -c "import os; print(3 * (os.cpu_count() or 1) // 2 or 1)")
+# No more workers than processors: to collect the tests takes each of them as long as a hundred tests.
+WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # Code is generated in one piece: with two workers, both cores have enough to do.
 ONE_PIECE := --xla_cpu_parallel_codegen_split_count=1
@@ -15,7 +16,7 @@ AS_USERS := XLA_FLAGS="$(ONE_PIECE)"
 QUICKLY := XLA_FLAGS="$(ONE_PIECE) --xla_cpu_use_fusion_emitters=false" JAX_DISABLE_MOST_OPTIMIZATIONS=1
 USERS_LEVEL := $(shell grep -l users_level tests/test_*.py)
 
-.PHONY: demo test types users-level others test-fast test-all docs bench clean
+.PHONY: demo test types users-level others test-fast test-wide test-all docs bench clean
 
 demo: .venv/demo.installed
 	$(BIN)/mohb run --out runs/demo --report
@@ -29,13 +30,17 @@ types:
 	$(BIN)/python scripts/check_types.py
 
 users-level:
-	$(AS_USERS) $(PYTEST) -n 0 -m "users_level and not slow" $(USERS_LEVEL)
+	$(AS_USERS) $(PYTEST) -n 0 -m "users_level and not wide and not slow" $(USERS_LEVEL)
 
 others:
-	$(QUICKLY) $(PYTEST) -m "not users_level and not slow"
+	$(QUICKLY) $(PYTEST) -m "not users_level and not wide and not slow"
 
 test-fast: .venv/test.installed
-	$(QUICKLY) $(PYTEST) -m "fast and not slow"
+	$(QUICKLY) $(PYTEST) -m "fast and not wide and not slow"
+
+test-wide: .venv/test.installed
+	$(AS_USERS) $(PYTEST) -m "users_level and wide and not slow" $(USERS_LEVEL)
+	$(QUICKLY) $(PYTEST) -m "not users_level and wide and not slow"
 
 test-all: .venv/test.installed
 	$(AS_USERS) $(PYTEST) -m "users_level" $(USERS_LEVEL)

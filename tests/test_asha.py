@@ -91,12 +91,17 @@ ONE_METHOD = {1: "mo-asha", 20: "mo-asha-promote"}
 """A number of workers is a program of its own: others than four with one method here."""
 
 
+def asked_by(name, workers):
+    """What asks a case, other than ``make test``."""
+    if ONE_METHOD.get(workers, name) != name:
+        return pytest.mark.slow
+    return pytest.mark.wide if workers == 20 else ()
+
+
 @pytest.mark.parametrize(
     ("name", "workers", "resumable", "limits"),
     [
-        pytest.param(
-            *(name, workers, *case), marks=() if ONE_METHOD.get(workers, name) == name else pytest.mark.slow
-        )
+        pytest.param(*(name, workers, *case), marks=asked_by(name, workers))
         for name in ("mo-asha", "asha", "mo-asha-promote")
         for workers, cases in LIMITS.items()
         for case in cases
@@ -116,7 +121,10 @@ def test_log_equals_plain_python(name, workers, resumable, limits):
 
 @pytest.mark.parametrize(
     ("num_objectives", "eta"),
-    [(1, 4), (3, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 2), (3, 4)))],
+    [
+        *((3, 2), pytest.param(1, 4, marks=pytest.mark.wide)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 2), (3, 4))),
+    ],
 )
 def test_other_shapes_equal_plain_python(num_objectives, eta):
     table = integer_table(num_objectives=num_objectives, num_rows=100, levels=10**6)
@@ -159,8 +167,9 @@ def test_number_of_trials_ends_a_run(name, workers):
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        *(("mo-asha", "hvc"), ("mo-asha-promote", "crowding"), ("mo-asha", "scalar")),
-        *(("mo-asha-promote", "single"), ("mo-asha", "random")),
+        *(("mo-asha", "scalar"), ("mo-asha-promote", "single"), ("mo-asha", "random")),
+        pytest.param("mo-asha", "hvc", marks=pytest.mark.wide),
+        pytest.param("mo-asha-promote", "crowding", marks=pytest.mark.wide),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (

@@ -17,11 +17,13 @@ QUICK = (
     *(("zeus", "mo-asha"), ("trimtuner", "mo-asha"), ("trimtuner-rnn", "mo-asha"), ("deepar", "mo-asha")),
 )
 """One of each kind: recorded, crossed with machines, of several trainings, without levels, published."""
+AT_ONCE = (("embedded", "mo-asha"), ("trimtuner", "mo-asha"))
 
 
 def case(*names):
     """Each table has a shape of its own, and programs of its own."""
-    return pytest.param(*names, marks=() if names in QUICK else pytest.mark.slow)
+    marks = () if names in AT_ONCE else pytest.mark.wide if names in QUICK else pytest.mark.slow
+    return pytest.param(*names, marks=marks)
 
 
 def one_task(name):

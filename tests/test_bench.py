@@ -57,6 +57,7 @@ def test_kernels_against_moocore(few_repeats):
     assert [each.holds for each in rows] == [True, False]  # as fast as moocore, slower than 30 us
 
 
+@pytest.mark.wide
 def test_hyperband_against_gathering_and_its_parts(few_repeats):
     rows = list(run_rows.hyperband(num_lanes=4, num_rows=60))
     assert [each.name for each in rows] == ["hyperband-lanes", "hyperband-gather", "hyperband-parts"]

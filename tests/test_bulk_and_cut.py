@@ -21,6 +21,8 @@ from tests import reference
 from tests.test_genetic_operators import table_of as mixed_table
 from tests.test_hyperband import integer_table, vars_of
 
+pytestmark = pytest.mark.wide
+
 NUM_ROWS = 800
 KEYS = jax.random.split(jax.random.key(0), 2000)
 

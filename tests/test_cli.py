@@ -450,6 +450,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_control_c_ends_a_real_run(table, tmp_path):
     out = tmp_path / "out"

@@ -89,6 +89,7 @@ def assert_inside(figure: Figure) -> None:
 # --- all files -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.wide
 def test_figures_are_written_and_equal_studies_give_equal_files(tmp_path):
     swept = [(2, "a"), (3, "a"), (2, "b")]
     settings = {f"x eta={eta} mode={mode}": {"eta": eta, "mode": mode} for eta, mode in swept}

@@ -46,7 +46,8 @@ SYNCHRONOUS = (
 
 
 @pytest.mark.parametrize(
-    ("method", "settings"), [("random", {}), ("mo-hb", {"mode": "barrier"}), ("bohb", {})]
+    ("method", "settings"),
+    [("random", {}), ("mo-hb", {"mode": "barrier"}), pytest.param("bohb", {}, marks=pytest.mark.wide)],
 )
 def test_synchronous_sweeps_compile_nothing_anew(method, settings):
     assert num_compiled(method, evaluations=100, **settings) > 0
@@ -66,7 +67,7 @@ def test_brackets_that_overlap_have_room_for_a_power_of_two_of_passes():
     assert second == 0
 
 
-@pytest.mark.parametrize("method", ["mo-rea", "sh-emoa"])
+@pytest.mark.parametrize("method", ["mo-rea", pytest.param("sh-emoa", marks=pytest.mark.wide)])
 def test_steady_sweeps_compile_nothing_anew(method):
     assert num_compiled(method, evaluations=40) > 0
     sweep = ({"evaluations": 60}, {"evaluations": 50, "trials": 20}, {"seconds": 90.0, "seed": 3})

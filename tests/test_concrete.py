@@ -21,6 +21,8 @@ from mohb_jax.simulation import simulate
 from mohb_jax.testing.fixtures import tables
 from tests import reference_relaxation as slow
 
+pytestmark = pytest.mark.wide
+
 COLUMNS = ((3, False, None), (4, True, 1), (2, True, None))
 """Levels, whether they have gates, and the level that says that there is no edge."""
 OPERATIONS = ("none", "skip", "conv", "pool")

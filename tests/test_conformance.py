@@ -1,15 +1,16 @@
 """All methods of the package keep the laws of the kit: to register a method is to check it.
 
 The quick test takes four tables of one shape, so that a method is compiled once, and those methods in which
-everything meets of which methods are made (tests/covering.py). The slow one takes all methods and all ten
-tables, and makes the checks that compile programs of their own.
+everything meets of which methods are made (tests/covering.py); those that learn are asked by
+``make test-wide``, but for two. The slow one takes all methods and all ten tables, and makes the checks that
+compile programs of their own.
 """
 
 import pytest
 
 from mohb_jax.methods import METHODS
 from mohb_jax.testing import CHECKS, check_method, tables
-from tests.covering import covering, pairs_of
+from tests.covering import covering, pairs_of, takes_long
 
 QUICK_TABLES = ("mixed", "ties", "constant", "failing")
 SERVED = {
@@ -40,7 +41,14 @@ def conforms(method, names, checks):
     check_method(method, {name: tables()[name] for name in names}, checks, expected)
 
 
-@pytest.mark.parametrize("method", [name for name in covering() if name not in (*PARTS_CHECKED, *COSTLY)])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=pytest.mark.wide if takes_long(name) else ())
+        for name in covering()
+        if name not in (*PARTS_CHECKED, *COSTLY)
+    ],
+)
 def test_method_keeps_the_laws(method):
     conforms(method, SERVED.get(method, QUICK_TABLES), QUICK_CHECKS)
 

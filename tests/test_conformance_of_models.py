@@ -12,6 +12,8 @@ from mohb_jax.testing import method_checks, parts, searcher_checks
 from tests.covering import covering
 from tests.test_conformance import COSTLY, PARTS_CHECKED, QUICK_CHECKS, QUICK_TABLES, SERVED, conforms
 
+pytestmark = pytest.mark.wide
+
 CAPACITY = 16
 EVALUATIONS = 15
 """A third of them after what such methods begin with; all are remembered."""

@@ -27,6 +27,8 @@ from mohb_jax.searchers.mo_bohb import good_and_bad, mo_bohb
 from mohb_jax.searchers.nearest_rows import STEPS, Rows
 from mohb_jax.searchers.random import random_search
 
+pytestmark = pytest.mark.wide
+
 CAPACITY = 60
 SEARCHERS = {"bohb": bohb(CAPACITY), "mo-bohb": mo_bohb(CAPACITY)}
 RULES = {

@@ -267,6 +267,7 @@ def test_the_choice_is_no_winners_curse():
     assert abs(points[int(predicted.argmax())]["random_share"] - 0.3) < 0.2
 
 
+@pytest.mark.wide
 def test_importance_finds_the_part_that_matters():
     points = [dict(FILTER, eta=eta, surrogate=own) for eta in (2, 3, 4) for own in ("knn1", "knn7")] * 4
     means = np.array([float(point["eta"] == 2) for point in points])
@@ -316,6 +317,7 @@ def trials_of(pool, path=None, **limits):
     return Trials(pool, 0, 3, path, 10, at_once=2, **limits)
 
 
+@pytest.mark.wide
 def test_candidates_side_by_side_are_what_they_are_alone(pool):
     """Lanes of one program with numbers of their own; and what the journal holds is not run again."""
     points = [FILTER, dict(FILTER, factor_first=1.0, random_share=0.9)]
@@ -327,6 +329,7 @@ def test_candidates_side_by_side_are_what_they_are_alone(pool):
     assert unit_numbers(points)["factor_first"].tolist() == [8, 1]
 
 
+@pytest.mark.wide
 def test_trials_are_the_runs_of_simulate(pool):
     """A candidate's runs are those of the method that it is, on the pool."""
     trials = trials_of(pool)
@@ -349,18 +352,23 @@ def knowing():
     return own, Learnt(prior, pool_portfolios([table], own, 0))
 
 
+AT_ONCE = [
+    {"schedule": "full", "searcher": "random", "sample": "uniform"},
+    {"schedule": "full", "searcher": "portfolio"},
+]
+LATER = [
+    PLAIN,
+    {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 2.0},
+    {"schedule": "asha-stop", "eta": 2, "R": 9, "searcher": "random", "sample": "uniform",
+     "promotion": "net", "scale": "minmax"},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "point",
-    [
-        PLAIN,
-        {"schedule": "full", "searcher": "random", "sample": "uniform"},
-        {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 2.0},
-        {"schedule": "full", "searcher": "portfolio"},
-        {"schedule": "asha-stop", "eta": 2, "R": 9, "searcher": "random", "sample": "uniform",
-         "promotion": "net", "scale": "minmax"},
-    ],
+    [*AT_ONCE, *(pytest.param(point, marks=pytest.mark.wide) for point in LATER)],
     ids=lambda point: f"{point['schedule']}-{point['searcher']}-{point.get('sample')}",
-)  # fmt: skip
+)
 def test_what_goes_through_lists_is_the_method_that_it_stands_for(knowing, point):
     """Uniform rows, a prior's and a portfolio's come by one program, and are those of the methods."""
     pool, known = knowing
@@ -373,6 +381,7 @@ def test_what_goes_through_lists_is_the_method_that_it_stands_for(knowing, point
     np.testing.assert_allclose(found, own.reshape(2, 2, 8).mean(axis=2), atol=1e-6)
 
 
+@pytest.mark.wide
 def test_uniform_rows_and_a_prior_share_their_programs(knowing):
     """And so do ladders of an asynchronous schedule: what was compiled for one serves the other."""
     pool, known = knowing
@@ -429,6 +438,7 @@ def test_combinations_of_parts():
     assert "prior under hyperband" not in gains
 
 
+@pytest.mark.wide
 def test_methods_that_are_one_on_a_benchmark_are_run_once(tmp_path, monkeypatch):
     """With one fidelity nothing is promoted: who differs in that alone has the numbers of the one that ran,
     and they are those that it would have had."""
@@ -448,6 +458,7 @@ def test_methods_that_are_one_on_a_benchmark_are_run_once(tmp_path, monkeypatch)
     np.testing.assert_array_equal(logs[0].end, logs[1].end)
 
 
+@pytest.mark.wide
 def test_a_journal_is_gone_on_from(pool, tmp_path):
     path = tmp_path / "design.jsonl"
     first = trials_of(pool, path).blocks([FILTER], 0, 8)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 from mohb_jax.benchmarks.crossing import cross_table
 from mohb_jax.benchmarks.sources.synthetic import synthetic
 
 from mohb_jax.simulation import simulate
 from scripts.record_golden import small_table
+
+pytestmark = pytest.mark.wide
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """

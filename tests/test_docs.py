@@ -47,6 +47,10 @@ def steps(page: str) -> list[Step]:
     return found
 
 
+ASKED_LATER = {"live": pytest.mark.slow, "optimiser": ()}
+"""Other pages wait for the compiler, and for ``make test-wide``."""
+
+
 def type_in(command: str) -> None:
     """A command as it stands on the page, but for ``SHORTER``."""
     program, *arguments = shlex.split(command, comments=True)
@@ -61,10 +65,7 @@ def type_in(command: str) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == "live" else ())
-        for page in HOW_TO
-    ],
+    [pytest.param(page, id=page.stem, marks=ASKED_LATER.get(page.stem, pytest.mark.wide)) for page in HOW_TO],
 )
 def test_examples_run_untouched_in_an_empty_folder(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -133,6 +134,7 @@ def test_words_that_the_glossary_points_to_are_there():
     assert not missing, missing
 
 
+@pytest.mark.wide
 def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     """In the order of its cells, from an empty folder."""
     monkeypatch.chdir(tmp_path)

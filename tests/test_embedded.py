@@ -103,6 +103,7 @@ def test_fronts_hold_several_configurations_and_instance_types(table):
     assert normalisation(table).log[:, 1:].all()
 
 
+@pytest.mark.wide
 def test_the_script_reproduces_the_first_epochs(tmp_path):
     """Four configurations on two tasks, trained anew. Rounding differs between machines: 0.05 is allowed."""
     out = tmp_path / "quick.npz"

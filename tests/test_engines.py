@@ -49,6 +49,7 @@ def run(study, folder, engine):
     return studies.run_study(study, studies.load_tables(study), folder, "mohb run", engine=engine)
 
 
+@pytest.mark.wide
 def test_ray_survives_lost_workers_and_writes_the_files_of_this_process(study, tmp_path, monkeypatch):
     run(study, tmp_path / "here", studies.in_this_process)
     monkeypatch.setenv("MOHB_TEST_MARK", str(tmp_path / "mark"))
@@ -80,6 +81,7 @@ raising = ext.method("raising", "", like="random", searcher=RANDOM._replace(sugg
 """
 
 
+@pytest.mark.wide
 def test_workers_run_the_code_that_they_are_sent(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "own.py").write_text(OWN)

@@ -114,6 +114,7 @@ def test_caruana_on_regression_is_that_of_auto_sklearn():
     np.testing.assert_allclose(losses, np.sqrt(found.loss / 100))
 
 
+@pytest.mark.wide
 def test_five_models():
     found = selected(FIVE, FIVE_COSTS)
     alone = found["singles"]

@@ -23,7 +23,7 @@ from mohb_jax.types import RunLog
 from tests.fake_study import make_spec, make_table, make_unit, write_folder
 from tests.reference_ensembles import loss_of
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.wide
 
 ROOT = Path(__file__).parent.parent
 

@@ -26,6 +26,8 @@ from tests import reference
 from tests.test_genetic_operators import ROWS
 from tests.test_hyperband import entries, integer_table, suggestions, vars_of
 
+pytestmark = pytest.mark.wide
+
 PLACES, POPULATION = 9, 6
 ALIKE = {"num_seeds": 4, "workers": 3, "population": POPULATION}
 FITTEST = jax.jit(nsga2.fittest)

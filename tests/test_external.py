@@ -119,6 +119,7 @@ def promoting(rows, ladder):
     return Promote
 
 
+@pytest.mark.wide
 def test_promotion_as_an_adapter_gives_the_log_of_the_array_method():
     (ladder,) = asha_rungs(COUNTS.fidelities, 3)
     log = simulate(COUNTS, "mo-asha-promote", num_seeds=3, workers=4, evaluations=70)
@@ -435,7 +436,7 @@ HEAVY = ("optuna-tpe", "optuna-tpe-multivariate", "optuna-nsga3", "optuna-gp", "
 @pytest.mark.parametrize(
     "name",
     [
-        *("pymoo-nsga2", "optuna-nsga2", "cma-parego"),
+        *("pymoo-nsga2", "optuna-nsga2", pytest.param("cma-parego", marks=pytest.mark.wide)),
         *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY),
         *("smac-parego", "smac-hb", "syne-moasha", "syne-morea", "neps-mo-hb"),
         pytest.param("ax", marks=pytest.mark.slow),

@@ -18,6 +18,8 @@ from scripts.record_golden import case_of, small_table
 from tests import reference_driver
 from tests.test_hyperband import entries, integer_table, net_by_definition, suggestions
 
+pytestmark = pytest.mark.wide
+
 RUN = {"num_seeds": 2, "evaluations": 60, "workers": 3, "seed": 7}
 """That of the golden logs, whose programs serve."""
 

@@ -25,6 +25,8 @@ from mohb_jax.searchers.gcp import Fitting, gcp, gcp_prior, process_calibration
 from mohb_jax.searchers.transfer_prior import transfer_prior
 from mohb_jax.transfer import Prior
 
+pytestmark = pytest.mark.wide
+
 FITTING = Fitting(num_steps=6, capacity=24)
 DRAWS = 64
 NUM_ROWS, NUM_TASKS, NUM_SEEDS = 70, 2, 10

@@ -1,6 +1,7 @@
 """Every method's decisions, pinned as integers: a change of any of them must be meant.
 
-The quick test takes methods in which everything meets of which those are made that are recorded.
+The quick test takes methods in which everything meets of which those are made that are recorded; those that
+learn are asked by ``make test-wide``, but for a few.
 """
 
 import json
@@ -8,7 +9,7 @@ import json
 import pytest
 
 from scripts.record_golden import BARRIER, PATH, integer_log, recorded_methods
-from tests.covering import covering, pairs_of
+from tests.covering import covering, pairs_of, takes_long
 
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
 ONE_PER_DRIVER = ("mo-hb", "mo-asha", "monas")
@@ -25,10 +26,13 @@ def may_wait(name):
     return own not in WITH_A_BARRIER and (name != own or own not in covering(BY_DEFAULT))
 
 
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(name, marks=pytest.mark.slow if may_wait(name) else ()) for name in recorded_methods()],
-)
+def asked_by(name):
+    """What asks a method, other than ``make test``."""
+    wide = takes_long(name.removesuffix(BARRIER)) and name not in WITH_A_BARRIER
+    return pytest.mark.slow if may_wait(name) else pytest.mark.wide if wide else ()
+
+
+@pytest.mark.parametrize("method", [pytest.param(name, marks=asked_by(name)) for name in recorded_methods()])
 def test_decisions_are_the_recorded_ones(method):
     assert integer_log(method) == RECORDED[method]
 
@@ -37,8 +41,12 @@ def test_decisions_are_the_recorded_ones(method):
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param(name, marks=() if name in ONE_PER_DRIVER else pytest.mark.slow)
-        for name in recorded_methods()
+        *("mo-hb", *(pytest.param(name, marks=pytest.mark.wide) for name in ("mo-asha", "monas"))),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in recorded_methods()
+            if name not in ONE_PER_DRIVER
+        ),
     ],
 )
 def test_decisions_do_not_depend_on_how_programs_are_compiled(method):

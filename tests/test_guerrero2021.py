@@ -9,6 +9,8 @@ from mohb_jax.methods import METHODS, lacking
 from mohb_jax.papers import guerrero2021
 from tests.real_data import small as small_table
 
+pytestmark = pytest.mark.wide
+
 
 @pytest.fixture
 def small(monkeypatch):

@@ -140,6 +140,7 @@ def test_a_network_is_tested_on_tasks_that_it_left_out_with_the_target():
     assert len(np.unique(learns_from, axis=0)) == 36
 
 
+@pytest.mark.wide
 def test_the_held_out_task_is_never_read():
     table = related_tasks()
     known, hidden = (learn_transfer_prior(t, training=SHORT) for t in (table, poisoned(table)))

@@ -216,6 +216,7 @@ def test_table_runs_out():
             assert len(pairs) == len(entries(log, lane))
 
 
+@pytest.mark.wide
 def test_one_configuration_and_one_fidelity():
     single = integer_table(num_rows=1)
     assert [e[:2] for e in entries(simulate(single, "mo-hb", brackets=1, evaluations=100), 0)] == [
@@ -338,6 +339,7 @@ def test_a_benchmark_may_be_named():
         simulate("nowhere", "random")
 
 
+@pytest.mark.wide
 def test_small_batches_of_lanes_change_nothing(monkeypatch):
     """Rung steps go through the lanes in batches that fit the processor's cache."""
     whole = simulate(integer_table(num_rows=59), "mo-hb", evaluations=60, **ALIKE)

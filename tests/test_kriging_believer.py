@@ -31,6 +31,8 @@ from mohb_jax.searchers.random import permuted
 from mohb_jax.searchers.result_memory import launched, no_launches, with_result
 from tests.test_gcp import log_gain
 
+pytestmark = pytest.mark.wide
+
 NUM_ROWS, WORKERS = 64, 2
 TABLE = synthetic(NUM_ROWS, 2, fidelities=(1,), num_objectives=3, seed=3)
 LEARNING = Problem(3, (), 4, WORKERS)

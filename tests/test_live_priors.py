@@ -39,6 +39,7 @@ def prior(finished, space):
     return learn_prior(finished[0], rows=space, training=SHORT)
 
 
+@pytest.mark.wide
 def test_a_finished_run_says_which_rows_are_good(prior, space):
     assert prior.mu.shape == prior.sigma.shape == (1, 2, 128)
     truth = np.array([[*error_of(space.config(row)).values()] for row in range(len(space))]).T
@@ -46,6 +47,7 @@ def test_a_finished_run_says_which_rows_are_good(prior, space):
         assert np.corrcoef(np.argsort(np.argsort(mu)), np.argsort(np.argsort(wanted)))[0, 1] > 0.7
 
 
+@pytest.mark.wide
 def test_a_live_run_begins_with_it(prior, space):
     """Its first rows are better than others; asking and telling works on, and the journal keeps the prior."""
     tuner = Tuner(space, GOALS, "random+prior", prior=prior, evaluations=8)

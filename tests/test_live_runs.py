@@ -15,11 +15,11 @@ from scripts.record_golden import BARRIER, EVALUATIONS, LEARNT, PATH, SEED, WORK
 from tests.replay import Played, Wanted, replay
 
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
-KINDS = (
-    *("random", "mo-hb", "mo-hb+transfer", "bohb"),
-    *("mo-asha", "mo-asha+transfer", "mo-asha-promote", "mo-rea"),
-)
-"""One for each way in which runs are asked and told; the others take long to compile together."""
+KINDS = {
+    **dict.fromkeys(("random", "mo-hb", "mo-asha", "mo-asha-promote", "mo-rea"), ()),
+    **dict.fromkeys(("mo-hb+transfer", "mo-asha+transfer", "bohb"), pytest.mark.wide),
+}
+"""One for each way in which runs are asked and told, with its mark; the others compile for long together."""
 
 
 LIVE = [name for name in recorded_methods() if "descriptors" not in METHODS[name.removesuffix(BARRIER)].needs]
@@ -83,7 +83,7 @@ def played(recorded: str, run: int, **options: Any) -> tuple[list[Played], Tuner
 
 @pytest.mark.parametrize(
     "recorded",
-    [pytest.param(name, marks=() if name in KINDS else pytest.mark.slow) for name in LIVE],
+    [pytest.param(name, marks=KINDS.get(name, pytest.mark.slow)) for name in LIVE],
 )
 def test_asking_and_telling_gives_the_simulated_log(recorded):
     for run in range(2):

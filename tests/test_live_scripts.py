@@ -10,6 +10,8 @@ from scripts import tune_digits
 from scripts.check_types import ROOT
 from scripts.live import loop, page, pool, pruning, training
 
+pytestmark = pytest.mark.wide
+
 
 def test_a_plain_loop():
     frame = loop.main(40).results()

@@ -21,6 +21,8 @@ from mohb_jax.searchers.nearest_rows import prepare_rows
 from mohb_jax.simulation import simulate
 from tests import reference
 
+pytestmark = pytest.mark.wide
+
 
 @functools.cache
 def mixed_table(num_rows=40, num_levels=5):

@@ -18,6 +18,8 @@ from scripts.record_golden import PATH
 from tests.test_density_ratio import TABLE, check_level, split_by_definition
 from tests.test_parzen import widths_by_definition
 
+pytestmark = pytest.mark.wide
+
 ROWS = np.arange(5, 55)
 
 

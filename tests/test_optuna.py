@@ -226,7 +226,7 @@ def loaded(storage):
     return optuna.load_study(study_name="s", storage=storage, sampler=INSTANT)
 
 
-@pytest.mark.parametrize("name", ["study.log", "study.db"])
+@pytest.mark.parametrize("name", ["study.log", pytest.param("study.db", marks=pytest.mark.wide)])
 def test_a_process_goes_on_where_another_ended(name, tmp_path):
     storage = str(tmp_path / name) if name.endswith("log") else f"sqlite:///{tmp_path / name}"
     finished(worker(storage, 2))

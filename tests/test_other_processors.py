@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mohb_jax.surrogates import PORTABLE
 
-pytestmark = pytest.mark.users_level
+pytestmark = [pytest.mark.users_level, pytest.mark.wide]
 
 ROOT = Path(__file__).parents[1]
 CHILD = """

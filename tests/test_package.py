@@ -76,6 +76,7 @@ def python(installed: Path, folder: Path, *arguments: str) -> str:
     return run(sys.executable, "-S", *arguments, cwd=folder, env=environment)
 
 
+@pytest.mark.wide
 def test_the_wheel_holds_what_is_needed_and_no_more(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {

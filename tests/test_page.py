@@ -91,6 +91,7 @@ def check_unharmed(dom: str) -> None:
     assert dom.count("<script") == 3 + ("data-probe" in dom)
 
 
+@pytest.mark.wide
 def test_plots_are_drawn_and_names_are_only_shown(chromium, folder):
     dom = browse(chromium, folder / "index.html", "--dump-dom")
     check_unharmed(dom)
@@ -105,6 +106,7 @@ def test_plots_are_drawn_and_names_are_only_shown(chromium, folder):
     assert "&lt;script&gt;" in drawn
 
 
+@pytest.mark.wide
 def test_legend_and_points_tell_apart_what_shares_a_colour_or_a_place(chromium, tmp_path):
     table = make_table(tasks=("only",)).select(objectives=["error", "cost"])
     costs = table.costs.copy()
@@ -134,6 +136,7 @@ def test_screenshot_shows_both_methods(chromium, folder, tmp_path):
         assert (np.abs(pixels - wanted).max(axis=-1) < 12).sum() > 600, colour
 
 
+@pytest.mark.wide
 def test_pointing_at_a_point_shows_its_configuration(chromium, folder):
     probe = """
     document.body.dataset.probe = 1;
@@ -451,6 +454,7 @@ def test_printing_unfolds_results_and_hides_what_paper_cannot_do(chromium, pair)
     assert found == {"opened": True, "closed": True}
 
 
+@pytest.mark.wide
 def test_a_further_section_has_an_entry_pictures_downloads_and_filters(chromium, tmp_path):
     study, folder = write_pair(tmp_path)
     rows = [[method] for method in ("one", "two", "three")]

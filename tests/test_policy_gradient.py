@@ -20,6 +20,8 @@ from mohb_jax.searchers.policy_gradient import Learning, monas, npg
 from mohb_jax.searchers.seen_rows import marked, new_pool
 from mohb_jax.simulation import simulate
 
+pytestmark = pytest.mark.wide
+
 FAST = Learning(learning_rate=0.3)
 NUM_ROWS = 11
 

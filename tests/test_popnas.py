@@ -17,6 +17,8 @@ from mohb_jax.searchers.popnas import Archive, Partial, expanded, num_proposed, 
 from mohb_jax.simulation import simulate
 from tests import reference
 
+pytestmark = pytest.mark.wide
+
 LEVELS = (3, 2, 4, 3)
 
 

@@ -65,6 +65,7 @@ assert json.loads((folder / "study.json").read_text())["versions"]["dtype"] == "
 """
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("setting", "script"),
     [(None, NEIGHBOUR + OTHER_CALLS), pytest.param("0", NEIGHBOUR, marks=pytest.mark.slow)],

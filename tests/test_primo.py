@@ -33,6 +33,8 @@ from tests.test_hyperband import entries, integer_table
 from tests.test_kriging_believer import NUM_ROWS, TABLE, WORKERS, rival, use_small_memory
 from tests.transfer_tables import poisoned, related_tasks
 
+pytestmark = pytest.mark.wide
+
 PROBLEM = Problem(3, (), 0, WORKERS)
 LEVEL, NUM_COLUMNS = 3, 5
 

@@ -132,12 +132,14 @@ def learnt(noise, num_steps):
     return mean, network.validation_rmse[0], mu[0], sigma[0]
 
 
+@pytest.mark.wide
 def test_linear_target_is_learnt_in_200_steps():
     mean, rmse, mu, _ = learnt(noise=0.01, num_steps=200)
     assert np.abs(mu - mean).mean() < 0.3
     assert rmse < 0.5
 
 
+@pytest.mark.wide
 def test_constant_noise_is_learnt():
     _, rmse, _, sigma = learnt(noise=0.5, num_steps=1000)
     assert sigma.mean() == pytest.approx(0.5, abs=0.05)

@@ -264,6 +264,7 @@ def test_a_newcomer_that_dominates_all_is_kept(earlier, defective):
     assert (order[-1] / 4 <= 1 / 3) == defective  # the defect's answer hangs on the place of the worst point
 
 
+@pytest.mark.wide
 @AS_USERS  # much to compute
 def test_stream_of_newcomers_keeps_the_good_ones():
     """200 uniform points pass one rung one after another, eta 3, for 30 seeds.

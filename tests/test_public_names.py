@@ -87,6 +87,7 @@ import mohb_jax.results, mohb_jax.testing
     return set(imported_by(script))
 
 
+@pytest.mark.wide
 def test_a_module_does_not_hide_the_public_name_that_it_shares(imported_at_last):
     assert imported_at_last >= {"jax", "numpy"}  # the function came, and the reader of imports sees it
 

@@ -185,6 +185,7 @@ def repriced(folder: Path) -> Path:
     return out
 
 
+@pytest.mark.wide
 def test_a_repriced_report_lies_beside_the_ordinary_one_and_says_so_everywhere(folder, repriced):
     out = repriced
     assert report_folder(folder, "x/spot.yaml") == out
@@ -223,6 +224,7 @@ def test_tables_across_tasks_say_at_which_prices(folder, repriced):
         assert "prices" not in pl.read_csv(folder / "report" / name).columns
 
 
+@pytest.mark.wide
 def test_equal_stores_and_prices_give_equal_files_and_a_later_report_leaves_none_behind(
     folder, repriced, tmp_path
 ):

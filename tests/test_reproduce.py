@@ -409,6 +409,7 @@ def small_paper() -> Paper:
     return dataclasses.replace(salinas2021.PAPER, study=study)
 
 
+@pytest.mark.wide
 def test_the_command_runs_a_paper_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PAPERS, "salinas2021", small_paper())
     monkeypatch.setattr("sys.argv", ["mohb", "reproduce", "<b>"])

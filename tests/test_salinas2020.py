@@ -9,6 +9,8 @@ from mohb_jax import benchmarks, cli, store
 from mohb_jax.papers import salinas2020
 from mohb_jax.simulation import simulate
 
+pytestmark = pytest.mark.wide
+
 
 def test_improvement_by_hand():
     baseline = np.array([[0.4, 0.2], [0.5, 0.0]])

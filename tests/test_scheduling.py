@@ -28,6 +28,8 @@ from mohb_jax.scheduling.optimum import Option
 from mohb_jax.scheduling.profiles import SERVER
 from tests.real_data import need
 
+pytestmark = pytest.mark.wide
+
 FAIR = [amount / SERVER[0] for amount in SERVER]
 
 

@@ -30,7 +30,7 @@ from scripts.similar_tasks import PUBLISHED, at_random, portfolio, similar, trai
 from tests import reference
 from tests.transfer_tables import poisoned, related_tasks
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.wide
 
 NAN = float("nan")
 

@@ -191,6 +191,7 @@ def counting_policy():
     return Policy(all_candidates, init, propose, observe)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("limit", [{"seconds": 700.0}, {"evaluations": 70}])
 def test_a_run_may_open_with_asynchronous_halving(monkeypatch, limit):
     table = integer_table()

@@ -13,6 +13,8 @@ from tests.reference import hypervolume
 from tests.reference_stopped import Entry, go_on
 from tests.test_hyperband import ALIKE, FIDELITIES, integer_table, simulate, vars_of
 
+pytestmark = pytest.mark.wide
+
 TABLE = integer_table()
 SECONDS = 1e6
 METHODS = [

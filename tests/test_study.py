@@ -250,6 +250,7 @@ def test_a_method_may_run_on_some_benchmarks_only(content, tmp_path):
     refused("unknown benchmark of method 'mo-hb': 'third'.*accepted: tiny", content, methods=methods)
 
 
+@pytest.mark.wide
 def test_models_are_judged_where_they_are_used(tmp_path):
     """A method that learns from other tasks may stand beside a benchmark of one task."""
     table = related_tasks(num_rows=20, num_tasks=2)
@@ -401,6 +402,7 @@ def test_the_caller_learns_of_every_unit(content, tmp_path):
     assert seen == [("random", False), ("mo-hb", False), ("random", True), ("mo-hb", True)]
 
 
+@pytest.mark.wide
 def test_more_seeds_keep_the_runs_of_the_fewer(content, tmp_path):
     out = tmp_path / "out"
     run(content, out, seeds=2)
@@ -574,6 +576,7 @@ def finish(content: dict[str, Any], out: Path) -> None:
     assert len(unit_files(out)) == len(METHODS)
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a process with SIGKILL")
 def test_the_ablation_killed_three_times_ends_with_the_same_rows(tmp_path, environment):
     """A small part of studies/ablation.yaml; the moments are random, from a fixed seed."""
@@ -799,6 +802,7 @@ def test_what_methods_make_of_the_fidelities_is_told(content, tmp_path):
     ]
 
 
+@pytest.mark.wide
 def test_methods_that_plan_the_same_are_named(content):
     def same(**changes) -> dict[str, list[list[str]]]:
         return alike(units_of(content, **changes))
@@ -891,6 +895,7 @@ def test_traced_settings_share_compiled_programs(content, tmp_path):
     assert store.read_compilation(tmp_path / "two")["programs"] <= 2
 
 
+@pytest.mark.wide
 def test_a_benchmark_at_several_prices(tmp_path):
     (tmp_path / "spot.yaml").write_text("ml.p3.2xlarge: 0.01\nml.c5.4xlarge: 0.02\nml.m5.xlarge: 9\n")
     cheap = {"name": "synthetic-cloud", "label": "cheap GPU", "prices": str(tmp_path / "spot.yaml")}

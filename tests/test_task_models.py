@@ -16,7 +16,7 @@ from mohb_jax.simulation import simulate
 from scripts.transfer_sources import shuffled_results
 from tests.transfer_tables import poisoned, related_tasks
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.wide
 
 
 def test_ranking_losses_count_misordered_pairs():

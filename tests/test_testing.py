@@ -114,12 +114,14 @@ def test_a_faulty_searcher_is_caught_by_no_other_check(name):
     assert set(findings(searcher_method(getattr(faulty, name)()))) == SEARCHERS[name]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_faulty_policy_is_caught(name):
     found = findings(policy_method(getattr(faulty, name)()))
     assert set(found) == POLICIES[name], found
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", RULES)
 def test_a_faulty_rule_is_caught(name):
     found = findings(rule_method(getattr(faulty, name)), chosen={"tiny": tables()["tiny"]})

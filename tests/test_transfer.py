@@ -33,6 +33,7 @@ def test_only_the_order_of_the_other_tasks_matters():
     np.testing.assert_array_equal(learn_prior(bent).mu, learn_prior(table).mu)
 
 
+@pytest.mark.wide
 def test_it_predicts_a_related_task_and_says_how_well():
     table = related_tasks(num_rows=300, shift=0.01)
     rows = calibration(table, learn_prior(table, training=SHORT))
@@ -44,6 +45,7 @@ def test_it_predicts_a_related_task_and_says_how_well():
         assert row["num_values"] == 300
 
 
+@pytest.mark.wide
 def test_a_row_that_failed_is_the_worst_and_one_never_tried_is_left_out():
     table = related_tasks()
     available = np.ones(table.mask.shape, bool)
@@ -70,6 +72,7 @@ def test_a_constant_objective_is_refused():
         learn_prior(related_tasks(costs=costs))
 
 
+@pytest.mark.wide
 def test_named_tasks_do_not_change_what_is_learnt():
     table = related_tasks()
     whole = simulate(table, "random+prior", num_seeds=3, evaluations=10, draws=8)
@@ -78,6 +81,7 @@ def test_named_tasks_do_not_change_what_is_learnt():
     assert set(part.task.tolist()) == {2}
 
 
+@pytest.mark.wide
 def test_a_prior_learnt_before_is_used():
     table = related_tasks()
     prior = learn_prior(table, seed=9)

@@ -63,6 +63,7 @@ def deeper(table):
     return {"costs": costs, "runtime": np.tile([1.0, 3.0, 9.0, 27.0], (*costs.shape[:2], 1))}
 
 
+@pytest.mark.wide
 def test_with_certainty_one_by_one_starts_in_the_first_front():
     table = related_tasks()
     log = simulate(table, "random+prior", prior=certain(table), num_seeds=50, evaluations=1, draws=64)
@@ -73,6 +74,7 @@ def test_with_certainty_one_by_one_starts_in_the_first_front():
         assert len(set(first.tolist())) > 1  # not always the row with the best first objective
 
 
+@pytest.mark.wide
 def test_with_certainty_thompson_sampling_takes_the_best_in_turn():
     table = related_tasks()
     log = simulate(table, "cts", prior=certain(table), num_seeds=2, evaluations=10, draws=4)
@@ -85,7 +87,9 @@ def test_with_certainty_thompson_sampling_takes_the_best_in_turn():
         assert ranks.tolist() == list(range(10))
 
 
-@pytest.mark.parametrize("method", ["mo-hb+prior", "random+prior", "cts"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("mo-hb+prior", marks=pytest.mark.wide), "random+prior", "cts"]
+)
 def test_nothing_is_proposed_twice_until_all_is_proposed(method):
     table = related_tasks(num_rows=30, num_tasks=2)
     log = simulate(table, method, num_seeds=3, evaluations=100, draws=4)
@@ -95,6 +99,7 @@ def test_nothing_is_proposed_twice_until_all_is_proposed(method):
         assert set(log.row[lane][log.valid[lane]].tolist()) == set(range(30))
 
 
+@pytest.mark.wide
 def test_proposals_one_by_one_do_not_depend_on_batches():
     table = related_tasks()
     searcher = transfer_prior(8, one_by_one=True)
@@ -128,6 +133,7 @@ def test_runs_share_lists_only_where_their_numbers_are_equal_modulo_64(draws):
     assert own[:64].ravel().tolist() == expected.tolist()
 
 
+@pytest.mark.wide
 def test_proposals_of_a_vague_prior_are_spread_evenly():
     table = related_tasks(num_rows=20, num_tasks=2)
     log = simulate(table, "cts", prior=vague(table), num_seeds=3000, evaluations=1, draws=4096)
@@ -136,6 +142,7 @@ def test_proposals_of_a_vague_prior_are_spread_evenly():
     assert counts.max() < 200
 
 
+@pytest.mark.wide
 def test_lists_hold_the_rows_of_their_task_alone():
     table = related_tasks()
     available = np.zeros(table.mask.shape, bool)
@@ -148,6 +155,7 @@ def test_lists_hold_the_rows_of_their_task_alone():
             assert sorted(listed[listed >= 0]) == list(own)
 
 
+@pytest.mark.wide
 @pytest.mark.users_level  # much to compute
 def test_rows_kept_for_sorting_are_those_that_sorting_needs():
     """Only far ends of late fronts may be missed, most where objectives disagree."""
@@ -165,6 +173,7 @@ def test_rows_kept_for_sorting_are_those_that_sorting_needs():
                 assert (rank[listed[:num_first]] > np.sort(rank)[num_first - 1]).mean() <= most_missed
 
 
+@pytest.mark.wide
 def test_large_tables_draw_a_fresh_subset():
     mu = np.zeros((2, 20_500), np.float32)
     places = np.asarray(
@@ -210,6 +219,7 @@ def test_draws_of_objectives_that_share_what_they_are_off_by():
             assert listed.tolist() != order.tolist()
 
 
+@pytest.mark.wide
 def test_a_rung_of_proposals_beats_random_search_where_tasks_are_alike():
     table = related_tasks(num_rows=400, shift=0.0, num_tasks=3)
     budget = {"num_seeds": 20, "evaluations": 27, "prior": learn_prior(table)}

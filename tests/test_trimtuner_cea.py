@@ -20,6 +20,8 @@ from mohb_jax.searchers.row_levels import pair_knowledge
 from mohb_jax.simulation import simulate
 from tests.test_kriging_believer import use_small_memory
 
+pytestmark = pytest.mark.wide
+
 LEVELS = 3
 TABLE = synthetic(num_rows=20, fidelities=(1, 4, 16), num_objectives=2, seed=3)
 PAIRS = pair_knowledge(TABLE, (0,), (0, 1, 2), resumable=False).pairs

@@ -391,9 +391,9 @@ def test_a_full_disk_loses_nothing(journal, monkeypatch):
     assert tuner.ask().id == 14
 
 
-MANY = [pytest.param(name, marks=marks) for name, marks in (("mo-asha", ()), ("mo-rea", ()))] + [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("mo-asha-promote", "nsga2", "bulk-and-cut")
-]
+MANY = [
+    pytest.param(name, marks=marks) for name, marks in (("mo-asha", ()), ("mo-rea", pytest.mark.wide))
+] + [pytest.param(name, marks=pytest.mark.slow) for name in ("mo-asha-promote", "nsga2", "bulk-and-cut")]
 """Methods whose recorded decisions are made many at a time."""
 
 

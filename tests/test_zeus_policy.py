@@ -33,6 +33,8 @@ from mohb_jax.recurring.policy import facts_of, initial_state, step
 from tests import reference_zeus
 from tests.real_data import need
 
+pytestmark = pytest.mark.wide
+
 
 def made(seed=0, num_sizes=6, num_runs=4, misses=0.15):
     """A training of which small and large batch sizes sometimes miss the target."""
