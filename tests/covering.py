@@ -8,8 +8,6 @@ from typing import Any
 from mohb_jax.methods import METHODS, Method, Steady
 from mohb_jax.testing import parts, tables
 
-EXAMPLES = ("nsga2", "random+transfer")
-"""Of methods that learn, those that ``make test`` asks; ``make test-wide`` asks the others."""
 SERVING = ("mixed", "one-fidelity", "four-objectives")
 """One of these tables serves any method."""
 
@@ -50,8 +48,8 @@ def modules(part: Any) -> Iterator[str]:
 
 
 def takes_long(name: str) -> bool:
-    """Whether the programs of a method, which learns, take several seconds to compile."""
-    return (METHODS[name].transfers or METHODS[name].microseconds is not None) and name not in EXAMPLES
+    """Whether a method learns, so that its programs take several seconds to compile; NSGA-II takes fewer."""
+    return (METHODS[name].transfers or METHODS[name].microseconds is not None) and name != "nsga2"
 
 
 @functools.cache

@@ -151,7 +151,7 @@ def test_failures_equal_plain_python():
 @pytest.mark.parametrize(
     ("name", "workers"),
     [
-        *(("mo-asha", 4), ("mo-asha-promote", 20)),
+        *(("mo-asha", 4), pytest.param("mo-asha-promote", 20, marks=pytest.mark.wide)),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in (("mo-asha", 20), ("mo-asha-promote", 4))),
     ],
 )
@@ -167,9 +167,11 @@ def test_number_of_trials_ends_a_run(name, workers):
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        *(("mo-asha", "scalar"), ("mo-asha-promote", "single"), ("mo-asha", "random")),
-        pytest.param("mo-asha", "hvc", marks=pytest.mark.wide),
-        pytest.param("mo-asha-promote", "crowding", marks=pytest.mark.wide),
+        *(("mo-asha", "scalar"), ("mo-asha", "random")),
+        *(
+            pytest.param(*case, marks=pytest.mark.wide)
+            for case in (("mo-asha", "hvc"), ("mo-asha-promote", "crowding"), ("mo-asha-promote", "single"))
+        ),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (

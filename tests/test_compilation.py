@@ -67,7 +67,8 @@ def test_brackets_that_overlap_have_room_for_a_power_of_two_of_passes():
     assert second == 0
 
 
-@pytest.mark.parametrize("method", ["mo-rea", pytest.param("sh-emoa", marks=pytest.mark.wide)])
+@pytest.mark.wide
+@pytest.mark.parametrize("method", ["mo-rea", "sh-emoa"])
 def test_steady_sweeps_compile_nothing_anew(method):
     assert num_compiled(method, evaluations=40) > 0
     sweep = ({"evaluations": 60}, {"evaluations": 50, "trials": 20}, {"seconds": 90.0, "seed": 3})
@@ -75,6 +76,7 @@ def test_steady_sweeps_compile_nothing_anew(method):
     assert counts == dict.fromkeys(counts, 0)
 
 
+@pytest.mark.wide
 def test_a_learner_has_one_program_for_all_first_rungs():
     """And small rungs share one, whatever their sizes."""
     sizes = {bracket.sizes[0] for bracket in make_plan(TABLE, method_named("bohb")).brackets}

@@ -2,8 +2,8 @@
 
 The quick test takes four tables of one shape, so that a method is compiled once, and those methods in which
 everything meets of which methods are made (tests/covering.py); those that learn are asked by
-``make test-wide``, but for two. The slow one takes all methods and all ten tables, and makes the checks that
-compile programs of their own.
+``make test-wide``, but for NSGA-II. The slow one takes all methods and all ten tables, and makes the checks
+that compile programs of their own.
 """
 
 import pytest

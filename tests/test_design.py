@@ -352,23 +352,19 @@ def knowing():
     return own, Learnt(prior, pool_portfolios([table], own, 0))
 
 
-AT_ONCE = [
-    {"schedule": "full", "searcher": "random", "sample": "uniform"},
-    {"schedule": "full", "searcher": "portfolio"},
-]
-LATER = [
-    PLAIN,
-    {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 2.0},
-    {"schedule": "asha-stop", "eta": 2, "R": 9, "searcher": "random", "sample": "uniform",
-     "promotion": "net", "scale": "minmax"},
-]  # fmt: skip
-
-
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "point",
-    [*AT_ONCE, *(pytest.param(point, marks=pytest.mark.wide) for point in LATER)],
+    [
+        PLAIN,
+        {"schedule": "full", "searcher": "random", "sample": "uniform"},
+        {"schedule": "full", "searcher": "random", "sample": "prior", "prior_strength": 2.0},
+        {"schedule": "full", "searcher": "portfolio"},
+        {"schedule": "asha-stop", "eta": 2, "R": 9, "searcher": "random", "sample": "uniform",
+         "promotion": "net", "scale": "minmax"},
+    ],
     ids=lambda point: f"{point['schedule']}-{point['searcher']}-{point.get('sample')}",
-)
+)  # fmt: skip
 def test_what_goes_through_lists_is_the_method_that_it_stands_for(knowing, point):
     """Uniform rows, a prior's and a portfolio's come by one program, and are those of the methods."""
     pool, known = knowing

@@ -137,6 +137,7 @@ def test_five_models():
     assert [own[-1] for own in sets_of_budgets(found["smobf"], 16)][:15] == sets
 
 
+@pytest.mark.wide
 @in_64_bits
 def test_the_front_of_five_models_is_the_best_one():
     found = selected(FIVE, FIVE_COSTS)["smobf"]

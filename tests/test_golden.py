@@ -1,7 +1,7 @@
 """Every method's decisions, pinned as integers: a change of any of them must be meant.
 
 The quick test takes methods in which everything meets of which those are made that are recorded; those that
-learn are asked by ``make test-wide``, but for a few.
+learn are asked by ``make test-wide``, but for NSGA-II.
 """
 
 import json
@@ -28,7 +28,7 @@ def may_wait(name):
 
 def asked_by(name):
     """What asks a method, other than ``make test``."""
-    wide = takes_long(name.removesuffix(BARRIER)) and name not in WITH_A_BARRIER
+    wide = takes_long(name.removesuffix(BARRIER))
     return pytest.mark.slow if may_wait(name) else pytest.mark.wide if wide else ()
 
 

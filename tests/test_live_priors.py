@@ -56,6 +56,7 @@ def test_a_live_run_begins_with_it(prior, space):
     assert np.mean(first) < np.mean(everything)
 
 
+@pytest.mark.wide
 def test_journals_tables_and_tuners_say_the_same(finished, prior, space):
     tuner, path = finished
     table = tuner.table("mine")

@@ -110,7 +110,7 @@ def survivors(rule, costs, valid, num_keep):
         (NUM_ROWS, 1),
         (NUM_ROWS, 2),
         pytest.param(5, 2, marks=pytest.mark.slow),
-        pytest.param(5, 3, marks=AS_USERS),
+        pytest.param(5, 3, marks=(AS_USERS, pytest.mark.wide)),
     ],
 )
 @pytest.mark.parametrize("name", RULES)

@@ -675,6 +675,7 @@ def test_fewer_draws_than_groups_of_runs_are_told(tmp_path: Path):
     assert not studies.remarks(units_of(content | {"seeds": 600, "settings": {"draws": 64}}))
 
 
+@pytest.mark.wide
 def test_a_damaged_calibration_is_named_and_loses_nothing(tmp_path: Path):
     related_tasks(num_rows=20, num_tasks=2).save(tmp_path / "related.npz")
     content = {"benchmarks": [str(tmp_path / "related.npz")], "methods": ["random+prior"]}

@@ -88,7 +88,8 @@ def test_with_certainty_thompson_sampling_takes_the_best_in_turn():
 
 
 @pytest.mark.parametrize(
-    "method", [pytest.param("mo-hb+prior", marks=pytest.mark.wide), "random+prior", "cts"]
+    "method",
+    [*(pytest.param(name, marks=pytest.mark.wide) for name in ("mo-hb+prior", "random+prior")), "cts"],
 )
 def test_nothing_is_proposed_twice_until_all_is_proposed(method):
     table = related_tasks(num_rows=30, num_tasks=2)
