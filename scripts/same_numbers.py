@@ -1,15 +1,18 @@
 """How far the numbers of each method are the same on other processors.
 
     python -m scripts.same_numbers [--out FOLDER] [METHOD]...
+    python -m scripts.same_numbers --prints
 
 Runs one study again and again, each time with code for another processor, and prints for each method in how
 many runs every decision is the one of the first study, and how far its mean hypervolume moves. One machine
 can play some of the others: XLA is told to do without the library that picks
 kernels by processor (as with another processor of the last ten years), and to leave out instructions, too (as
-with a much older one). docs/machines.md shows what came out.
+with a much older one). The second form prints a few letters for each step in which the prior of ``embedded``
+is made: where they differ on two machines, these part. docs/machines.md shows what came out.
 """
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,10 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mohb_jax.benchmarks.encoding import unit_features
 
+from mohb_jax import benchmarks, learn_prior
 from mohb_jax.methods import METHODS
 from mohb_jax.results import load_results
+from mohb_jax.simulation import simulate
 from mohb_jax.store import read_units
+from mohb_jax.transfer import training_rows
 from mohb_jax.types import RunLog
 
 PROCESSORS = {
@@ -64,12 +71,26 @@ def means(folder: Path) -> dict[str, float]:
     return dict(load_results(folder, "full").summary().select("method", "hypervolume_mean").iter_rows())
 
 
+def prints() -> dict[str, str]:
+    """The first letters of a hash of what each step makes of the step before it."""
+    table = benchmarks.load("embedded")
+    prior = learn_prior(table)
+    log = simulate(table, "mo-hb+prior", num_seeds=20)
+    steps = {"features": unit_features(table), "targets": training_rows(table, 0)[0], "means": prior.mu}
+    steps |= {"deviations": prior.sigma, "rows of mo-hb+prior": log.row}
+    return {name: hashlib.sha256(np.ascontiguousarray(part)).hexdigest()[:8] for name, part in steps.items()}
+
+
 def main() -> None:
-    """Prints the table of docs/machines.md."""
+    """Prints the table of docs/machines.md, or ``prints``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("methods", nargs="*", default=DEFAULT, help="all by default")
     parser.add_argument("--out", type=Path, help="where the studies are kept; a temporary folder by default")
+    parser.add_argument("--prints", action="store_true", help="of the steps of the prior, and no table")
     asked = parser.parse_args()
+    if asked.prints:
+        print(*(f"{name}: {letters}" for name, letters in prints().items()), sep="\n")
+        return
     folder = asked.out or Path(tempfile.mkdtemp())
     first, *others = [run_as(name, asked.methods, folder) for name in PROCESSORS]
     shares = [equal_runs(first, other) for other in others]
