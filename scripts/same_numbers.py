@@ -77,8 +77,8 @@ def prints() -> dict[str, str]:
     prior = learn_prior(table)
     log = simulate(table, "mo-hb+prior", num_seeds=20)
     steps = {"features": unit_features(table), "targets": training_rows(table, 0)[0], "means": prior.mu}
-    steps |= {"deviations": prior.sigma, "rows of mo-hb+prior": log.row}
-    return {name: hashlib.sha256(np.ascontiguousarray(part)).hexdigest()[:8] for name, part in steps.items()}
+    steps |= {"deviations": prior.sigma, "rows of mo-hb+prior": np.asarray(log.row)}
+    return {name: hashlib.sha256(part.tobytes()).hexdigest()[:8] for name, part in steps.items()}
 
 
 def main() -> None:
