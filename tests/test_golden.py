@@ -41,7 +41,7 @@ def test_decisions_are_the_recorded_ones(method):
 @pytest.mark.parametrize(
     "method",
     [
-        *("mo-hb", *(pytest.param(name, marks=pytest.mark.wide) for name in ("mo-asha", "monas"))),
+        *(ONE_PER_DRIVER[0], *(pytest.param(name, marks=pytest.mark.wide) for name in ONE_PER_DRIVER[1:])),
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in recorded_methods()

@@ -17,8 +17,9 @@ from tests.replay import Played, Wanted, replay
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
 KINDS = {
     **dict.fromkeys(("random", "mo-hb", "mo-asha"), ()),
-    **dict.fromkeys(("mo-asha-promote", "mo-rea", "bohb"), pytest.mark.wide),
-    **dict.fromkeys(("mo-hb+transfer", "mo-asha+transfer"), pytest.mark.wide),
+    **dict.fromkeys(
+        ("mo-asha-promote", "mo-rea", "bohb", "mo-hb+transfer", "mo-asha+transfer"), pytest.mark.wide
+    ),
 }
 """One for each way in which runs are asked and told, with its mark; the others compile for long together."""
 
