@@ -1,5 +1,6 @@
 """Where a prior's means are off, by what a run's own results say: against the definition."""
 
+import dataclasses
 import math
 
 import jax
@@ -59,7 +60,7 @@ def test_of_twice_as_many_rows_those_are_taken_that_results_speak_against_least(
     sources, searcher = small_sources(), transfer(4, one_by_one=True)
     rng = np.random.default_rng(1)
     features = rng.random((40, 2)).astype(np.float32)
-    sources = sources.__class__(**{**vars(sources), "features": jnp.asarray(features)})
+    sources = dataclasses.replace(sources, features=jnp.asarray(features), at_once=True)
     state = searcher.init(sources, jnp.int32(0), jax.random.key(0))
     both = 1 + int(np.argmax(np.asarray(sources.uses)[1:, 0].all(axis=1)))
     state = state._replace(

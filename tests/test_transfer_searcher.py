@@ -1,5 +1,6 @@
 """The searcher that learns in the run whom to trust, and the clock that tells it what is in."""
 
+import dataclasses
 import math
 
 import jax
@@ -115,12 +116,41 @@ def test_sources_are_taken_by_weight_and_random_rows_never_vanish():
     @jax.vmap
     def opened(key):
         state = searcher.init(sources, jnp.int32(0), key)
-        state = state._replace(evidence=certain_of_one.astype(jnp.float32))
+        compared = state.memory._replace(row=state.memory.row.at[0, :2].set(jnp.arange(2, dtype=jnp.int32)))
+        state = state._replace(evidence=certain_of_one.astype(jnp.float32), memory=compared)
         return searcher.suggest(sources, jnp.int32(0), state, 1)[1][0]
 
     rows = np.asarray(opened(jax.random.split(jax.random.key(4), 1000)))
     expected_share = 1 - RANDOM_SHARE + RANDOM_SHARE * np.unique(first).size / 40
     assert np.isin(rows, first).mean() == pytest.approx(expected_share, abs=0.03)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_before_two_results_compare_proposals_are_random_rows_unless_sources_are_trusted(one_by_one):
+    sources, searcher = small_sources(200), transfer(4, one_by_one)
+    trusted = dataclasses.replace(
+        sources,
+        rows=jnp.tile(jnp.arange(16, dtype=jnp.int32), (*sources.rows.shape[:3], 1)),
+        log_prior=jnp.where(jnp.arange(sources.uses.shape[0]) == 2, 0.0, -jnp.inf)[None] * jnp.ones((2, 1)),
+    )
+
+    @jax.jit
+    @jax.vmap
+    def from_lists(key, results, at_once):
+        sources = dataclasses.replace(trusted, at_once=at_once)
+        state = searcher.init(sources, jnp.int32(0), key)
+        row = state.memory.row.at[1, 0].set(150).at[0, :2].set(jnp.where(jnp.arange(2) < results, 160, -1))
+        state = state._replace(memory=state.memory._replace(row=row))
+        return searcher.suggest(sources, jnp.int32(0), state, 16)[1] < 16
+
+    keys = jax.random.split(jax.random.key(4), 600)
+    chance = RANDOM_SHARE + (1 - RANDOM_SHARE) * 16 / 200  # nearly: random rows may be those of a list
+    for results, at_once in ((0, False), (1, False), (2, False), (0, True)):
+        share = np.asarray(from_lists(keys, jnp.full(600, results), jnp.full(600, at_once))).mean(axis=0)
+        if results == 2 or at_once:
+            assert (share > 0.85).all()
+        else:
+            assert (share < chance).all()
 
 
 def test_a_rung_of_proposals_holds_no_row_twice_until_the_table_is_used_up():

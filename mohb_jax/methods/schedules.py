@@ -98,9 +98,11 @@ class TransferSettings(Settings):
         means: whether the transfer prior's means stay as learnt, or are corrected by the run's own results.
         learnt_at: whether sources learn what other tasks hold at the highest fidelity or the lowest.
         uncertainty: of the transfer prior: honest, or what a single network says of itself.
+        at_first: what is proposed before two results of a run compare: random rows, since what other tasks
+            praise may be the worst and take longest; or rows of the sources, for who trusts these tasks.
     """
 
-    draws: int = setting(128, "joint draws from each source per task", check=count(MAX_DRAWS))
+    draws: int = setting(1024, "joint draws from each source per task", check=count(MAX_DRAWS))
     means: str = setting(
         "learnt",
         "the transfer prior's means: as learnt, or corrected by the run's own results",
@@ -116,11 +118,21 @@ class TransferSettings(Settings):
         "of the transfer prior: honest, or that of a single network",
         check=one_of(("honest", "network")),
     )
+    at_first: str = setting(
+        "random",
+        "proposals before two results of a run compare: random rows, or from the sources at once",
+        check=one_of(("random", "sources")),
+    )
 
     @property
     def learning(self) -> Learning:
         """As the searcher takes it."""
-        return Learning(self.means == "corrected", self.learnt_at == "lowest", self.uncertainty == "network")
+        return Learning(
+            self.means == "corrected",
+            self.learnt_at == "lowest",
+            self.uncertainty == "network",
+            self.at_first == "sources",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,11 +126,17 @@ def weights(
 
 
 def _chosen(context: Sources, task: Array, state: TransferState, count: int) -> Int[Array, " count"]:
-    """A source for each of some proposals."""
+    """A source for each of some proposals.
+
+    Before two results compare, nothing of the run says whether the other tasks mislead, and whatever they
+    praise may take longest of all. So until then proposals are random rows.
+    """
     upto = jnp.cumsum(weights(context, task, state.evidence))
     key = jax.random.fold_in(state.key, state.num_used)
     draw = jax.random.uniform(key, (count,), jnp.float32)
-    return jnp.sum(upto[None, :-1] <= draw[:, None], axis=1, dtype=jnp.int32)
+    source = jnp.sum(upto[None, :-1] <= draw[:, None], axis=1, dtype=jnp.int32)
+    compared = jnp.any(state.memory.row[:, 1] >= 0)
+    return jnp.where(compared | context.at_once, source, 0)
 
 
 def _propose(

@@ -44,11 +44,13 @@ class Learning(NamedTuple):
             configurations begin, in place of the highest.
         one_network: what the other tasks say together is what a single network says, in place of several
             whose uncertainty is made honest.
+        at_once: proposals come from other tasks at once, in place of from when two results of a run compare.
     """
 
     corrected: bool = False
     lowest: bool = False
     one_network: bool = False
+    at_once: bool = False
 
 
 AS_LEARNT = Learning()
@@ -57,7 +59,7 @@ AS_LEARNT = Learning()
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["candidates", "rows", "predictions", "uses", "log_prior", "features"],
+    data_fields=["candidates", "rows", "predictions", "uses", "log_prior", "features", "at_once"],
     meta_fields=["num_rows"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Sources:
         log_prior: how likely each source is before a run, as a logarithm.
         num_rows: of the table.
         features: of each row, where means are corrected by them.
+        at_once: see ``Learning``.
     """
 
     candidates: Candidates
@@ -81,6 +84,7 @@ class Sources:
     log_prior: Float[Array, "tasks sources"]
     num_rows: int
     features: Float[Array, "rows features"] | None = None
+    at_once: Bool[Array, ""] | bool = False
 
 
 class Predictor(NamedTuple):
@@ -133,9 +137,8 @@ def prepared_sources(
         untested = UNTESTED if prior is None else VOUCHED
         trust = np.stack([reliability(table, alone, task, untested) for task in tasks])
         kept[call] = _make(table, joint, alone, trust, tasks, seed, draws)
-    if not learning.corrected:
-        return kept[call]
-    return dataclasses.replace(kept[call], features=jnp.asarray(unit_features(table), jnp.float32))
+    features = jnp.asarray(unit_features(table), jnp.float32) if learning.corrected else None
+    return dataclasses.replace(kept[call], features=features, at_once=jnp.bool_(learning.at_once))
 
 
 _LOWEST: weakref.WeakKeyDictionary[AnyTable, AnyTable] = weakref.WeakKeyDictionary()
