@@ -1,9 +1,9 @@
 """What each part of transfer contributes (docs/transfer.md): runs with parts switched off or on.
 
-    python -m scripts.transfer_ablation [--table embedded] [--seeds 100] [--base random --base mo-hb]
+    python -m scripts.transfer_ablation [--table embedded] [--quality reversed] [--seeds 100] [--base mo-hb]
 
-Prints a table in Markdown: each variant minus the recommended one, in thousandths of the true front's
-hypervolume, with the ends of its 95 % interval.
+Prints a table in Markdown: what the method has without transfer, and in thousandths of the true front's
+hypervolume what each variant has beyond that, with the ends of its 95 % interval.
 """
 
 import argparse
@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.credit import SIDE_BY_SIDE
 
 from mohb_jax import benchmarks, learn_transfer_prior
 from mohb_jax.analysis.statistics import intervals
-from scripts.transfer_protocol import CHOSEN_ON, INDICATORS, Setting, measured
+from scripts.transfer_protocol import CHOSEN_ON, INDICATORS, Setting, measured, settings
 
 
 class Variant(NamedTuple):
@@ -34,38 +33,51 @@ VARIANTS = {
     "learnt at the lowest fidelity (part 4)": Variant("transfer", {"learnt_at": "lowest"}),
     "without learning whom to trust (part 2)": Variant("prior", {}, honest=True),
     "without parts 1 and 2": Variant("prior", {}),
+    "from the sources at once": Variant("transfer", {"at_first": "sources"}),
 }
 
 
-def values(table: AnyTable, base: str, variant: Variant, num_seeds: int) -> Float[np.ndarray, "cells runs"]:
+def values(setting: Setting, method: str, num_seeds: int, **options: Any) -> Float[np.ndarray, "cells runs"]:
     """Credits and indicators of each run, mean over tasks."""
-    options = variant.options | ({"prior": learn_transfer_prior(table)} if variant.honest else {})
-    found = measured(Setting(table, table.tasks, None), f"{base}+{variant.suffix}", num_seeds, **options)
+    found = measured(setting, method, num_seeds, **options)
     cells = [(credit, indicator) for indicator in INDICATORS for credit in SIDE_BY_SIDE]
-    return np.array([np.mean([found[t][c][i] for t in table.tasks], axis=0) for c, i in cells])
+    return np.array([np.mean([found[t][c][i] for t in setting.tasks], axis=0) for c, i in cells])
+
+
+def options_of(setting: Setting, variant: Variant) -> dict[str, Any]:
+    """What ``simulate`` is given for a variant."""
+    if not variant.honest:
+        return variant.options
+    return variant.options | {"prior": learn_transfer_prior(setting.sources or setting.table)}
 
 
 def main() -> None:
     """Runs all variants and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--table", choices=CHOSEN_ON, default="embedded")
+    parser.add_argument("--quality", choices=("as they are", "reversed", "shuffled"), default="as they are")
     parser.add_argument("--seeds", type=int, default=100, help="runs per task")
     parser.add_argument("--base", action="append", help="repeatable; random and mo-hb if none")
+    parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="repeatable; all if none")
     chosen = parser.parse_args()
-    table = benchmarks.load(chosen.table)
+    (setting,) = settings(benchmarks.load(chosen.table), chosen.quality)
     heads = [f"{credit}, {what}" for what in ("end", "area") for credit in SIDE_BY_SIDE]
     print(f"| method | variant | {' | '.join(heads)} |", "|---" * 6 + "|", sep="\n", flush=True)
     for base in chosen.base or ("random", "mo-hb"):
-        recommended = None
-        for name, variant in VARIANTS.items():
-            own = values(table, base, variant, chosen.seeds)
-            recommended = own if recommended is None else recommended
-            print(f"| {base} | {name} | {' | '.join(_cells(own, recommended))} |", flush=True)
+        without = values(setting._replace(sources=None), base, chosen.seeds)
+        print(f"| {base} | no transfer | {' | '.join(_cells(without))} |", flush=True)
+        for name in chosen.variant or VARIANTS:
+            variant = VARIANTS[name]
+            options = options_of(setting, variant)
+            own = values(setting, f"{base}+{variant.suffix}", chosen.seeds, **options)
+            print(f"| {base} | {name} | {' | '.join(_cells(own, without))} |", flush=True)
 
 
-def _cells(own: Float[np.ndarray, "cells runs"], other: Float[np.ndarray, "cells runs"]) -> list[str]:
-    """Of the recommended variant its means; of others the differences."""
-    if own is other:
+def _cells(
+    own: Float[np.ndarray, "cells runs"], other: Float[np.ndarray, "cells runs"] | None = None
+) -> list[str]:
+    """Means, or differences."""
+    if other is None:
         return [f"{value:.3f}" for value in own.mean(axis=1)]
     rows = zip((own - other).mean(axis=1), intervals(own - other), strict=True)
     return [f"{1000 * mean:+.0f} ({1000 * low:.0f}, {1000 * high:.0f})" for mean, (low, high) in rows]

@@ -8,6 +8,7 @@ tables of docs/transfer.md from what is there, and writes all differences to ``d
 """
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from mohb_jax.benchmarks.contract import AnyTable
-from mohb_jax.benchmarks.credit import SIDE_BY_SIDE, counted
+from mohb_jax.benchmarks.contract import AnyTable, ResultTable
+from mohb_jax.benchmarks.credit import SIDE_BY_SIDE, Credit, counted
 
 from mohb_jax import benchmarks, simulate
 from mohb_jax.analysis.curves import benchmark_cells
@@ -95,11 +96,15 @@ def measured(
     unit = Unit(spec, log._replace(task=place[log.task]))
     found: dict[str, Any] = {task: {} for task in tasks}
     for credit in SIDE_BY_SIDE:
-        for cell in benchmark_cells(
-            table.name, counted(table.select(tasks=tasks), credit), [unit], (method,)
-        ):
+        for cell in benchmark_cells(table.name, _counted(table, tasks, credit), [unit], (method,)):
             found[cell.task][credit] = {name: np.round(cell.final[name], 6).tolist() for name in INDICATORS}
     return found
+
+
+@functools.lru_cache(maxsize=2 * len(SIDE_BY_SIDE))
+def _counted(table: AnyTable, tasks: tuple[str, ...], credit: Credit) -> ResultTable:
+    """The same table each time: with it true fronts, which take minutes where rows are many."""
+    return counted(table.select(tasks=tasks), credit)
 
 
 def jobs(tables: Sequence[str], qualities: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -166,13 +171,18 @@ class Difference(NamedTuple):
     tasks: int
 
 
+def base_of(method: str) -> str:
+    """The method that learns from no other task with which a method is compared."""
+    return method.partition("+")[0] if "+" in method else "random"
+
+
 def differences(out: Path) -> Iterator[Difference]:
     """Of everything in a folder against what it is compared with."""
     for path in sorted(out.glob("*/*/*.json")):
         table, quality, method = path.parent.parent.name, path.parent.name, path.stem
-        base = method.partition("+")[0] if "+" in method else "random"
         if quality == NONE:
             continue
+        base = base_of(method)
         against = [out / table / NONE / f"{base}.json"]
         if method.endswith("+transfer"):
             against.append(path.with_name(f"{base}+prior.json"))
@@ -273,7 +283,7 @@ def main() -> None:
         parser.error(f"--seeds is {chosen.seeds}: intervals take two or more")
     if not chosen.only_table:
         wanted = jobs(chosen.table or TABLES, chosen.quality or QUALITIES)
-        methods = (*BASES, *chosen.method) if chosen.method else tuple(METHODS)  # compared with the former
+        methods = (*map(base_of, chosen.method), *chosen.method) if chosen.method else tuple(METHODS)
         run_missing(chosen.out, chosen.seeds, [job for job in wanted if job[2] in methods])
     found = list(differences(chosen.out))
     if not found:
