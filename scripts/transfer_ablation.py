@@ -15,7 +15,7 @@ from mohb_jax.benchmarks.credit import SIDE_BY_SIDE
 
 from mohb_jax import benchmarks, learn_transfer_prior
 from mohb_jax.analysis.statistics import intervals
-from scripts.transfer_protocol import CHOSEN_ON, INDICATORS, Setting, measured, settings
+from scripts.transfer_protocol import CHOSEN_ON, INDICATORS, QUALITIES, Setting, measured, settings
 
 
 class Variant(NamedTuple):
@@ -55,7 +55,7 @@ def main() -> None:
     """Runs all variants and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--table", choices=CHOSEN_ON, default="embedded")
-    parser.add_argument("--quality", choices=("as they are", "reversed", "shuffled"), default="as they are")
+    parser.add_argument("--quality", choices=QUALITIES[:-1], default=QUALITIES[0])
     parser.add_argument("--seeds", type=int, default=100, help="runs per task")
     parser.add_argument("--base", action="append", help="repeatable; random and mo-hb if none")
     parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="repeatable; all if none")

@@ -101,9 +101,10 @@ def measured(
     return found
 
 
-@functools.lru_cache(maxsize=2 * len(SIDE_BY_SIDE))
+@functools.cache
 def _counted(table: AnyTable, tasks: tuple[str, ...], credit: Credit) -> ResultTable:
-    """The same table each time: with it true fronts, which take minutes where rows are many."""
+    """The same table each time, until ``_kept`` forgets: with it true fronts, which take minutes where rows
+    are many."""
     return counted(table.select(tasks=tasks), credit)
 
 
@@ -150,6 +151,7 @@ def _kept(name: str, quality: str) -> list[Setting]:
     learnt from them."""
     if (name, quality) not in _LAST:
         _LAST.clear()
+        _counted.cache_clear()
         _LAST[name, quality] = settings(benchmarks.load(name), quality)
     return _LAST[name, quality]
 

@@ -31,8 +31,8 @@ BETWEEN_TASKS = 0.5
 LEAST_CORRELATION = 0.3
 """From which on tasks foretell another one."""
 UNTESTED, VOUCHED = 0.1, 0.5
-"""How likely an objective is foretold where no other task could test that: a run looks for itself first,
-unless the caller gave the prior."""
+"""How likely an objective is foretold where no other task could test that: little, unless the caller gave the
+prior."""
 
 
 class Learning(NamedTuple):
