@@ -124,9 +124,11 @@ def wide(record: Record, slots: int) -> Record:
 
 def with_slots(part: np.ndarray, slots: int) -> np.ndarray:
     """A field of a log with so many slots; added ones hold nothing."""
+    if part.shape[1] >= slots:
+        return part[:, :slots]
     filler: Any = False if part.dtype == bool else np.inf if part.dtype.kind == "f" else -1
-    width = [(0, 0), (0, max(0, slots - part.shape[1]))] + [(0, 0)] * (part.ndim - 2)
-    return np.pad(part, width, constant_values=filler)[:, :slots]
+    width = [(0, 0), (0, slots - part.shape[1])] + [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, width, constant_values=filler)
 
 
 def blanked(

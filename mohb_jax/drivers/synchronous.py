@@ -286,8 +286,8 @@ def _pass(
             state = seen if observes else state
         if learn is not None:
             jobs, size = in_one(plan.shape, bracket.sizes, rungs[-len(bracket.sizes) :])
-            clock = started(plan.shape, jobs) if clock is None else clock
             wait = not plan.overlap
+            clock = started(plan.shape, jobs) if clock is None and not wait else clock
             state, clock = learnt(learn, wait, context, lanes.task, state, clock, bracket_number, size, jobs)
     return state, clock, rungs
 

@@ -206,11 +206,11 @@ def _filled(
 ) -> tuple[TransferState, Array, Array]:
     """Random rows in the places that no list has filled, which stay where they are."""
     found = row >= 0
-    num_found = jnp.sum(found, dtype=jnp.int32)
-    place = jnp.where(found, jnp.cumsum(found) - 1, num_found + jnp.cumsum(~found) - 1)
-    packed = jnp.full_like(row, -1).at[place].set(row)
-    state, packed, valid = filled_up(context.candidates, task, state, packed, num_found, num_suggestions)
-    return state, packed[place], valid[place]
+    missing = num_suggestions - jnp.sum(found, dtype=jnp.int32)
+    none = jnp.full_like(row, -1)
+    state, random, there = filled_up(context.candidates, task, state, none, jnp.int32(0), missing)
+    place = jnp.maximum(jnp.cumsum(~found) - 1, 0)
+    return state, jnp.where(found, row, random[place]), found | there[place]
 
 
 def _propose_one_by_one(
