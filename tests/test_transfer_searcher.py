@@ -116,7 +116,7 @@ def test_sources_are_taken_by_weight_and_random_rows_never_vanish():
     @jax.vmap
     def opened(key):
         state = searcher.init(sources, jnp.int32(0), key)
-        compared = state.memory._replace(row=state.memory.row.at[0, :2].set(jnp.arange(2, dtype=jnp.int32)))
+        compared = state.memory._replace(row=state.memory.row.at[0, :3].set(jnp.arange(3, dtype=jnp.int32)))
         state = state._replace(evidence=certain_of_one.astype(jnp.float32), memory=compared)
         return searcher.suggest(sources, jnp.int32(0), state, 1)[1][0]
 
@@ -126,7 +126,7 @@ def test_sources_are_taken_by_weight_and_random_rows_never_vanish():
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_before_two_results_compare_proposals_are_random_rows_unless_sources_are_trusted(one_by_one):
+def test_before_three_results_compare_proposals_are_random_rows_unless_sources_are_trusted(one_by_one):
     sources, searcher = small_sources(200), transfer(4, one_by_one)
     trusted = dataclasses.replace(
         sources,
@@ -139,7 +139,8 @@ def test_before_two_results_compare_proposals_are_random_rows_unless_sources_are
     def from_lists(key, results, at_once):
         sources = dataclasses.replace(trusted, at_once=at_once)
         state = searcher.init(sources, jnp.int32(0), key)
-        row = state.memory.row.at[1, 0].set(150).at[0, :2].set(jnp.where(jnp.arange(2) < results, 160, -1))
+        known = jnp.where(jnp.arange(3) < results, 160, -1)
+        row = state.memory.row.at[1, 0].set(150).at[0, :3].set(known)
         state = state._replace(memory=state.memory._replace(row=row))
         return searcher.suggest(sources, jnp.int32(0), state, 16)[1] < 16
 
@@ -148,8 +149,8 @@ def test_before_two_results_compare_proposals_are_random_rows_unless_sources_are
     trusting = 1 - RANDOM_SHARE + RANDOM_SHARE * chance
     for results, at_once, expected in (
         (0, False, chance),
-        (1, False, chance),
-        (2, False, trusting),
+        (2, False, chance),
+        (3, False, trusting),
         (0, True, trusting),
     ):
         share = np.asarray(from_lists(keys, jnp.full(600, results), jnp.full(600, at_once))).mean(axis=0)

@@ -98,7 +98,7 @@ class TransferSettings(Settings):
         means: whether the transfer prior's means stay as learnt, or are corrected by the run's own results.
         learnt_at: whether sources learn what other tasks hold at the highest fidelity or the lowest.
         uncertainty: of the transfer prior: honest, or what a single network says of itself.
-        at_first: what is proposed before two results of a run compare: random rows, since what other tasks
+        at_first: what is proposed before three results of a run compare: random rows, since what other tasks
             praise may be the worst and take longest; or rows of the sources, for who trusts these tasks.
     """
 
@@ -120,7 +120,7 @@ class TransferSettings(Settings):
     )
     at_first: str = setting(
         "random",
-        "proposals before two results of a run compare: random rows, or from the sources at once",
+        "proposals before three results of a run compare: random rows, or from the sources at once",
         check=one_of(("random", "sources")),
     )
 

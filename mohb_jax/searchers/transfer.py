@@ -35,6 +35,9 @@ LEVELS = 8
 """Fidelities at which the last results are remembered."""
 REMEMBERED = 3
 """Results at each of them, with which a new one is compared."""
+LOOKED_AT = 3
+"""Results at one fidelity that a run must have before it proposes what other tasks praise; ``REMEMBERED`` at
+most."""
 CHOICE = 2
 """Times as many rows of a list as are wanted are looked at where means are corrected."""
 
@@ -128,14 +131,14 @@ def weights(
 def _chosen(context: Sources, task: Array, state: TransferState, count: int) -> Int[Array, " count"]:
     """A source for each of some proposals.
 
-    Before two results compare, nothing of the run says whether the other tasks mislead, and whatever they
+    Before some results compare, nothing of the run says whether the other tasks mislead, and whatever they
     praise may take longest of all. So until then proposals are random rows.
     """
     upto = jnp.cumsum(weights(context, task, state.evidence))
     key = jax.random.fold_in(state.key, state.num_used)
     draw = jax.random.uniform(key, (count,), jnp.float32)
     source = jnp.sum(upto[None, :-1] <= draw[:, None], axis=1, dtype=jnp.int32)
-    compared = jnp.any(state.memory.row[:, 1] >= 0)
+    compared = jnp.any(state.memory.row[:, LOOKED_AT - 1] >= 0)
     return jnp.where(compared | context.at_once, source, 0)
 
 

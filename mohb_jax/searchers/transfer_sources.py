@@ -44,7 +44,8 @@ class Learning(NamedTuple):
             configurations begin, in place of the highest.
         one_network: what the other tasks say together is what a single network says, in place of several
             whose uncertainty is made honest.
-        at_once: proposals come from other tasks at once, in place of from when two results of a run compare.
+        at_once: proposals come from other tasks at once, in place of from when three results of a run
+            compare.
     """
 
     corrected: bool = False
