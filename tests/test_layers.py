@@ -4,6 +4,8 @@ import ast
 import functools
 import graphlib
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -215,6 +217,13 @@ def test_circles_are_found():
     assert len(found) == 4
     assert found[0] == found[-1]
     assert all(whom == {"a": "b", "b": "c", "c": "a"}[who] for who, whom in itertools.pairwise(found))
+
+
+def test_a_study_starts_without_what_loads_slowly():
+    slow = ("matplotlib", "scipy.cluster", "scipy.optimize", "scipy.stats")
+    script = f"import sys, mohb_jax.running, mohb_jax.study; print([n for n in {slow} if n in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_no_module_is_too_long():

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its parts load when they are first used
 from jaxtyping import Bool, Float
-from scipy.sparse import csgraph
 
 from mohb_jax.analysis.comparison import DECIMALS, Comparison
 from mohb_jax.analysis.statistics import resample_counts, tail
@@ -90,7 +90,9 @@ def wins(values: Float[np.ndarray, "tasks k"]) -> Float[np.ndarray, "tasks k k"]
 
 def is_connected(won: Float[np.ndarray, "k k"] | Bool[np.ndarray, "k k"]) -> bool:
     """Whether finite worths exist: nobody, and no group, only wins against or only loses to the others."""
-    return bool(csgraph.connected_components(won > 0, directed=True, connection="strong")[0] == 1)
+    return bool(
+        scipy.sparse.csgraph.connected_components(won > 0, directed=True, connection="strong")[0] == 1
+    )
 
 
 def _are_connected(won: Float[np.ndarray, "*sets k k"]) -> Bool[np.ndarray, "*sets"]:

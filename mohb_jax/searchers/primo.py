@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
+import scipy  # its parts load when they are first used
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable

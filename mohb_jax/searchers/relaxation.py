@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
+import scipy  # its parts load when they are first used
 from jaxtyping import Bool, Float, Int
 
 from mohb_jax.types import Array, Key

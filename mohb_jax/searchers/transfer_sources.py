@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy  # its parts load when they are first used
 from jaxtyping import Bool, Float, Float16, Int
-from scipy.cluster import hierarchy
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
@@ -300,6 +300,7 @@ def clustered(distance: Float[np.ndarray, "n n"], most: int) -> Int[np.ndarray, 
     if len(distance) <= most:
         return np.arange(1, len(distance) + 1)
     condensed = np.maximum(distance, 0)[np.triu_indices(len(distance), 1)]
+    hierarchy = scipy.cluster.hierarchy
     return hierarchy.fcluster(hierarchy.linkage(condensed, "average"), most, "maxclust")
 
 
