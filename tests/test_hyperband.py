@@ -351,3 +351,10 @@ def test_small_batches_of_lanes_change_nothing(monkeypatch):
     assert compiled.count > 0
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_lanes_that_learn_are_dealt_to_all_processors(monkeypatch):
+    monkeypatch.setenv("NPROC", "2")
+    for most, num_lanes, expected in ((1024, 8, 8), (1024, 700, 256), (1024, 1400, 280), (16, 9000, 16)):
+        assert driver._lanes_together(most, num_lanes) == expected
+    assert driver._lanes_together(1024, 10_000) == 1024

@@ -24,12 +24,15 @@ from mohb_jax.kernels.clock import Layout, Timeline, list_schedule, overlap_sche
 from mohb_jax.kernels.promotion import Cut, PromotionRule, RungRule
 from mohb_jax.schedule import Bracket
 from mohb_jax.searchers.base import Context, Searcher, Seen, State, first_state
+from mohb_jax.threads import num_processors
 from mohb_jax.transfer import Prior
 from mohb_jax.types import Array, Key, RunLog
 
 CACHED_PAIRS = 1 << 22
 """Pairs of rows that a rung step compares at a time: beyond the cache of the processor one costs three times
 as much."""
+LEAST_TOGETHER = 256
+"""Lanes of a searcher that learns: with fewer, calls cost as much as what they compute."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,8 +223,15 @@ def simulate_learners(
     def run(shared: tuple[Cells, Context], own: Lanes) -> RunLog:
         return simulate_lanes(plan, *shared, most_rows, own, with_unfinished)
 
-    size = min(plan.searcher.lanes_per_batch, len(lanes.task))
+    size = _lanes_together(plan.searcher.lanes_per_batch, len(lanes.task))
     return _joined_logs(in_turns(run, (cells, context), lanes, size, devices), len(lanes.task))
+
+
+def _lanes_together(most: int, num_lanes: int) -> int:
+    """Lanes of a batch: so many that each processor has two batches beside the first, which compiles while
+    the others wait; but no less than ``LEAST_TOGETHER``, if there are as many."""
+    even = -(-num_lanes // (2 * num_processors() + 1))
+    return min(most, num_lanes, max(LEAST_TOGETHER, even))
 
 
 def _joined_logs(logs: list[RunLog], num_lanes: int) -> RunLog:

@@ -23,8 +23,8 @@ from mohb_jax.searchers.seen_rows import filled_up, first_unseen, marked
 from mohb_jax.searchers.transfer_sources import AS_LEARNT, Learning, Sources, prepared_sources
 from mohb_jax.types import RUN_GROUPS, Array, Key
 
-LANES = 256
-"""That advance together."""
+LANES, LANES_OF_BRACKETS = 256, 1024
+"""That advance together: where workers ask one by one, and where brackets are proposed as a whole."""
 RANDOM_SHARE = 0.1
 """Of the proposals: it never vanishes."""
 FORGETTING = 0.998
@@ -83,7 +83,7 @@ def transfer(draws: int, one_by_one: bool = False, learning: Learning = AS_LEARN
             suggest_up_to=_one_by_one_up_to, learn=_learn, numbered=True,
         )  # fmt: skip
     return Searcher(
-        prepare, _init, _propose, ignore, LANES,
+        prepare, _init, _propose, ignore, LANES_OF_BRACKETS,
         suggest_up_to=_propose_up_to, tags=("lists",), learn=_learn, numbered=True,
     )  # fmt: skip
 
