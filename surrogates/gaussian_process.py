@@ -8,7 +8,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool, Float, Int
 from mohb_jax.surrogates import Array
-from mohb_jax.surrogates.factor import inverse_factor, product
+from mohb_jax.surrogates.factor import columns_times, inverse_factor, product
 
 LEAST_NOISE = 1e-3
 """Floor of the noise variance, on targets of variance 1; it keeps factors in 32 bits accurate."""
@@ -84,7 +84,7 @@ def fit(
     features, scaled, offset, deviation = _standardised(features, targets, valid)
     start = prior_mode(features.shape[1], scaled.dtype) if start is None else start
     best, whitening = _searched(start, features, scaled, valid, valid, num_steps, num_steps, learning_rate)
-    constant, weights = _solve(whitening, scaled, valid)
+    constant, weights = _without_constant(_solved(whitening, scaled, valid), valid)
     return GaussianProcess(best, features, valid, whitening, weights, constant, offset, deviation)
 
 
@@ -249,13 +249,12 @@ def believing(
     _, scaled, offset, deviation = _standardised(features, targets, observed)
     index = jnp.arange(observed.shape[0])
     present = observed | jnp.any((index[:, None] == place[None]) & is_pending[None], axis=1)
-    ones = observed.astype(scaled.dtype)
-    solved = product(whitening.T, product(whitening, jnp.stack([scaled, ones], axis=1)))
+    solved = _solved(whitening, scaled, observed)
     among = jnp.where(is_pending[None], whitening[:, place], 0)
     precision = product(among.T, among) + jnp.diag(jnp.where(is_pending, 0, 1).astype(scaled.dtype))
     root = inverse_factor(precision)
     excess = product(root.T, product(root, jnp.where(is_pending[:, None], solved[place], 0)))
-    solved = solved - product(whitening.T, product(among, excess))
+    solved = solved - columns_times(product(among, excess), whitening)
     constant, weights = _without_constant(solved, observed)
     features = jnp.where(present[:, None], features, 0)
     process = GaussianProcess(
@@ -401,7 +400,8 @@ def _factored(
     distance = _distance(hyperparameters, features, features)
     kernel = _masked(_matern(hyperparameters, distance), valid)
     whitening = inverse_factor(kernel + _noise_diagonal(hyperparameters, valid))
-    return _Factored(valid, distance, kernel, whitening, *_solve(whitening, targets, valid))
+    found = _without_constant(_solved(whitening, targets, valid), valid)
+    return _Factored(valid, distance, kernel, whitening, *found)
 
 
 def _gradient(
@@ -482,18 +482,19 @@ def _noise(hyperparameters: Hyperparameters) -> Float[Array, ""]:
     return LEAST_NOISE + jnp.exp(hyperparameters.log_noise)
 
 
-def _solve(
+def _solved(
     whitening: Float[Array, "n n"], targets: Float[Array, " n"], valid: Bool[Array, " n"]
-) -> tuple[Float[Array, ""], Float[Array, " n"]]:
-    """Constant mean of greatest likelihood, and the kernel matrix inverse times what it leaves."""
-    both = jnp.stack([jnp.where(valid, targets, 0), valid.astype(targets.dtype)], axis=1)
-    return _without_constant(product(whitening.T, product(whitening, both)), valid)
+) -> Float[Array, "n 2"]:
+    """The kernel matrix inverse times the targets, which are 0 where padded, and times ones."""
+    both = targets, valid.astype(targets.dtype)
+    return columns_times(jnp.stack([product(whitening, each) for each in both], axis=1), whitening)
 
 
 def _without_constant(
     solved: Float[Array, "n 2"], valid: Bool[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, " n"]]:
-    """The same, from the kernel matrix inverse times the targets and times ones."""
+    """Constant mean of greatest likelihood, and the kernel matrix inverse times what it leaves; from what
+    ``_solved`` gives."""
     first, second = jnp.sum(jnp.where(valid[:, None], solved, 0), axis=0)
     constant = first / jnp.where(second > 0, second, 1)
     return constant, solved[:, 0] - constant * solved[:, 1]

@@ -7,7 +7,7 @@ methods as they are.
 import jax
 import pytest
 
-from mohb_jax.searchers import gcp, kriging_believer, task_models
+from mohb_jax.searchers import gcp, kriging_believer, shortlist, task_models
 from mohb_jax.testing import method_checks, parts, searcher_checks
 from tests.covering import covering
 from tests.test_conformance import COSTLY, PARTS_CHECKED, QUICK_CHECKS, QUICK_TABLES, SERVED, conforms
@@ -26,6 +26,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kriging_believer, "CAPACITY", CAPACITY)
         patch.setattr(kriging_believer, "SIZES", (CAPACITY,))
+        patch.setattr(shortlist, "SIZES", (CAPACITY,))
         patch.setattr(task_models, "CAPACITY", CAPACITY)
         patch.setattr(task_models, "BASE_STEPS", 5)
         patch.setattr(gcp.Fitting, "sizes", (CAPACITY,))

@@ -12,9 +12,12 @@ import scipy.stats
 
 from mohb_jax.errors import InputError
 from mohb_jax.kernels.expected_improvement import (
+    NUM_ANCHORS,
     expected_hypervolume_improvement,
     expected_shortfall,
+    hypervolume_improvement_bound,
     log_expected_hypervolume_improvement,
+    log_hypervolume_improvement_bound,
     undominated_boxes,
 )
 
@@ -156,6 +159,36 @@ def test_boxes_are_disjoint_few_and_fill_what_is_not_dominated(m):
         np.testing.assert_array_equal(inside, ~dominated)
 
 
+@pytest.mark.parametrize(("n", "m"), [(0, 2), (1, 1), (9, 1), (1, 2), (12, 2), (1, 3), (5, 3), (12, 3)])
+def test_no_improvement_is_beyond_its_bound(n, m):
+    bound = jax.jit(hypervolume_improvement_bound)
+    for seed in range(4):
+        costs, reference, mean, deviation = case(n, m, 1000, 100 * seed + n)
+        rows, valid = padded(costs)
+        most = np.asarray(bound(rows, valid, reference, mean, deviation))
+        exact = improvement(rows, valid, reference, mean, deviation)
+        assert (exact <= most * (1 + 1e-9) + 1e-15).all()
+        if n < 2 or m == 1:  # one row dominates all others, or there is none
+            np.testing.assert_allclose(most, exact, rtol=1e-9)
+
+
+def test_a_bound_is_the_least_improvement_on_one_of_the_rows_that_dominate_most():
+    costs, reference, mean, deviation = case(10, 3, 1000, seed=4)
+    order = np.argsort(-np.prod(reference - np.minimum(costs, reference), axis=1))[:NUM_ANCHORS]
+    alone = [improvement(*padded(costs[[k]]), reference, mean, deviation) for k in order]
+    ours = hypervolume_improvement_bound(*padded(costs), reference, mean, deviation)
+    np.testing.assert_allclose(ours, np.min(alone, axis=0), rtol=1e-9)
+
+
+def test_numbers_of_32_bits_have_six_digits():
+    room = np.linspace(-30, 30, 4001)
+    ours = expected_shortfall(jnp.float32(room), jnp.zeros(4001, jnp.float32), jnp.ones(4001, jnp.float32))
+    exact = expected_shortfall(jnp.asarray(room), jnp.zeros(4001), jnp.ones(4001))
+    seen = np.asarray(exact) > 1e-36
+    np.testing.assert_allclose(ours[np.abs(room) < 5], exact[np.abs(room) < 5], rtol=5e-6)
+    np.testing.assert_allclose(np.log(ours[seen]), np.log(exact[seen]), rtol=2e-6, atol=2e-6)
+
+
 def test_variants_and_infinite_rows(variant):
     costs, reference, mean, deviation = case(10, 3, 1000, seed=8)
     costs[3] = np.inf
@@ -182,11 +215,15 @@ def test_the_logarithm_of_the_improvement_has_no_end(far):
     def both(costs, valid, reference, mean, deviation):
         boxes = undominated_boxes(costs, valid, reference)
         log = log_expected_hypervolume_improvement(boxes, mean, deviation)
-        return log, expected_hypervolume_improvement(boxes, mean, deviation)
+        most = log_hypervolume_improvement_bound(costs, valid, reference, mean, deviation)
+        plain = hypervolume_improvement_bound(costs, valid, reference, mean, deviation)
+        return log, expected_hypervolume_improvement(boxes, mean, deviation), most, plain
 
-    log, plain = both(*padded(costs), reference, mean, deviation)
+    log, plain, most, plain_most = both(*padded(costs), reference, mean, deviation)
+    assert (log <= most + 1e-8).all()
     if far < 60:
         np.testing.assert_allclose(np.exp(log), plain, rtol=1e-8)
+        np.testing.assert_allclose(np.exp(most), plain_most, rtol=1e-8)
         return
     assert (plain == 0).all()
     assert np.isfinite(log).all()

@@ -55,6 +55,7 @@ def example():
         jnp.asarray(row),
         jnp.asarray(mean),
         jnp.asarray(deviation),
+        jnp.ones(6, bool),
         jnp.asarray(0.5),
     )
     scaled = (costs - costs.min(axis=0)) / np.ptp(costs, axis=0)

@@ -22,16 +22,20 @@ from mohb_jax.types import Array
 
 MAX_OBJECTIVES = 3
 """More would take a number of boxes that grows with the square of the number of rows, or faster."""
+BOXES = 8
+"""That are summed over in one turn of a loop."""
+NUM_ANCHORS = 4
+"""Rows that ``hypervolume_improvement_bound`` goes by."""
 INDIFFERENCE = 1e-6
 """Differences in the logarithm of the expected improvement that do not count: chance decides. Rows can be
 exactly as promising as one another, and neither the order of the table nor rounding may choose."""
 
 _FARTHEST = 38.0  # deviations: there the density underflows
 _BEND = 4.0
-_DEGREE = 18
+_DEGREES = {4: 10, 8: 18}  # by the bytes of a number: what is left out is below its last digits
 
 
-def _tail_factors() -> np.ndarray:
+def _tail_factors(degree: int) -> list[float]:
     """Coefficients of a polynomial, the highest power first; see ``_standard_shortfall``."""
 
     def factor(s: np.ndarray) -> np.ndarray:
@@ -39,11 +43,11 @@ def _tail_factors() -> np.ndarray:
         x = np.maximum(_BEND / t - _BEND, 0)
         return (1 - x * np.sqrt(np.pi / 2) * erfcx(x / np.sqrt(2))) / t**2
 
-    nodes = chebyshev.chebpts1(_DEGREE + 1)
-    return chebyshev.cheb2poly(chebyshev.chebfit(nodes, factor(nodes), _DEGREE))[::-1]
+    nodes = chebyshev.chebpts1(degree + 1)
+    return chebyshev.cheb2poly(chebyshev.chebfit(nodes, factor(nodes), degree))[::-1].tolist()
 
 
-_TAIL_FACTORS = _tail_factors()
+_TAIL_FACTORS = {size: _tail_factors(degree) for size, degree in _DEGREES.items()}
 
 
 class Boxes(NamedTuple):
@@ -52,7 +56,8 @@ class Boxes(NamedTuple):
     edges: Float[Array, "m edges"]
     """Of each objective, ascending: minus infinity, the values of the rows, the reference."""
     lower: Int[Array, "m boxes"]
-    """Where a box begins, as a place among the edges of each objective."""
+    """Where a box begins, as a place among the edges of each objective. Every box has no lower end in the
+    second objective, or in the only one; see ``_endless``."""
     upper: Int[Array, "m boxes"]
     """Where it ends; where it begins if there is no box."""
     number: Int[Array, ""]
@@ -149,6 +154,11 @@ def _swept(place: Int[Array, "m n"], counts: Bool[Array, " n"]) -> tuple[Array, 
     return end.lower[used], end.upper[used], end.number
 
 
+def _endless(num_objectives: int) -> int:
+    """The objective in which no box has a lower end."""
+    return min(1, num_objectives - 1)
+
+
 def expected_shortfall(
     threshold: Float[Array, "*n"], mean: Float[Array, "*n"], deviation: Float[Array, "*n"]
 ) -> Float[Array, "*n"]:
@@ -170,7 +180,8 @@ def expected_shortfall(
 
 
 def _standard_shortfall(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """``density(u) + u * distribution(u)`` of the standard normal, to 12 digits in either tail.
+    """``density(u) + u * distribution(u)`` of the standard normal, to 12 digits in either tail, or to 6 of
+    numbers of 32 bits.
 
     For u < 0 it is the density times a factor that falls from 1 like ``u**-2``; that factor is the square of
     ``t = 1 / (1 - u / 4)`` times a polynomial in t. The library's distribution function takes five times as
@@ -186,7 +197,10 @@ def _tail_factor(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     t = _BEND / (_BEND + x)
     least = _BEND / (_BEND + _FARTHEST)
     s = (2 * t - 1 - least) / (1 - least)
-    return t**2 * functools.reduce(lambda total, power: total * s + power, _TAIL_FACTORS.tolist(), 0.0)
+    total = jnp.zeros_like(s)
+    for power in _TAIL_FACTORS[x.dtype.itemsize]:
+        total = total * s + power
+    return t**2 * total
 
 
 def expected_hypervolume_improvement(
@@ -194,7 +208,7 @@ def expected_hypervolume_improvement(
 ) -> Float[Array, " rows"]:
     """Expectation of the hypervolume that each row would add, its objectives independent normal variables.
 
-    Exact for one, two and three objectives; with one it is the expected improvement. Takes two
+    Exact for one, two and three objectives; with one it is the expected improvement. Takes up to two
     distribution functions per row, objective and box, which is cheaper than to tabulate them.
 
     Args:
@@ -209,19 +223,80 @@ def expected_hypervolume_improvement(
         over boxes).
     """
 
-    def expected(objective: int, place: Int[Array, ""]) -> Float[Array, " rows"]:
-        edge = boxes.edges[objective, place]
+    m = mean.shape[0]
+
+    def expected(objective: int, place: Int[Array, " boxes"]) -> Float[Array, "boxes rows"]:
+        edge = boxes.edges[objective, place][:, None]
         return expected_shortfall(*jnp.broadcast_arrays(edge, mean[objective], deviation[objective]))
 
-    def with_box(number: Int[Array, ""], total: Float[Array, " rows"]) -> Float[Array, " rows"]:
-        lower, upper = boxes.lower[:, number], boxes.upper[:, number]
-        gain = jnp.ones_like(total)
-        for objective in range(mean.shape[0]):
-            gain = gain * (expected(objective, upper[objective]) - expected(objective, lower[objective]))
-        return total + gain
+    def with_boxes(number: Int[Array, ""], total: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        lower, upper = _some_boxes(boxes, number)
+        gain = jnp.ones((BOXES, total.shape[0]), total.dtype)
+        for objective in range(m):
+            within = expected(objective, upper[objective])
+            if objective != _endless(m):
+                within = within - expected(objective, lower[objective])
+            gain = gain * within
+        return total + jnp.sum(gain, axis=0)
 
-    total = jax.lax.fori_loop(0, boxes.number, with_box, jnp.zeros_like(mean[0]))
+    total = jax.lax.fori_loop(0, -(-boxes.number // BOXES), with_boxes, jnp.zeros_like(mean[0]))
     return jnp.maximum(total, 0)
+
+
+def _some_boxes(boxes: Boxes, number: Int[Array, ""]) -> tuple[Int[Array, "m boxes"], Int[Array, "m boxes"]]:
+    """Where the boxes of one turn begin and end; those after the last one are empty."""
+    place = number * BOXES + jnp.arange(BOXES)
+    inside = place < boxes.number
+    place = jnp.minimum(place, boxes.lower.shape[1] - 1)
+    return jnp.where(inside, boxes.lower[:, place], 0), jnp.where(inside, boxes.upper[:, place], 0)
+
+
+def hypervolume_improvement_bound(
+    costs: Float[Array, "n m"],
+    valid: Bool[Array, " n"],
+    reference: Float[Array, " m"],
+    mean: Float[Array, "m rows"],
+    deviation: Float[Array, "m rows"],
+) -> Float[Array, " rows"]:
+    """No less than ``expected_hypervolume_improvement``, in a fraction of its time.
+
+    To improve on a set of rows is to improve on each of them alone. So the least improvement on a single row
+    is a bound, for which the rows are taken that dominate most by themselves.
+
+    Args:
+        costs: objective values, as for ``undominated_boxes``.
+        valid: the same.
+        reference: the same.
+        mean: of each objective of each row to judge.
+        deviation: the same; 0 for an objective that is known.
+    """
+    whole = expected_shortfall(*jnp.broadcast_arrays(reference[:, None], mean, deviation))
+    bounds = [_beyond(anchor, whole, mean, deviation) for anchor in _anchors(costs, valid, reference)]
+    return functools.reduce(jnp.minimum, bounds, jnp.prod(whole, axis=0))
+
+
+def _anchors(
+    costs: Float[Array, "n m"], valid: Bool[Array, " n"], reference: Float[Array, " m"]
+) -> Float[Array, "anchors m"]:
+    """The rows that dominate the largest volumes by themselves; the reference where there are too few."""
+    points = jnp.where(valid[:, None], jnp.minimum(costs, reference), reference)
+    volume = jnp.prod(reference - points, axis=1)
+    return points[jax.lax.top_k(volume, min(NUM_ANCHORS, points.shape[0]))[1]]
+
+
+def _beyond(
+    point: Float[Array, " m"],
+    whole: Float[Array, "m rows"],
+    mean: Float[Array, "m rows"],
+    deviation: Float[Array, "m rows"],
+) -> Float[Array, " rows"]:
+    """Expected improvement on one point, a box for each objective; ``whole`` falls short of the reference."""
+    short = expected_shortfall(*jnp.broadcast_arrays(point[:, None], mean, deviation))
+    total, before = jnp.zeros_like(mean[0]), jnp.ones_like(mean[0])
+    for objective in range(mean.shape[0]):
+        total = total + before * short[objective] * jnp.prod(whole[objective + 1 :], axis=0)
+        before = before * (whole[objective] - short[objective])
+    return total
 
 
 def log_expected_hypervolume_improvement(
@@ -241,19 +316,54 @@ def log_expected_hypervolume_improvement(
     """
 
     def log_expected(objective: int, place: Int[Array, ""]) -> Float[Array, " rows"]:
-        room = boxes.edges[objective, place] - mean[objective]
-        return _log_standard_shortfall(room / deviation[objective])
+        edge = boxes.edges[objective, place]
+        return _log_expected_shortfall(edge, mean[objective], deviation[objective])
 
     def with_box(number: Int[Array, ""], total: Float[Array, " rows"]) -> Float[Array, " rows"]:
-        gain = jnp.sum(jnp.log(deviation), axis=0)
+        gain = jnp.zeros_like(total)
         for objective in range(mean.shape[0]):
             upper = log_expected(objective, boxes.upper[objective, number])
-            below = log_expected(objective, boxes.lower[objective, number]) - upper
-            gain = gain + upper + jnp.log(-jnp.expm1(jnp.minimum(below, 0)))
+            gain = gain + upper
+            if objective != _endless(mean.shape[0]):
+                below = log_expected(objective, boxes.lower[objective, number]) - upper
+                gain = gain + _log_rest(below)
         return jnp.logaddexp(total, gain)
 
     none = jnp.full_like(mean[0], -jnp.inf)
     return jax.lax.fori_loop(0, boxes.number, with_box, none)
+
+
+def log_hypervolume_improvement_bound(
+    costs: Float[Array, "n m"],
+    valid: Bool[Array, " n"],
+    reference: Float[Array, " m"],
+    mean: Float[Array, "m rows"],
+    deviation: Float[Array, "m rows"],
+) -> Float[Array, " rows"]:
+    """Logarithm of ``hypervolume_improvement_bound``; deviations are positive."""
+    whole = _log_expected_shortfall(reference[:, None], mean, deviation)
+    bound = jnp.sum(whole, axis=0)
+    for anchor in _anchors(costs, valid, reference):
+        short = _log_expected_shortfall(anchor[:, None], mean, deviation)
+        total, before = jnp.full_like(bound, -jnp.inf), jnp.zeros_like(bound)
+        for objective in range(mean.shape[0]):
+            beyond = before + short[objective] + jnp.sum(whole[objective + 1 :], axis=0)
+            total = jnp.logaddexp(total, beyond)
+            before = before + whole[objective] + _log_rest(short[objective] - whole[objective])
+        bound = jnp.minimum(bound, total)
+    return bound
+
+
+def _log_rest(log_share: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Logarithm of one less a share."""
+    return jnp.log(-jnp.expm1(jnp.minimum(log_share, 0)))
+
+
+def _log_expected_shortfall(
+    threshold: Float[Array, "*a"], mean: Float[Array, "*n"], deviation: Float[Array, "*n"]
+) -> Float[Array, "*n"]:
+    """Logarithm of ``expected_shortfall``; deviations are positive."""
+    return jnp.log(deviation) + _log_standard_shortfall((threshold - mean) / deviation)
 
 
 def _log_standard_shortfall(u: Float[Array, "*n"]) -> Float[Array, "*n"]:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from mohb_jax.searchers.base import Policy
-from mohb_jax.searchers.ehvi import hypervolume_acquisition
+from mohb_jax.searchers.bounded_gain import BoundedGain, greatest_worked_out
+from mohb_jax.searchers.ehvi import bounded_hypervolume, hypervolume_acquisition
 from mohb_jax.searchers.kriging_believer import (
     Acquisition,
     Judged,
@@ -36,17 +37,20 @@ def cooled_hypervolume(problem: Problem, seconds: int) -> Policy:
     References:
         Lee, Perrone, Archambeau, Seeger, "Cost-aware Bayesian optimization", 2020, section 3 (EI-cool).
     """
-    acquisition = hypervolume_acquisition(problem)
-    cooled = Acquisition(acquisition.targets, functools.partial(_cooled, acquisition, seconds))
+    gain = functools.partial(_cooled, problem, seconds)
+    cooled = Acquisition(hypervolume_acquisition(problem).targets, gain)
     return believer_policy(problem, len(problem.learned), cooled)._replace(has_phases=True)
 
 
 def _cooled(
-    acquisition: Acquisition, seconds: int, context: Knowledge, judged: Judged, key: Key
+    problem: Problem, seconds: int, context: Knowledge, judged: Judged, key: Key
 ) -> Float[Array, " rows"]:
     """See ``GainFn``."""
-    gain = acquisition.gain(context, judged, key)
-    return gain - (1 - judged.progress).astype(gain.dtype) * _log_seconds(seconds, judged).astype(gain.dtype)
+    del key
+    bound, gain = bounded_hypervolume(problem, context, judged)
+    price = (1 - judged.progress).astype(bound.dtype) * _log_seconds(seconds, judged).astype(bound.dtype)
+    cooled = BoundedGain(bound - price, lambda place: gain(place) - price[place])
+    return greatest_worked_out(cooled, judged.wanted)
 
 
 def _log_seconds(seconds: int, judged: Judged) -> Float[Array, " rows"]:

@@ -6,8 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from mohb_jax.kernels.expected_improvement import expected_hypervolume_improvement, undominated_boxes
+from mohb_jax.kernels.expected_improvement import (
+    expected_hypervolume_improvement,
+    hypervolume_improvement_bound,
+    undominated_boxes,
+)
 from mohb_jax.searchers.base import Policy
+from mohb_jax.searchers.bounded_gain import BoundedGain, greatest_worked_out
 from mohb_jax.searchers.kriging_believer import (
     Acquisition,
     Judged,
@@ -63,6 +68,11 @@ def _hypervolume_gain(
 ) -> Float[Array, " rows"]:
     """Logarithm of the expected hypervolume improvement of some rows; see ``GainFn``."""
     del key
+    return greatest_worked_out(bounded_hypervolume(problem, context, judged), judged.wanted)
+
+
+def bounded_hypervolume(problem: Problem, context: Knowledge, judged: Judged) -> BoundedGain:
+    """Logarithms of the expected hypervolume improvement of some rows, and of what it is no more than."""
     launches, dtype = judged.launches, judged.mean.dtype
     low, width = observed_range(launches)
     scaled = functools.partial(_all_objectives, problem, context, judged.task, low, width)
@@ -75,8 +85,17 @@ def _hypervolume_gain(
     seen = jnp.concatenate([values, believed.T])
     counts = jnp.concatenate([launches.observed, judged.is_pending])
     reference = jnp.full(problem.num_objectives, 1 + MARGIN, dtype)
-    gain = expected_hypervolume_improvement(undominated_boxes(seen, counts, reference), mean, deviation)
-    return jnp.log(jnp.maximum(gain, jnp.finfo(dtype).tiny))
+    boxes = undominated_boxes(seen, counts, reference)
+
+    def gain(place: Int[Array, " some"]) -> Float[Array, " some"]:
+        return _log(expected_hypervolume_improvement(boxes, mean[:, place], deviation[:, place]))
+
+    bound = hypervolume_improvement_bound(seen, counts, reference, mean, deviation)
+    return BoundedGain(_log(bound), gain)
+
+
+def _log(gain: Float[Array, " rows"]) -> Float[Array, " rows"]:
+    return jnp.log(jnp.maximum(gain, jnp.finfo(gain.dtype).tiny))
 
 
 def _all_objectives(

@@ -1,13 +1,19 @@
 """Noisy expected hypervolume improvement in logarithms: what is worth more is told however little it is."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from mohb_jax.kernels.expected_improvement import log_expected_hypervolume_improvement, undominated_boxes
+from mohb_jax.kernels.expected_improvement import (
+    log_expected_hypervolume_improvement,
+    log_hypervolume_improvement_bound,
+    undominated_boxes,
+)
 from mohb_jax.searchers.base import Policy
+from mohb_jax.searchers.bounded_gain import BoundedGain, greatest_worked_out
 from mohb_jax.searchers.ehvi import MARGIN, hypervolume_acquisition
 from mohb_jax.searchers.kriging_believer import Acquisition, Judged, Knowledge, Problem, believer_policy
 from mohb_jax.surrogates import gaussian_process as gp
@@ -56,14 +62,57 @@ def _log_gain(context: Knowledge, judged: Judged, key: Key) -> Float[Array, " ro
     reference = jnp.full(mean.shape[0], 1 + MARGIN, mean.dtype)
     spread = jnp.maximum(judged.deviation, gp.LEAST_VARIANCE**0.5)
 
-    def on_front(draw: Array) -> Array:
-        values = jnp.concatenate([mean + deviation * draw, judged.expected], axis=1).T
-        return log_expected_hypervolume_improvement(
-            undominated_boxes(values, counts, reference), judged.mean, spread
-        )
+    values = jnp.concatenate(
+        [mean + deviation * draws, jnp.broadcast_to(judged.expected, (NUM_SAMPLES, *judged.expected.shape))],
+        axis=2,
+    )
+    fronts = Fronts(values.swapaxes(1, 2), jnp.broadcast_to(counts, (NUM_SAMPLES, *counts.shape)), reference)
+    everywhere = jnp.ones((NUM_SAMPLES, spread.shape[1]), bool)
+    return greatest_worked_out(mean_improvement(fronts, judged.mean, spread, everywhere), judged.wanted)
 
-    gains = jax.lax.map(on_front, draws)
-    return jnp.maximum(jax.nn.logsumexp(gains, axis=0) - jnp.log(NUM_SAMPLES), LEAST)
+
+class Fronts(NamedTuple):
+    """Sets of rows, on each of which one may improve."""
+
+    costs: Float[Array, "fronts n m"]
+    valid: Bool[Array, "fronts n"]
+    reference: Float[Array, " m"]
+
+
+def mean_improvement(
+    fronts: Fronts,
+    mean: Float[Array, "m rows"],
+    deviation: Float[Array, "m rows"],
+    counts: Bool[Array, "fronts rows"],
+) -> BoundedGain:
+    """Logarithms of the expected hypervolume improvement, mean over fronts.
+
+    Args:
+        fronts: on which one may improve.
+        mean: of each objective of each row.
+        deviation: the same, positive.
+        counts: False where a row is worth nothing on a front.
+    """
+    rows, reference = (fronts.costs, fronts.valid), fronts.reference
+    boxes = jax.lax.map(lambda own: undominated_boxes(own[0], own[1], reference), rows)
+
+    def gain(place: Int[Array, " some"]) -> Float[Array, " some"]:
+        on_front = functools.partial(
+            log_expected_hypervolume_improvement, mean=mean[:, place], deviation=deviation[:, place]
+        )
+        return _log_mean(jax.lax.map(on_front, boxes), counts[:, place])
+
+    def bound_on_front(own: tuple[Array, Array]) -> Float[Array, " rows"]:
+        return log_hypervolume_improvement_bound(own[0], own[1], reference, mean, deviation)
+
+    return BoundedGain(_log_mean(jax.lax.map(bound_on_front, rows), counts), gain)
+
+
+def _log_mean(
+    gains: Float[Array, "fronts rows"], counts: Bool[Array, "fronts rows"]
+) -> Float[Array, " rows"]:
+    total = jax.nn.logsumexp(jnp.where(counts, gains, -jnp.inf), axis=0)
+    return jnp.maximum(total - jnp.log(gains.shape[0]), LEAST)
 
 
 def denoised(

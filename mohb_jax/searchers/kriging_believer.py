@@ -29,6 +29,8 @@ from mohb_jax.searchers.random import Candidates, all_candidates
 from mohb_jax.searchers.result_memory import Launches, launched, no_launches, with_result
 from mohb_jax.searchers.seen_rows import Pool, draw, is_marked, marked, new_pool
 from mohb_jax.searchers.shortlist import (
+    CAPACITY,
+    SIZES,
     Models,
     Shortlist,
     chosen_from,
@@ -48,10 +50,6 @@ INDIFFERENCE = 1e-4
 as one another, and neither the order of the table nor rounding may choose."""
 LANES_PER_BATCH = 8
 """Lanes that advance together; more would not fit the processor's cache."""
-CAPACITY = 128
-"""Rows that a lane remembers."""
-SIZES = (64, CAPACITY)
-"""Sizes of the matrices that are worked with, multiples of 32; each takes seconds to compile."""
 MOST_INITIAL = 20
 """Rows at random before the model proposes: two for every column and two more, but not more than this."""
 LEAST_OBSERVED = 2
@@ -140,6 +138,7 @@ class Judged(NamedTuple):
         row: rows to judge.
         mean: of each model at each of them.
         deviation: the same.
+        wanted: which of these rows may be chosen; how good the others are does not matter.
         progress: share of the run that is over.
         known: the models' own rows.
     """
@@ -153,6 +152,7 @@ class Judged(NamedTuple):
     row: Int[Array, " n"]
     mean: Float[Array, "models n"]
     deviation: Float[Array, "models n"]
+    wanted: Bool[Array, " n"]
     progress: Float[Array, ""]
     known: "Known | None" = None
 
@@ -171,7 +171,8 @@ class Known(NamedTuple):
 class GainFn(Protocol):
     def __call__(self, context: Knowledge, judged: Judged, key: Key) -> Float[Array, " rows"]:
         """How good it would be to evaluate each row; a number whose differences below ``INDIFFERENCE`` mean
-        nothing. The key is that of ``TargetsFn``."""
+        nothing. Of a row that is not the best one it may be more, as long as it is less than that of the best.
+        The key is that of ``TargetsFn``."""
 
 
 class Acquisition(NamedTuple):
@@ -208,7 +209,7 @@ def new_model(
         key=jax.random.fold_in(key, 3),
         launches=no_launches(CAPACITY, problem.num_objectives, jnp.result_type(float)),
         models=models,
-        shortlist=new_shortlist(context.candidates, task, models),
+        shortlist=new_shortlist(context.candidates, task, context.features, models),
         num_chosen=jnp.int32(0),
     )
 
@@ -260,7 +261,7 @@ def propose(
 
     def choose() -> tuple[Array, Array]:
         asked = problem, acquisition, context, task, state.launches, models, shortlist, targets
-        gain = judge(*asked, acquire_key, moment.progress)
+        gain = judge(*asked, unseen & chooses, acquire_key, moment.progress)
         gain = gain + INDIFFERENCE * jax.random.uniform(noise_key, gain.shape, gain.dtype)
         return chosen_from(shortlist, jnp.where(unseen, gain, -jnp.inf))
 
@@ -389,17 +390,19 @@ def judge(
     models: Models,
     shortlist: Shortlist,
     targets: Float[Array, "models capacity"],
+    wanted: Bool[Array, "parts size"],
     key: Key,
     progress: Float[Array, ""],
 ) -> Float[Array, "parts size"]:
-    """How good it would be to evaluate each row of the shortlist; see ``GainFn``."""
+    """How good it would be to evaluate each row of the shortlist that is wanted; see ``GainFn``."""
     place, is_pending = _pending_places(launches, problem.num_workers)
     expected, mean, deviation, known = _predicted(
         context, models, shortlist, launches, targets, place, is_pending
     )
     row = jnp.maximum(shortlist.row, 0).reshape(-1)
     pending = launches.row[place], is_pending, expected
-    judged = Judged(task, launches, targets, *pending, row, mean, deviation, progress, known)
+    choice = row, mean, deviation, wanted.reshape(-1)
+    judged = Judged(task, launches, targets, *pending, *choice, progress, known)
     return acquisition.gain(context, judged, key).reshape(shortlist.row.shape)
 
 

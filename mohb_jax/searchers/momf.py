@@ -6,17 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from mohb_jax.kernels.expected_improvement import log_expected_hypervolume_improvement, undominated_boxes
 from mohb_jax.searchers.base import Policy
+from mohb_jax.searchers.bounded_gain import BoundedGain, greatest_worked_out
 from mohb_jax.searchers.ehvi import MARGIN
+from mohb_jax.searchers.ehvi_log import Fronts, mean_improvement
 from mohb_jax.searchers.kriging_believer import Acquisition, Judged, Knowledge, Problem, observed_range
 from mohb_jax.searchers.result_memory import Launches
 from mohb_jax.searchers.row_levels import PairKnowledge, pair_policy, seconds_of_full
 from mohb_jax.surrogates import gaussian_process as gp
 from mohb_jax.types import Array, Key
-
-LEAST = -1e30
-"""Logarithm of an improvement that is none."""
 
 
 @functools.cache
@@ -79,12 +77,9 @@ def trusted_gain(
     reference = jnp.full(seen.shape[1], 1 + MARGIN, dtype)
     spread = jnp.maximum(judged.deviation, gp.LEAST_VARIANCE**0.5)
 
-    def at_or_above(least: Int[Array, ""]) -> Array:
-        boxes = undominated_boxes(seen, counts & (level >= least), reference)
-        gain = log_expected_hypervolume_improvement(boxes, judged.mean, spread)
-        return jnp.where(judged.row % number >= least, gain, -jnp.inf)
-
-    gains = jax.lax.map(at_or_above, jnp.arange(number, dtype=jnp.int32))
-    gain = jax.nn.logsumexp(gains, axis=0) - jnp.log(number)
-    takes = seconds_of_full(context, launches, judged.row)
-    return jnp.maximum(gain, LEAST) - jnp.log(takes).astype(dtype)
+    least = jnp.arange(number, dtype=jnp.int32)[:, None]
+    fronts = Fronts(jnp.broadcast_to(seen, (number, *seen.shape)), counts & (level >= least), reference)
+    bound, gain = mean_improvement(fronts, judged.mean, spread, judged.row % number >= least)
+    takes = jnp.log(seconds_of_full(context, launches, judged.row)).astype(dtype)
+    worth = BoundedGain(bound - takes, lambda place: gain(place) - takes[place])
+    return greatest_worked_out(worth, judged.wanted)

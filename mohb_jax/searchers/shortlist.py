@@ -6,12 +6,14 @@ places, a proposal puts fresh rows in the place of that part whose best row is t
 stay for as long as they are that.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from mohb_jax.searchers.lane_batches import most_of_lanes
 from mohb_jax.searchers.random import Candidates, candidate_rows
 from mohb_jax.searchers.seen_rows import Pool
 from mohb_jax.surrogates import gaussian_process as gp
@@ -19,6 +21,10 @@ from mohb_jax.types import Array
 
 PARTS, SIZE = 8, 64
 """Of a shortlist: how many parts, and how many rows in each."""
+CAPACITY = 128
+"""Rows that models remember."""
+SIZES = (64, CAPACITY)
+"""Sizes of the matrices that are worked with, multiples of 32; each takes seconds to compile."""
 FRESH_PARTS = 4
 """Parts that are given fresh rows where all are worked out anyway."""
 
@@ -37,6 +43,8 @@ class Shortlist(NamedTuple):
 
     row: Int[Array, "parts size"]
     """-1 where there is none."""
+    features: Float[Array, "parts size columns"]
+    """Of these rows, so that they need not be looked up for each row that joins."""
     cross: Float[Array, "models capacity parts size"]
     """Covariance of the rows of each model with these."""
     explained: Float[Array, "models parts size"]
@@ -52,7 +60,9 @@ def is_whole(candidates: Candidates) -> bool:
     return candidates.most <= PARTS * SIZE
 
 
-def new_shortlist(candidates: Candidates, task: Int[Array, ""], models: Models) -> Shortlist:
+def new_shortlist(
+    candidates: Candidates, task: Int[Array, ""], features: Float[Array, "rows columns"], models: Models
+) -> Shortlist:
     """A shortlist of which nothing is worked out: all rows, or none where the table has too many."""
     size = min(SIZE, candidates.most)
     parts = min(PARTS, -(-candidates.most // size))
@@ -66,6 +76,7 @@ def new_shortlist(candidates: Candidates, task: Int[Array, ""], models: Models) 
     dtype = models.whitening.dtype
     return Shortlist(
         row,
+        features[jnp.maximum(row, 0)],
         jnp.zeros((num_models, capacity, parts, size), dtype),
         jnp.zeros((num_models, parts, size), dtype),
         jnp.full(parts, -jnp.inf, dtype),
@@ -77,7 +88,7 @@ def with_row(
     features: Float[Array, "rows columns"], models: Models, shortlist: Shortlist, place: Int[Array, ""]
 ) -> Shortlist:
     """The shortlist after a row joined the models at some place; a place beyond all changes nothing."""
-    listed = features[jnp.maximum(shortlist.row, 0).reshape(-1)]
+    listed = shortlist.features.reshape(shortlist.row.size, -1)
     own = features[models.row[place]][None]
 
     def covariance(hyperparameters: gp.Hyperparameters) -> Array:
@@ -125,7 +136,6 @@ def renewed(
     num_fresh = jnp.where(shortlist.num_read > 0, jnp.where(anew, FRESH_PARTS, 1), parts)
     num_fresh = jnp.int32(0) if is_whole(candidates) else jnp.minimum(num_fresh, count)
     order = jnp.argsort(shortlist.best)
-    known = features[models.row], models.row >= 0
 
     def turn(number: Int[Array, ""], shortlist: Shortlist) -> Shortlist:
         part = jnp.where(number < count, order[number], parts)
@@ -135,19 +145,39 @@ def renewed(
         row = jnp.where(is_fresh, fresh, shortlist.row[jnp.minimum(part, parts - 1)])
         listed = features[jnp.maximum(row, 0)]
 
-        def worked_out(hyperparameters: gp.Hyperparameters, whitening: Array) -> tuple[Array, Array]:
-            cross = gp.covariance(hyperparameters, *known, listed)
-            return cross, gp.explained(whitening, cross)
-
-        cross, explained = jax.vmap(worked_out)(models.hyperparameters, models.whitening)
+        cross, explained = _worked_out(features, models, listed)
         return shortlist._replace(
             row=jnp.asarray(shortlist.row).at[part].set(row, mode="drop"),
+            features=jnp.asarray(shortlist.features).at[part].set(listed, mode="drop"),
             cross=jnp.asarray(shortlist.cross).at[:, :, part].set(cross, mode="drop"),
             explained=jnp.asarray(shortlist.explained).at[:, part].set(explained, mode="drop"),
             num_read=shortlist.num_read + jnp.where(is_fresh, size, 0),
         )
 
     return jax.lax.fori_loop(0, most, turn, shortlist)
+
+
+def _worked_out(
+    features: Float[Array, "rows columns"], models: Models, listed: Float[Array, "some columns"]
+) -> tuple[Float[Array, "models capacity some"], Float[Array, "models some"]]:
+    """Covariance of the models' rows with others, and what these explain."""
+
+    def with_size(size: int) -> Callable[[], tuple]:
+        row, whitening = models.row[:size], models.whitening[:, :size, :size]
+        known = features[row], row >= 0
+
+        def each(hyperparameters: gp.Hyperparameters, whitening: Array) -> tuple[Array, Array]:
+            cross = gp.covariance(hyperparameters, *known, listed)
+            return cross, gp.explained(whitening, cross)
+
+        def works_out() -> tuple[Array, Array]:
+            cross, explained = jax.vmap(each)(models.hyperparameters, whitening)
+            return jnp.pad(cross, ((0, 0), (0, models.row.shape[0] - size), (0, 0))), explained
+
+        return works_out
+
+    number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(jnp.sum(models.row >= 0)))
+    return jax.lax.switch(number, [with_size(size) for size in SIZES])
 
 
 def num_due(
