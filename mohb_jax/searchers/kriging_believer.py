@@ -171,8 +171,8 @@ class Known(NamedTuple):
 class GainFn(Protocol):
     def __call__(self, context: Knowledge, judged: Judged, key: Key) -> Float[Array, " rows"]:
         """How good it would be to evaluate each row; a number whose differences below ``INDIFFERENCE`` mean
-        nothing. Of a row that is not the best one it may be more, if it is less than that of the best. The key
-        is that of ``TargetsFn``."""
+        nothing. Of a row that is not the best one it may be more, if it is less than that of the best. The
+        key is that of ``TargetsFn``."""
 
 
 class Acquisition(NamedTuple):
