@@ -25,7 +25,6 @@ def small():
     jax.clear_caches()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kriging_believer, "CAPACITY", CAPACITY)
-        patch.setattr(kriging_believer, "SIZES", (CAPACITY,))
         patch.setattr(shortlist, "SIZES", (CAPACITY,))
         patch.setattr(task_models, "CAPACITY", CAPACITY)
         patch.setattr(task_models, "BASE_STEPS", 5)

@@ -48,8 +48,7 @@ def small_memory(monkeypatch):
 
 def use_small_memory(monkeypatch):
     monkeypatch.setattr(module, "CAPACITY", 32)
-    for each in (module, shortlist):
-        monkeypatch.setattr(each, "SIZES", (32,))
+    monkeypatch.setattr(shortlist, "SIZES", (32,))
 
 
 LAUNCHED, WITH_RESULT = jax.jit(launched), jax.jit(with_result)

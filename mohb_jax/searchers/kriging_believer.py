@@ -11,7 +11,6 @@ rows needs no factor of its own; the rows among which a proposal chooses stay th
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -30,10 +29,10 @@ from mohb_jax.searchers.result_memory import Launches, launched, no_launches, wi
 from mohb_jax.searchers.seen_rows import Pool, draw, is_marked, marked, new_pool
 from mohb_jax.searchers.shortlist import (
     CAPACITY,
-    SIZES,
     Models,
     Shortlist,
     chosen_from,
+    in_least_size,
     new_shortlist,
     num_due,
     renewed,
@@ -364,21 +363,17 @@ def _factorised(
     ordered = (row, targets[:, place], launches.observed[place], launches.pending[place])
     steps = num_steps, most_of_lanes(num_steps)
 
-    def with_size(size: int) -> Callable[[], tuple]:
-        def fits() -> tuple:
-            rows, values, observed, pending = jax.tree.map(lambda leaf: leaf[..., :size], ordered)
-            inside = jnp.arange(size) < count
-            args = context.features[rows], values, observed & inside, pending & inside, *steps
-            found, whitening = jax.vmap(gp.refit, (0, None, 0, None, None, None, None))(
-                models.hyperparameters, *args
-            )
-            whole = jnp.broadcast_to(jnp.eye(CAPACITY, dtype=whitening.dtype), models.whitening.shape)
-            return found, whole.at[:, :size, :size].set(whitening)
+    def with_size(size: int) -> tuple[gp.Hyperparameters, Array]:
+        rows, values, observed, pending = jax.tree.map(lambda leaf: leaf[..., :size], ordered)
+        inside = jnp.arange(size) < count
+        args = context.features[rows], values, observed & inside, pending & inside, *steps
+        found, whitening = jax.vmap(gp.refit, (0, None, 0, None, None, None, None))(
+            models.hyperparameters, *args
+        )
+        whole = jnp.broadcast_to(jnp.eye(CAPACITY, dtype=whitening.dtype), models.whitening.shape)
+        return found, whole.at[:, :size, :size].set(whitening)
 
-        return fits
-
-    number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(count))
-    return Models(row, *jax.lax.switch(number, [with_size(size) for size in SIZES]))
+    return Models(row, *in_least_size(count, with_size))
 
 
 def judge(

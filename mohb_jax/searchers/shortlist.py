@@ -6,6 +6,7 @@ places, a proposal puts fresh rows in the place of that part whose best row is t
 stay for as long as they are that.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -162,22 +163,23 @@ def _worked_out(
 ) -> tuple[Float[Array, "models capacity some"], Float[Array, "models some"]]:
     """Covariance of the models' rows with others, and what these explain."""
 
-    def with_size(size: int) -> Callable[[], tuple]:
-        row, whitening = models.row[:size], models.whitening[:, :size, :size]
-        known = features[row], row >= 0
+    def with_size(size: int) -> tuple[Array, Array]:
+        row = models.row[:size]
 
         def each(hyperparameters: gp.Hyperparameters, whitening: Array) -> tuple[Array, Array]:
-            cross = gp.covariance(hyperparameters, *known, listed)
+            cross = gp.covariance(hyperparameters, features[row], row >= 0, listed)
             return cross, gp.explained(whitening, cross)
 
-        def works_out() -> tuple[Array, Array]:
-            cross, explained = jax.vmap(each)(models.hyperparameters, whitening)
-            return jnp.pad(cross, ((0, 0), (0, models.row.shape[0] - size), (0, 0))), explained
+        cross, explained = jax.vmap(each)(models.hyperparameters, models.whitening[:, :size, :size])
+        return jnp.pad(cross, ((0, 0), (0, models.row.shape[0] - size), (0, 0))), explained
 
-        return works_out
+    return in_least_size(jnp.sum(models.row >= 0), with_size)
 
-    number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(jnp.sum(models.row >= 0)))
-    return jax.lax.switch(number, [with_size(size) for size in SIZES])
+
+def in_least_size(count: Int[Array, ""], function: Callable[[int], Any]) -> Any:
+    """What a function of a size gives for the least of ``SIZES`` that so many rows of each lane fit in."""
+    number = jnp.searchsorted(jnp.asarray(SIZES), most_of_lanes(count))
+    return jax.lax.switch(number, [functools.partial(function, size) for size in SIZES])
 
 
 def num_due(
