@@ -96,7 +96,7 @@ def acquisition():
         models, shortlist = believer.up_to_date(
             context, task, state.model, targets, jnp.bool_(True), jnp.int32(5)
         )
-        asked = PROBLEM, own, context, task, launches, models, shortlist, targets
+        asked = PROBLEM, own, context, task, launches, models, shortlist, targets, shortlist.row >= 0
         gain = jax.vmap(lambda key: believer.judge(*asked, key, jnp.float64(0.25)))
         return models.hyperparameters, gain(keys).reshape(keys.shape[0], -1)
 

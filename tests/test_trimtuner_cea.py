@@ -92,8 +92,8 @@ def judged(features, targets, known):
     row, of_slots = jnp.arange(len(features)), Known(known, jnp.asarray(targets), jnp.ones(len(TRIED), bool))
     logarithms = module.logarithms(GOAL, full)
     np.testing.assert_allclose(logarithms, targets)
-    spread = jnp.sqrt(variance)
-    return Judged(jnp.int32(0), full, logarithms, *none, row, mean, spread, jnp.asarray(0.5), of_slots)
+    choice = row, mean, jnp.sqrt(variance), jnp.ones(len(features), bool)
+    return Judged(jnp.int32(0), full, logarithms, *none, *choice, jnp.asarray(0.5), of_slots)
 
 
 def kernel(left, right, parameters):
