@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float, Int
 
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
+from mohb_jax.networks import fitted_networks
 from mohb_jax.precision import in_64_bits
-from mohb_jax.surrogates.prior_network import Training, fit_networks
+from mohb_jax.surrogates.prior_network import Training
 from mohb_jax.surrogates.rescaling import (
     UNCHANGED,
     Scale,
@@ -173,7 +174,7 @@ def _fit(table: AnyTable, seed: int, examples: Examples, learns_from: Array, tra
     features = unit_features(table)
     targets, valid = _masked(examples.values, examples.task, learns_from)
     key = jax.random.fold_in(jax.random.key(seed), HONEST_STREAM)
-    fitted = fit_networks(key, features[examples.row], targets, valid, training)
+    fitted = fitted_networks(key, features[examples.row], targets, valid, training)
     shape = (learns_from.shape[0], table.num_objectives, table.num_rows)
     mu, sigma = (np.asarray(part).reshape(shape) for part in predict_networks(fitted, features))
     return Members(np.asarray(learns_from), mu, sigma)

@@ -23,6 +23,7 @@ without any left crashes."""
 FEW_PROGRAMS = 100
 """So many new ones need no count of the mappings, which takes a millisecond."""
 FOLDER = "jax_compilation_cache_dir"
+IS_ON = "jax_enable_compilation_cache"
 WHAT_IS_KEPT = {
     "jax_persistent_cache_min_compile_time_secs": (1.0, 0.0),
     "jax_persistent_cache_min_entry_size_bytes": (0, -1),
@@ -165,6 +166,14 @@ def _own_folder() -> str | None:
     except OSError:
         return None
     return str(folder) if os.access(folder, os.W_OK) else None
+
+
+def folder_of_programs() -> Path | None:
+    """Where programs are kept just now; None where none are, or not on this machine's disk."""
+    folder = getattr(jax.config, FOLDER)
+    if not getattr(jax.config, IS_ON) or folder is None or "://" in str(folder):
+        return None
+    return Path(folder)
 
 
 def release_programs() -> bool:

@@ -18,13 +18,13 @@ from mohb_jax.benchmarks.columns import Column, Objective
 from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.errors import InputError
+from mohb_jax.networks import fitted_networks
 from mohb_jax.precision import in_64_bits
 from mohb_jax.surrogates import PORTABLE
 from mohb_jax.surrogates.calibration import LEVELS, coverage, negative_log_likelihood
 from mohb_jax.surrogates.prior_network import (
     FittedNetwork,
     Training,
-    fit_networks,
     leave_one_out,
     predict_one,
 )
@@ -128,7 +128,7 @@ def _learn(table: AnyTable, seed: int, training: Training) -> Prior:
     values, task, row = training_rows(table, seed)
     key = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM)
     targets, valid = leave_one_out(values, task, table.num_tasks)
-    fitted = fit_networks(key, features[row], targets, valid, training)
+    fitted = fitted_networks(key, features[row], targets, valid, training)
     shape = (table.num_tasks, table.num_objectives, table.num_rows)
     mu, sigma = (np.asarray(part).reshape(shape) for part in predict_networks(fitted, features))
     return Prior(table.name, table.tasks, table.columns, table.objectives, mu, sigma)

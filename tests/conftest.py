@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from mohb_jax.surrogates.prior_network import Training
 
-from mohb_jax import transfer
+from mohb_jax import networks, transfer
 from mohb_jax.programs import FEW_PROGRAMS, Compilation, release_programs
 from tests.drafts import save_draft, share_drafts
 
@@ -31,6 +31,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("repeatable")
 
+
+# Each is fitted, or two of them would be equal because one was kept (tests/test_networks.py keeps some).
+networks.folder_of_programs = lambda: None
 
 # Few steps where a test needs a prior, and not a good one.
 transfer.PUBLISHED = Training(num_phases=1, steps_per_phase=100, steps_per_validation=50)

@@ -15,9 +15,10 @@ from mohb_jax.benchmarks.contract import AnyTable
 from mohb_jax.benchmarks.encoding import unit_features
 from mohb_jax.benchmarks.files import load_table
 from mohb_jax.errors import InputError
+from mohb_jax.networks import fitted_networks
 from mohb_jax.precision import in_64_bits
 from mohb_jax.store import read_study, table_path
-from mohb_jax.surrogates.prior_network import Training, fit_networks
+from mohb_jax.surrogates.prior_network import Training
 from mohb_jax.surrogates.transform import quantile_transform
 from mohb_jax.transfer import PRIOR_STREAM, Prior, predict_networks
 from mohb_jax.tuner.candidates import Candidates
@@ -101,7 +102,7 @@ def _learnt(new: Candidates, tables: Sequence[AnyTable], seed: int, training: Tr
             raise InputError(f"objective {objective.name!r} has one value alone in every source")
     own = unit_features(new)
     key = jax.random.fold_in(jax.random.key(seed), PRIOR_STREAM)
-    fitted = fit_networks(key, features, targets.T, valid.T, training)
+    fitted = fitted_networks(key, features, targets.T, valid.T, training)
     mu, sigma = (np.asarray(part)[None] for part in predict_networks(fitted, own))
     return Prior(new.name, new.tasks, new.columns, new.objectives, mu, sigma)
 
