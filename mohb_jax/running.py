@@ -4,6 +4,7 @@ results = mohb_jax.run_study("study.yaml")
 results = mohb_jax.run_study({"benchmarks": ["embedded"], "methods": ["random", "mo-hb"], "seeds": 20})
 """
 
+import contextlib
 import math
 import os
 import shlex
@@ -25,11 +26,21 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mohb_jax import store
+from mohb_jax.analysis.first_look import first_look
+from mohb_jax.benchmarks.contract import ResultTable
+from mohb_jax.benchmarks.credit import counted
+from mohb_jax.errors import InputError
 from mohb_jax.programs import Watch
 from mohb_jax.results import Results, load_results
 from mohb_jax.study import Study, StudyTable, WorkUnit, load_study, load_tables, make_study, work_units
 from mohb_jax.study import run as study_run
 from mohb_jax.study.engines import make_engine
+
+FIRST_LOOK = "of the true front's hypervolume after"
+"""Stands in each line on how far the first runs of a method came."""
+Say = Callable[[str], None]
+"""Shows somebody a line."""
 
 
 class Ran(NamedTuple):
@@ -89,6 +100,7 @@ def run_with_progress(
     reuse: Sequence[Path] = (),
     progress: bool = True,
     begin: Callable[[list[WorkUnit]], None] = lambda units: None,
+    say: Say | None = None,
 ) -> Ran:
     """Runs what is missing of a study in a folder, with a bar where somebody looks.
 
@@ -100,21 +112,48 @@ def run_with_progress(
         reuse: other study folders to copy finished units from.
         progress: False for no bar at all.
         begin: called with all units before any of them runs.
+        say: called with a line on how far the first runs of each method came, as soon as they ended; None
+            for no such lines.
     """
     units = work_units(study, tables)
     begin(units)
     began, num_kept = time.perf_counter(), 0
     with Watch() as watch, _bar(progress, watch) as bar:
-        show = _shown(bar, units)
+        show, looks = _shown(bar, units), _FirstLooks(study, tables, directory)
 
         def on_unit(unit: WorkUnit, seconds: float, found: bool) -> None:
             nonlocal num_kept
             num_kept += found
             show(unit)
+            if say is not None and not found:
+                looks.show(unit, say)
 
         engine = make_engine(study)
         num_run = study_run.run_study(study, tables, directory, command, on_unit, engine, reuse)
     return Ran(num_run, num_kept, time.perf_counter() - began)
+
+
+class _FirstLooks:
+    """How far the first runs of each method came, on each benchmark, said once."""
+
+    def __init__(self, study: Study, tables: Sequence[StudyTable], directory: Path) -> None:
+        self._directory, self._credit = directory, study.credit[0]
+        self._tables = {table.name: table for _, table in tables}
+        self._counted: dict[str, ResultTable] = {}
+        self._seen: set[tuple[str, str]] = set()
+
+    def show(self, unit: WorkUnit, say: Say) -> None:
+        """The unit, which has just ended; nothing of a method that was seen before."""
+        benchmark = unit.spec["benchmark"]
+        if (benchmark, unit.label) in self._seen:
+            return
+        self._seen.add((benchmark, unit.label))
+        if benchmark not in self._counted:
+            self._counted[benchmark] = counted(self._tables[benchmark], self._credit)
+        stored = store.read_unit(store.unit_path(self._directory, unit.spec))
+        with contextlib.suppress(InputError):  # what is wrong with results is said where they are shown
+            reached, num_runs = first_look(self._counted[benchmark], stored)
+            say(f"{benchmark} {unit.label}: {reached:.4f} {FIRST_LOOK} {num_runs:,} runs")
 
 
 def _shown(bar: Progress, units: Sequence[WorkUnit]) -> Callable[[WorkUnit], None]:

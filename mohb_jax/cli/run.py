@@ -1,6 +1,7 @@
 """``mohb run``: a study, from its file or from options."""
 
 import contextlib
+import functools
 import shlex
 import sys
 import time
@@ -124,6 +125,7 @@ def run_and_say(study: Any, tables: list[Any], directory: Path, reuse: Sequence[
             )
 
     command = shlex.join(["mohb", *sys.argv[1:]])
-    ran = run_with_progress(study, tables, directory, command, reuse, begin=begin)
+    say = functools.partial(print, flush=True)
+    ran = run_with_progress(study, tables, directory, command, reuse, begin=begin, say=say)
     kept = f", {ran.num_kept} were there already" if ran.num_kept else ""
     print(f"Ran {ran.num_run} units in {ran.seconds:.1f} s{kept}.\n")
