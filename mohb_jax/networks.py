@@ -11,15 +11,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import flax
 import jax
 import jaxlib
 import numpy as np
+import optax
 from flax import serialization
 from jaxtyping import Bool, Float
 
 from mohb_jax.programs import folder_of_programs
 from mohb_jax.store import content_hash, versions, write_atomically
-from mohb_jax.surrogates import Key
+from mohb_jax.surrogates import Key, prior_network
 from mohb_jax.surrogates.prior_network import FittedNetwork, Training, fit_networks
 from mohb_jax.types import Array
 
@@ -41,8 +43,8 @@ def fitted_networks(
 ) -> FittedNetwork:
     """``fit_networks``, or what it returned when this machine was asked the same before.
 
-    Equal bit for bit: a file is found by all that the answer depends on, the versions of packages and the
-    kind and number of processors among it.
+    Equal bit for bit: a file is found by all that the answer depends on, the code, the versions of packages
+    and the kind and number of processors among it.
 
     Args:
         key: consumed.
@@ -84,7 +86,8 @@ def _question(key: Key, features: Array, targets: Array, valid: Array, training:
             "format": FORMAT,
             "arrays": about,
             "training": dataclasses.asdict(training),
-            "versions": versions() | {"jaxlib": jaxlib.__version__},
+            "versions": versions() | {part.__name__: part.__version__ for part in (jaxlib, flax, optax)},
+            "code": _DIGEST(Path(prior_network.__file__).read_bytes()).hexdigest(),
             "machine": _machine(),
         }
     )

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from mohb_jax.surrogates import prior_network
 from mohb_jax.surrogates.prior_network import Training, fit_networks
 
 from mohb_jax import networks, transfer
@@ -65,6 +66,16 @@ def test_another_question_is_another_file(folder, other):
 def test_another_way_to_compile_is_another_file(folder, monkeypatch):
     fit()
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    fit()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_other_code_is_another_file(folder, tmp_path, monkeypatch):
+    """Whoever works on the networks must not be shown those of before."""
+    fit()
+    changed = tmp_path / "prior_network.py"
+    changed.write_text("changed")
+    monkeypatch.setattr(prior_network, "__file__", str(changed))
     fit()
     assert len(list(folder.iterdir())) == 2
 
