@@ -19,6 +19,7 @@ import optax
 from flax import serialization
 from jaxtyping import Bool, Float
 
+from mohb_jax.precision import in_64_bits
 from mohb_jax.programs import folder_of_programs
 from mohb_jax.store import content_hash, versions, write_atomically
 from mohb_jax.surrogates import Key, prior_network
@@ -29,11 +30,14 @@ FOLDER = "networks"
 FORMAT = 1
 """Of the files; another one fits anew."""
 PROCESSOR = Path("/proc/cpuinfo")
+SETTINGS = ("jax_default_matmul_precision", "jax_threefry_partitionable")
+"""Of JAX, that change what a program computes."""
 COMPILED_BY = ("XLA_FLAGS", "NPROC", "JAX_DISABLE_MOST_OPTIMIZATIONS")
 """Variables of the environment that change what XLA makes of a program."""
 _DIGEST = hashlib.sha256
 
 
+@in_64_bits
 def fitted_networks(
     key: Key,
     features: Float[Array, "rows columns"],
@@ -85,6 +89,7 @@ def _question(key: Key, features: Array, targets: Array, valid: Array, training:
         {
             "format": FORMAT,
             "arrays": about,
+            "random": str(key.dtype),
             "training": dataclasses.asdict(training),
             "versions": versions() | {part.__name__: part.__version__ for part in (jaxlib, flax, optax)},
             "code": _DIGEST(Path(prior_network.__file__).read_bytes()).hexdigest(),
@@ -100,7 +105,8 @@ def _machine() -> list[Any]:
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     told = PROCESSOR.read_text(errors="replace").splitlines() if PROCESSOR.exists() else []
     can = [line for line in told if line.startswith(("model name", "flags"))][:2]
-    return [kinds, own, can, {name: os.environ.get(name) for name in COMPILED_BY}]
+    settings = {name: getattr(jax.config, name) for name in SETTINGS}
+    return [kinds, own, can, settings, {name: os.environ.get(name) for name in COMPILED_BY}]
 
 
 def _packed(fitted: FittedNetwork) -> bytes:

@@ -5,6 +5,7 @@ results = mohb_jax.run_study({"benchmarks": ["embedded"], "methods": ["random", 
 """
 
 import contextlib
+import functools
 import math
 import os
 import shlex
@@ -28,7 +29,6 @@ from rich.text import Text
 
 from mohb_jax import store
 from mohb_jax.analysis.first_look import first_look
-from mohb_jax.benchmarks.contract import ResultTable
 from mohb_jax.benchmarks.credit import counted
 from mohb_jax.errors import InputError
 from mohb_jax.programs import Watch
@@ -119,41 +119,40 @@ def run_with_progress(
     begin(units)
     began, num_kept = time.perf_counter(), 0
     with Watch() as watch, _bar(progress, watch) as bar:
-        show, looks = _shown(bar, units), _FirstLooks(study, tables, directory)
+        show = _shown(bar, units)
+        look = None if say is None else _first_looks(study, tables, directory, say)
 
         def on_unit(unit: WorkUnit, seconds: float, found: bool) -> None:
             nonlocal num_kept
             num_kept += found
             show(unit)
-            if say is not None and not found:
-                looks.show(unit, say)
+            if look is not None and not found:
+                look(unit)
 
         engine = make_engine(study)
         num_run = study_run.run_study(study, tables, directory, command, on_unit, engine, reuse)
     return Ran(num_run, num_kept, time.perf_counter() - began)
 
 
-class _FirstLooks:
-    """How far the first runs of each method came, on each benchmark, said once."""
+def _first_looks(
+    study: Study, tables: Sequence[StudyTable], directory: Path, say: Say
+) -> Callable[[WorkUnit], None]:
+    """What says, of units that have just ended, how far the first runs of each method came on a benchmark."""
+    whole = {table.name: table for _, table in tables}
+    counting = functools.cache(lambda name: counted(whole[name], study.credit[0]))
+    seen = set()
 
-    def __init__(self, study: Study, tables: Sequence[StudyTable], directory: Path) -> None:
-        self._directory, self._credit = directory, study.credit[0]
-        self._tables = {table.name: table for _, table in tables}
-        self._counted: dict[str, ResultTable] = {}
-        self._seen: set[tuple[str, str]] = set()
-
-    def show(self, unit: WorkUnit, say: Say) -> None:
-        """The unit, which has just ended; nothing of a method that was seen before."""
-        benchmark = unit.spec["benchmark"]
-        if (benchmark, unit.label) in self._seen:
+    def look(unit: WorkUnit) -> None:
+        own = unit.spec["benchmark"], unit.label
+        if own in seen:
             return
-        self._seen.add((benchmark, unit.label))
-        if benchmark not in self._counted:
-            self._counted[benchmark] = counted(self._tables[benchmark], self._credit)
-        stored = store.read_unit(store.unit_path(self._directory, unit.spec))
+        seen.add(own)
+        stored = store.read_unit(store.unit_path(directory, unit.spec))
         with contextlib.suppress(InputError):  # what is wrong with results is said where they are shown
-            reached, num_runs = first_look(self._counted[benchmark], stored)
-            say(f"{benchmark} {unit.label}: {reached:.4f} {FIRST_LOOK} {num_runs:,} runs")
+            reached, num_runs = first_look(counting(own[0]), stored)
+            say(f"{own[0]} {own[1]}: {reached:.4f} {FIRST_LOOK} {num_runs:,} runs")
+
+    return look
 
 
 def _shown(bar: Progress, units: Sequence[WorkUnit]) -> Callable[[WorkUnit], None]:

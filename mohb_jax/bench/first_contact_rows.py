@@ -30,11 +30,13 @@ def demo() -> Iterator[Row]:
     The first result is the first line that says how far a method came.
     """
     with _empty_cache() as (folder, environment):
-        for name, bound in (("demo-first", 30.0), ("demo-second", 12.0)):
-            result, whole = _demo(folder / name, environment)
-            yield _seconds(f"{name}-result", result, bound)
+        first, second = folder / "first", folder / "second"
+        runs = (("demo-first", first, 30.0), ("demo-second", second, 12.0), ("demo-again", second, 12.0))
+        for name, out, bound in runs:
+            result, whole = _demo(out, environment)
+            if not math.isnan(result):
+                yield _seconds(f"{name}-result", result, bound)
             yield _seconds(name, whole, bound)
-        yield _seconds("demo-again", _demo(folder / name, environment)[1], bound)
 
 
 def _demo(out: Path, environment: Mapping[str, str]) -> tuple[float, float]:
